@@ -1,0 +1,119 @@
+"""The one value that flows through dctnet: the DCT coefficients of a picture, or of a batch of pictures.
+
+A plane is a tensor ``(..., C, H/b, W/b)``: b the block size, channel ``b*v + u`` the coefficient of vertical frequency v
+and horizontal frequency u, channel 0 the mean (DC). The scale is that of the orthonormal 2-D DCT-II of samples shifted
+by -128, so coefficients are measured in gray levels of 0..255 and Parseval's identity holds. Blocks are contiguous in
+memory (channels-last strides).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+BLOCK_SIZES = (1, 2, 4, 8, 16, 32)
+
+
+class Coefficients(NamedTuple):
+    """Luma and chroma coefficient planes ``(..., C, H/b, W/b)``; Cb and Cr have one shape, Y may be on a finer grid."""
+
+    y: Tensor
+    cb: Tensor
+    cr: Tensor
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Coefficients:
+        """The three planes, each passed through ``function``."""
+        return Coefficients(function(self.y), function(self.cb), function(self.cr))
+
+    def to(self, *args, **kwargs) -> Coefficients:
+        """``torch.Tensor.to`` on each plane."""
+        return self.map(lambda plane: plane.to(*args, **kwargs))
+
+
+class Grid(NamedTuple):
+    """Where the samples behind the planes lie in the picture.
+
+    ``size`` is the picture's (height, width) in pixels; the planes may hold more, up to whole blocks. ``spacing`` gives
+    for Y, Cb and Cr the (vertical, horizontal) distance of two samples in pixels: 1 for full resolution, 2 where the
+    plane has half. Sample k of a plane covers the pixels [k*spacing, (k+1)*spacing), the centred siting of JFIF.
+    """
+
+    size: tuple[int, int]
+    spacing: tuple[tuple[Fraction, Fraction], tuple[Fraction, Fraction], tuple[Fraction, Fraction]]
+
+    def samples(self, plane: int) -> tuple[int, int]:
+        """(rows, columns) of samples of plane 0, 1 or 2 that hold picture: ``ceil(size / spacing)``."""
+        (height, width), (vertical, horizontal) = self.size, self.spacing[plane]
+        return math.ceil(height / vertical), math.ceil(width / horizontal)
+
+
+def grid_420(size: tuple[int, int]) -> Grid:
+    """The grid that every transform writes: chroma at half the resolution of luma on both axes (4:2:0)."""
+    one, two = Fraction(1), Fraction(2)
+    return Grid((int(size[0]), int(size[1])), ((one, one), (two, two), (two, two)))
+
+
+def block_size(plane: Tensor) -> int:
+    """The block size b of a plane ``(..., b*b, H/b, W/b)``; ValueError where the channels are not b*b."""
+    if plane.ndim < 3:
+        raise ValueError(f"a plane has shape (..., b*b, H/b, W/b); got {tuple(plane.shape)}")
+    size = math.isqrt(plane.shape[-3])
+    if size * size != plane.shape[-3] or size not in BLOCK_SIZES:
+        raise ValueError(
+            f"a plane with all its bands has b*b channels, b one of {BLOCK_SIZES}; got {plane.shape[-3]} channels "
+            f"in {tuple(plane.shape)}. Apply this before bands are selected."
+        )
+    return size
+
+
+def infer_grid(coefficients: Coefficients, size: tuple[int, int] | None = None) -> Grid:
+    """The grid of planes that come without one: picture ``size`` (default: the whole luma plane), spacing read off the shapes.
+
+    The chroma spacing is the factor 2, 1, 4 or 3 (tried in that order) that explains the number of chroma blocks; only
+    pictures of at most one block are ambiguous, and count as 4:2:0. ValueError where no factor explains the shapes.
+    """
+    luma = block_size(coefficients.y)
+    rows, columns = coefficients.y.shape[-2] * luma, coefficients.y.shape[-1] * luma
+    height, width = (rows, columns) if size is None else (int(size[0]), int(size[1]))
+    if not (rows - luma < height <= rows and columns - luma < width <= columns):
+        raise ValueError(
+            f"size {(height, width)} does not fit a luma plane of {coefficients.y.shape[-2]}x{coefficients.y.shape[-1]} "
+            f"blocks of {luma}: it holds heights {rows - luma + 1}..{rows} and widths {columns - luma + 1}..{columns}"
+        )
+
+    def spacing(plane: Tensor) -> tuple[Fraction, Fraction]:
+        chroma = block_size(plane)
+        found = []
+        for length, blocks in ((height, plane.shape[-2]), (width, plane.shape[-1])):
+            fits = [f for f in (2, 1, 4, 3) if math.ceil(math.ceil(length / f) / chroma) == blocks]
+            if not fits:
+                raise ValueError(
+                    f"a chroma plane of {plane.shape[-2]}x{plane.shape[-1]} blocks of {chroma} does not belong to a "
+                    f"picture of {height}x{width}; pass the picture's size, or the grid of the image it came from"
+                )
+            found.append(Fraction(fits[0]))
+        return found[0], found[1]
+
+    return Grid((height, width), ((Fraction(1), Fraction(1)), spacing(coefficients.cb), spacing(coefficients.cr)))
+
+
+def stack(samples: Sequence[Coefficients]) -> Coefficients:
+    """A batch ``(n, C, H/b, W/b)`` of samples of one shape, in channels-last memory.
+
+    ValueError where the shapes differ: resize or crop the pictures to one size first.
+    """
+    shapes = {tuple(tuple(plane.shape) for plane in sample) for sample in samples}
+    if len(shapes) != 1:
+        raise ValueError(
+            f"a batch needs samples of one shape; got {len(shapes)} different ones, such as "
+            f"{sorted(shapes)[:2]}. Resize or crop the pictures to one size first."
+        )
+    # Stacking (H/b, W/b, C) views keeps each block contiguous, so the batch is born channels-last.
+    return Coefficients(
+        *(torch.stack([s[i].movedim(-3, -1) for s in samples]).movedim(-1, -3) for i in range(3))
+    )
