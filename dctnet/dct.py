@@ -1,0 +1,165 @@
+"""The mathematics of block DCT planes: the basis, the block transform, the zigzag order, and lifted operators.
+
+With T_b the block-diagonal matrix of b-point orthonormal DCT-II matrices, the coefficients of a plane of samples P are
+X = T_b P T_b'. A separable linear operator on samples, P -> R_v P R_h', acts on coefficients as
+
+    X -> A_v X A_h',    A = T_c R T_b'          (block size b in, c out)
+
+exactly, to rounding: ``lift`` makes A from R, ``apply`` applies the pair. R has few non-zeros a row, so a block of the
+output depends on a short run of input blocks; A is kept and multiplied as those runs only.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from dctnet.coefficients import BLOCK_SIZES, block_size
+from dctnet.resampling import Banded, banded
+
+
+@lru_cache(maxsize=64)
+def _basis(b: int, dtype: torch.dtype, device: str) -> Tensor:
+    frequency = torch.arange(b, dtype=torch.float64)[:, None]
+    sample = torch.arange(b, dtype=torch.float64)[None, :]
+    matrix = torch.cos(math.pi * (2 * sample + 1) * frequency / (2 * b)) * math.sqrt(2 / b)
+    matrix[0] /= math.sqrt(2)
+    return matrix.to(dtype).to(device)
+
+
+def basis(b: int, dtype: torch.dtype = torch.float64, device: torch.device | str = "cpu") -> Tensor:
+    """The orthonormal b-point DCT-II matrix ``(b, b)``: T[k, n] = sqrt((1 + [k > 0]) / b) cos(pi (2n + 1) k / (2b)).
+
+    ``T @ x`` are the coefficients of b samples x, ``T.T @ X`` the samples again. ValueError for a size that is no block size.
+
+    Source: Ahmed, Natarajan and Rao, "Discrete cosine transform", IEEE Transactions on Computers, 1974.
+
+    >>> torch.allclose(basis(8) @ basis(8).T, torch.eye(8, dtype=torch.float64))
+    True
+    """
+    if b not in BLOCK_SIZES:
+        raise ValueError(f"the block size is one of {BLOCK_SIZES}; got {b!r}")
+    return _basis(b, dtype, str(device)).clone()
+
+
+def zigzag(b: int = 8) -> Tensor:
+    """Row-major channel indices ``(b*b,)`` in zigzag order: entry k is the channel ``b*v + u`` of the k-th zigzag step.
+
+    ``plane[zigzag(8)]`` orders channels from low to high frequency as JPEG files store them (ITU-T T.81, figure A.6).
+
+    >>> zigzag(8)[:6].tolist()
+    [0, 1, 8, 16, 9, 2]
+    """
+    cells = [(v, u) for v in range(b) for u in range(b)]
+    # Along an odd diagonal v grows, along an even one u does.
+    cells.sort(key=lambda c: (c[0] + c[1], c[0] if (c[0] + c[1]) % 2 else c[1]))
+    return torch.tensor([b * v + u for v, u in cells])
+
+
+def block_dct(samples: Tensor, b: int = 8) -> Tensor:
+    """Samples ``(..., H, W)`` to coefficients ``(..., b*b, H/b, W/b)``: each b x b block becomes T P T'.
+
+    Nothing is shifted: subtract 128 from gray levels first. H and W are multiples of b (ValueError otherwise).
+
+    >>> block_dct(torch.full((8, 16), 3.0))[0].round().tolist()        # DC is b times the mean
+    [[24.0, 24.0]]
+    """
+    height, width = samples.shape[-2:]
+    if height % b or width % b:
+        raise ValueError(f"{height}x{width} samples are not whole blocks of {b}; pad them to multiples of {b} first")
+    matrix = basis(b, samples.dtype, samples.device)
+    blocks = samples.unflatten(-1, (-1, b)).unflatten(-3, (-1, b)).transpose(-3, -2)
+    return (matrix @ blocks @ matrix.T).flatten(-2).movedim(-1, -3)
+
+
+def block_idct(plane: Tensor) -> Tensor:
+    """Coefficients ``(..., b*b, H/b, W/b)`` to samples ``(..., H, W)``: the inverse of ``block_dct``.
+
+    >>> samples = torch.randn(2, 16, 24, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    >>> torch.allclose(block_idct(block_dct(samples, 8)), samples)
+    True
+    """
+    b = block_size(plane)
+    matrix = basis(b, plane.dtype, plane.device)
+    blocks = matrix.T @ plane.movedim(-3, -1).unflatten(-1, (b, b)) @ matrix
+    return blocks.transpose(-3, -2).flatten(-2).flatten(-3, -2)
+
+
+class Lifted(NamedTuple):
+    """A = T_c R T_b' as runs of blocks: block p of the output is ``sum_k blocks[p, :, k, :] @ x[first[p] + k]``.
+
+    ``first`` (P,) int64, ``blocks`` (P, c, K, b), ``inputs`` the number of input blocks, ``low`` and ``high`` the range of
+    input blocks that are read at all.
+    """
+
+    first: Tensor
+    blocks: Tensor
+    inputs: int
+    low: int
+    high: int
+
+
+def lift(R: Banded | Tensor, block_in: int = 8, block_out: int = 8) -> Lifted:
+    """The operator A = T_c R T_b' on coefficients of one axis, from the operator R ``(n_out, n_in)`` on samples.
+
+    R is a matrix or a ``Banded`` one; n_out is a multiple of ``block_out`` (ValueError otherwise); where n_in is not a
+    multiple of ``block_in``, the samples that fill the last block are ignored. Computed in float64.
+    """
+    R = banded(R)
+    outputs, taps = R.weights.shape
+    if outputs % block_out:
+        raise ValueError(f"{outputs} output samples are not whole blocks of {block_out}; extend R with resampling.extend")
+    count, inputs = outputs // block_out, -(-R.inputs // block_in)
+    start = R.start.view(count, block_out)
+    first = start.amin(1) // block_in
+    run = min(int((-((start.amax(1) + taps) // -block_in) - first).amax()), inputs)
+    first = first.clamp(max=inputs - run)
+    window = R.weights.new_zeros(count, block_out, run * block_in)
+    offset = (start - first[:, None] * block_in)[..., None] + torch.arange(taps)
+    window.scatter_(2, offset, R.weights.view(count, block_out, taps))
+    window = basis(block_out) @ window
+    blocks = window.unflatten(-1, (run, block_in)) @ basis(block_in).T
+    low = int(first.amin())
+    return Lifted(first, blocks, inputs, low, int(first.amax()) + run)
+
+
+def _apply_rows(operator: Lifted, matrix: Tensor) -> Tensor:
+    """A on the row index of ``(..., n_in, m)``, whose first row belongs to input block ``operator.low``."""
+    count, block_out, run, block_in = operator.blocks.shape
+    rows = (operator.first - operator.low)[:, None] * block_in + torch.arange(run * block_in)
+    windows = matrix.index_select(-2, rows.flatten().to(matrix.device)).unflatten(-2, (count, run * block_in))
+    weights = operator.blocks.flatten(2).to(matrix.device, matrix.dtype)
+    return (weights @ windows).flatten(-3, -2)
+
+
+def apply(plane: Tensor, vertical: Lifted, horizontal: Lifted) -> Tensor:
+    """X -> A_v X A_h' on a plane ``(..., b*b, H/b, W/b)``; returns ``(..., c*c, P, Q)``, blocks contiguous.
+
+    Integer planes are computed in float32. Only the blocks that the operators read are touched, and of the two orders of
+    multiplication the cheaper is taken. ValueError where an operator was made for another number or size of blocks.
+    """
+    b = block_size(plane)
+    for name, operator, blocks in (("vertical", vertical, plane.shape[-2]), ("horizontal", horizontal, plane.shape[-1])):
+        if operator.blocks.shape[-1] != b or operator.inputs != blocks:
+            raise ValueError(
+                f"the {name} operator reads {operator.inputs} blocks of {operator.blocks.shape[-1]}; "
+                f"the plane {tuple(plane.shape)} has {blocks} blocks of {b}"
+            )
+    c = vertical.blocks.shape[1]
+    x = plane.movedim(-3, -1)[..., vertical.low : vertical.high, horizontal.low : horizontal.high, :]
+    x = x if x.is_floating_point() else x.to(torch.float32)
+    # Row i*b + v and column j*b + u of this matrix hold the coefficient (v, u) of block (i, j).
+    x = x.unflatten(-1, (b, b)).transpose(-3, -2).flatten(-2).flatten(-3, -2)
+    run_v, run_h = vertical.blocks.shape[2] * b, horizontal.blocks.shape[2] * b
+    rows_in, columns_in = x.shape[-2:]
+    rows_out, columns_out = vertical.blocks.shape[0] * c, horizontal.blocks.shape[0] * c
+    if rows_out * (run_v * columns_in + run_h * columns_out) <= columns_out * (run_h * rows_in + run_v * rows_out):
+        x = _apply_rows(horizontal, _apply_rows(vertical, x).transpose(-2, -1)).transpose(-2, -1)
+    else:
+        x = _apply_rows(vertical, _apply_rows(horizontal, x.transpose(-2, -1)).transpose(-2, -1))
+    blocks = x.unflatten(-1, (-1, c)).unflatten(-3, (-1, c)).transpose(-3, -2)
+    return blocks.flatten(-2).contiguous().movedim(-1, -3)

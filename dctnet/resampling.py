@@ -1,0 +1,112 @@
+"""One-dimensional linear operators on the samples of one axis: what ``dct.lift`` carries over to coefficients.
+
+Each output sample of crop, resize, flip or pad is a weighted sum of a few consecutive input samples, so an operator is
+kept as the first input sample and the weights of each row.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Banded(NamedTuple):
+    """The matrix R ``(n_out, inputs)`` with R[i, start[i] + t] = weights[i, t] and zeros elsewhere.
+
+    ``start`` (n_out,) int64 and ``weights`` (n_out, taps) float64, with 0 <= start and start + taps <= inputs.
+    """
+
+    start: Tensor
+    weights: Tensor
+    inputs: int
+
+    def dense(self) -> Tensor:
+        """The matrix itself, ``(n_out, inputs)``."""
+        columns = self.start[:, None] + torch.arange(self.weights.shape[1])
+        return self.weights.new_zeros(len(self.start), self.inputs).scatter_(1, columns, self.weights)
+
+
+def banded(R: Banded | Tensor) -> Banded:
+    """A matrix ``(n_out, n_in)`` with its zeros outside of one run of columns a row left out; a ``Banded`` as it is.
+
+    >>> banded(torch.eye(3)).weights.tolist()
+    [[1.0], [1.0], [1.0]]
+    """
+    if isinstance(R, Banded):
+        return R
+    if R.ndim != 2 or not R.numel():
+        raise ValueError(f"an operator on one axis is a matrix (outputs, inputs); got shape {tuple(R.shape)}")
+    outputs, inputs = R.shape
+    filled = R != 0
+    first = filled.int().argmax(1)
+    last = inputs - 1 - filled.flip(1).int().argmax(1)
+    first, last = first.where(filled.any(1), 0), last.where(filled.any(1), 0)
+    taps = int((last - first).amax()) + 1
+    start = first.clamp(max=inputs - taps)
+    return Banded(start, R.to(torch.float64).gather(1, start[:, None] + torch.arange(taps)), inputs)
+
+
+def resample(
+    inputs: int, outputs: int, origin: float, scale: float, low: float | None = None, high: float | None = None
+) -> Banded:
+    """Linear interpolation with antialiasing: output i is centred on the input coordinate origin + (i + 1/2) * scale.
+
+    Input sample j covers [j, j + 1). The weights are the triangle max(0, 1 - |j + 1/2 - centre| / max(|scale|, 1)) over
+    the samples that meet the interval [low, high) (default: all), normalised to sum 1; a negative ``scale`` runs
+    backwards. Without an offset this is what ``torch.nn.functional.interpolate(mode="bilinear", antialias=True)`` and
+    Pillow's BILINEAR compute along one axis, to rounding.
+
+    >>> (resample(4, 2, 0, 2).dense() * 7).round().tolist()
+    [[3.0, 3.0, 1.0, 0.0], [0.0, 1.0, 3.0, 3.0]]
+    """
+    support = max(abs(scale), 1.0)
+    # A box edge that misses a sample's edge by rounding alone must not admit the sample.
+    low = 0 if low is None else max(0, math.floor(low + 1e-9))
+    high = inputs if high is None else min(inputs, math.ceil(high - 1e-9))
+    if not (inputs > 0 and outputs > 0 and low < high):
+        raise ValueError(f"nothing to resample: {inputs} samples in, {outputs} out, taken from [{low}, {high})")
+    centre = origin + (torch.arange(outputs, dtype=torch.float64) + 0.5) * scale
+    centre = centre.clamp(low, high)
+    taps = min(math.ceil(2 * support - 1e-9), high - low)
+    start = (centre - support + 0.5).floor().long().clamp(low, high - taps)
+    samples = start[:, None] + torch.arange(taps, dtype=torch.float64) + 0.5
+    weights = (1 - (samples - centre[:, None]).abs() / support).clamp(min=0)
+    if taps == 2 and support == 1 and not weights[:, 1].any():  # whole-sample shifts need one tap
+        weights = weights[:, :1]
+    return Banded(start, weights / weights.sum(1, keepdim=True), inputs)
+
+
+def extend(R: Banded, outputs: int) -> Banded:
+    """R with its last row repeated up to ``outputs`` rows: the edge is replicated, as JPEG encoders fill a block.
+
+    >>> extend(resample(2, 2, 0, 1), 4).dense()[:, 1].tolist()
+    [0.0, 1.0, 1.0, 1.0]
+    """
+    if outputs == len(R.start):
+        return R
+    rows = torch.arange(outputs).clamp(max=len(R.start) - 1)
+    return Banded(R.start[rows], R.weights[rows], R.inputs)
+
+
+def compose(outer: Banded, inner: Banded) -> Banded:
+    """The product outer @ inner: first ``inner``, then ``outer``. ValueError where the sizes do not meet.
+
+    >>> half = resample(8, 4, 0, 2)
+    >>> torch.allclose(compose(resample(4, 2, 0, 2), half).dense(), resample(4, 2, 0, 2).dense() @ half.dense())
+    True
+    """
+    if outer.inputs != len(inner.start):
+        raise ValueError(f"the outer operator reads {outer.inputs} samples, the inner one writes {len(inner.start)}")
+    rows = outer.start[:, None] + torch.arange(outer.weights.shape[1])
+    starts = inner.start[rows]
+    start = starts.amin(1)
+    taps = int((starts - start[:, None]).amax()) + inner.weights.shape[1]
+    start = start.clamp(max=inner.inputs - taps) if taps <= inner.inputs else start * 0
+    taps = min(taps, inner.inputs)
+    columns = (starts - start[:, None])[..., None] + torch.arange(inner.weights.shape[1])
+    weights = outer.weights[..., None] * inner.weights[rows]
+    total = weights.new_zeros(len(start), taps)
+    return Banded(start, total.scatter_add_(1, columns.flatten(1), weights.flatten(1)), inner.inputs)
