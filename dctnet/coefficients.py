@@ -114,6 +114,4 @@ def stack(samples: Sequence[Coefficients]) -> Coefficients:
             f"{sorted(shapes)[:2]}. Resize or crop the pictures to one size first."
         )
     # Stacking (H/b, W/b, C) views keeps each block contiguous, so the batch is born channels-last.
-    return Coefficients(
-        *(torch.stack([s[i].movedim(-3, -1) for s in samples]).movedim(-1, -3) for i in range(3))
-    )
+    return Coefficients(*(torch.stack([s[i].movedim(-3, -1) for s in samples]).movedim(-1, -3) for i in range(3)))

@@ -112,7 +112,9 @@ def lift(R: Banded | Tensor, block_in: int = 8, block_out: int = 8) -> Lifted:
     R = banded(R)
     outputs, taps = R.weights.shape
     if outputs % block_out:
-        raise ValueError(f"{outputs} output samples are not whole blocks of {block_out}; extend R with resampling.extend")
+        raise ValueError(
+            f"{outputs} output samples are not whole blocks of {block_out}; extend R with resampling.extend"
+        )
     count, inputs = outputs // block_out, -(-R.inputs // block_in)
     start = R.start.view(count, block_out)
     first = start.amin(1) // block_in
@@ -129,7 +131,7 @@ def lift(R: Banded | Tensor, block_in: int = 8, block_out: int = 8) -> Lifted:
 
 def _apply_rows(operator: Lifted, matrix: Tensor) -> Tensor:
     """A on the row index of ``(..., n_in, m)``, whose first row belongs to input block ``operator.low``."""
-    count, block_out, run, block_in = operator.blocks.shape
+    count, _, run, block_in = operator.blocks.shape
     rows = (operator.first - operator.low)[:, None] * block_in + torch.arange(run * block_in)
     windows = matrix.index_select(-2, rows.flatten().to(matrix.device)).unflatten(-2, (count, run * block_in))
     weights = operator.blocks.flatten(2).to(matrix.device, matrix.dtype)
@@ -143,7 +145,10 @@ def apply(plane: Tensor, vertical: Lifted, horizontal: Lifted) -> Tensor:
     multiplication the cheaper is taken. ValueError where an operator was made for another number or size of blocks.
     """
     b = block_size(plane)
-    for name, operator, blocks in (("vertical", vertical, plane.shape[-2]), ("horizontal", horizontal, plane.shape[-1])):
+    for name, operator, blocks in (
+        ("vertical", vertical, plane.shape[-2]),
+        ("horizontal", horizontal, plane.shape[-1]),
+    ):
         if operator.blocks.shape[-1] != b or operator.inputs != blocks:
             raise ValueError(
                 f"the {name} operator reads {operator.inputs} blocks of {operator.blocks.shape[-1]}; "

@@ -39,7 +39,7 @@ def banded(R: Banded | Tensor) -> Banded:
         return R
     if R.ndim != 2 or not R.numel():
         raise ValueError(f"an operator on one axis is a matrix (outputs, inputs); got shape {tuple(R.shape)}")
-    outputs, inputs = R.shape
+    inputs = R.shape[1]
     filled = R != 0
     first = filled.int().argmax(1)
     last = inputs - 1 - filled.flip(1).int().argmax(1)

@@ -1,0 +1,63 @@
+"""A chain of transforms, in which consecutive geometric ones become a single operator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from dctnet.coefficients import Coefficients, Grid, block_size, grid_420, infer_grid
+from dctnet.transforms.geometric import Geometric
+from dctnet.transforms.photometric import Photometric
+from dctnet.transforms.separable import after, block_sizes, box_to_size, lifted
+
+
+class Compose:
+    """Transforms one after the other, from a ``JPEGImage`` (or bare ``Coefficients``) to float ``Coefficients``.
+
+    The pixel operators R of consecutive geometric transforms are multiplied, lifted once and applied once, so a resize,
+    a crop and a flip cost as much as one of them. The result lies on the 4:2:0 grid whatever the file's sampling, in
+    blocks of ``block_size`` (a number, or a pair for luma and chroma; default: that of the input).
+
+    >>> from dctnet.transforms.geometric import CenterCrop, Resize
+    >>> transform = Compose([Resize(256), CenterCrop(224)], block_size=(8, 4))
+    >>> transform
+    Compose([Resize(size=256), CenterCrop(size=(224, 224))], block_size=(8, 4))
+    >>> picture = Coefficients(*(torch.zeros(64, n, m, dtype=torch.int16) for n, m in ((47, 63), (24, 32), (24, 32))))
+    >>> [tuple(plane.shape) for plane in transform(picture)]
+    [(64, 28, 28), (16, 28, 28), (16, 28, 28)]
+    """
+
+    def __init__(self, transforms: Sequence[Geometric | Photometric], block_size: int | tuple[int, int] | None = None):
+        self.transforms = list(transforms)
+        for transform in self.transforms:
+            if not isinstance(transform, (Geometric, Photometric)):
+                raise ValueError(
+                    f"Compose takes transforms of dctnet; got {transform!r}. Pixel transforms act on pixels: see to_pixels."
+                )
+        self.block_size = None if block_size is None else block_sizes(block_size)
+
+    def __call__(self, image, generator: torch.Generator | None = None) -> Coefficients:
+        """``image`` has ``.coefficients`` and ``.grid``, or is ``Coefficients`` that are all picture."""
+        coefficients = image if isinstance(image, Coefficients) else image.coefficients
+        grid: Grid = infer_grid(coefficients) if isinstance(image, Coefficients) else image.grid
+        blocks = self.block_size or (block_size(coefficients.y), block_size(coefficients.cb))
+        # Even without a geometric transform the chroma is brought to the 4:2:0 grid, and the blocks to their size.
+        pending = None if self.transforms[:1] and isinstance(self.transforms[0], Geometric) else _whole(grid)
+        for transform in self.transforms:
+            if isinstance(transform, Geometric):
+                operators = transform.operators(grid, generator)
+                pending = operators if pending is None else after(operators, pending)
+                grid = grid_420(operators.size)
+                continue
+            if pending is not None:
+                coefficients, pending = lifted(coefficients, pending, blocks), None
+            coefficients = transform(coefficients, generator)
+        return coefficients if pending is None else lifted(coefficients, pending, blocks)
+
+    def __repr__(self) -> str:
+        return f"Compose({self.transforms}, block_size={self.block_size})"
+
+
+def _whole(grid: Grid):
+    return box_to_size(grid, 0, 0, *grid.size, grid.size)

@@ -1,0 +1,103 @@
+"""Geometric transforms: they draw a box, and make the pixel operators of it; ``compose.Compose`` lifts and applies them."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+
+import torch
+
+from dctnet.coefficients import Grid
+from dctnet.transforms.functional import Size, center_box, pair, resized_size
+from dctnet.transforms.separable import Separable, box_to_size
+
+
+class Geometric(ABC):
+    """A transform that is a separable operator on pixels, drawn at random or fixed."""
+
+    @abstractmethod
+    def operators(self, grid: Grid, generator: torch.Generator | None) -> Separable:
+        """The operators for a picture on ``grid``, their parameters drawn from ``generator`` (None: torch's own)."""
+
+
+class RandomResizedCrop(Geometric):
+    """A random box of ``scale`` times the picture's area and of aspect ``ratio``, resampled to ``size``.
+
+    The arguments and the distribution are those of ``torchvision.transforms.v2.RandomResizedCrop``: from one state of a
+    generator both draw the same box. Antialiased linear interpolation, chroma registered with luma.
+    """
+
+    def __init__(
+        self, size: Size, scale: tuple[float, float] = (0.08, 1.0), ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    ):
+        self.size, self.scale, self.ratio = pair(size), tuple(scale), tuple(ratio)
+        if min(self.size) < 1:
+            raise ValueError(f"the output size is at least 1x1 pixel; got {self.size[0]}x{self.size[1]}")
+        for name, (low, high) in (("scale", self.scale), ("ratio", self.ratio)):
+            if not 0 < low <= high:
+                raise ValueError(f"{name} is a range (low, high) with 0 < low <= high; got {(low, high)}")
+
+    def box(self, size: tuple[int, int], generator: torch.Generator | None = None) -> tuple[int, int, int, int]:
+        """(top, left, height, width) of a random box in a picture of ``size``; after ten misses the central one."""
+        height, width = size
+        low, high = (math.log(r) for r in self.ratio)
+        for _ in range(10):
+            area = height * width * float(torch.empty(1).uniform_(*self.scale, generator=generator))
+            aspect = math.exp(float(torch.empty(1).uniform_(low, high, generator=generator)))
+            w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
+            if 0 < w <= width and 0 < h <= height:
+                top = int(torch.randint(0, height - h + 1, (1,), generator=generator))
+                left = int(torch.randint(0, width - w + 1, (1,), generator=generator))
+                return top, left, h, w
+        w = min(width, round(height * self.ratio[1])) if width / height > self.ratio[1] else width
+        h = min(height, round(width / self.ratio[0])) if width / height < self.ratio[0] else height
+        return (height - h) // 2, (width - w) // 2, h, w
+
+    def operators(self, grid: Grid, generator: torch.Generator | None) -> Separable:
+        return box_to_size(grid, *self.box(grid.size, generator), self.size)
+
+    def __repr__(self) -> str:
+        return f"RandomResizedCrop(size={self.size}, scale={self.scale}, ratio={self.ratio})"
+
+
+class Resize(Geometric):
+    """The whole picture at ``size``; a single number is the length of the shorter side."""
+
+    def __init__(self, size: Size):
+        self.size = size if isinstance(size, int) else pair(size)
+
+    def operators(self, grid: Grid, generator: torch.Generator | None) -> Separable:
+        return box_to_size(grid, 0, 0, *grid.size, resized_size(grid.size, self.size))
+
+    def __repr__(self) -> str:
+        return f"Resize(size={self.size})"
+
+
+class CenterCrop(Geometric):
+    """The central box of ``size`` pixels; a smaller picture is a ValueError."""
+
+    def __init__(self, size: Size):
+        self.size = pair(size)
+
+    def operators(self, grid: Grid, generator: torch.Generator | None) -> Separable:
+        box = center_box(grid.size, self.size)
+        return box_to_size(grid, *box, box[2:])
+
+    def __repr__(self) -> str:
+        return f"CenterCrop(size={self.size})"
+
+
+class RandomHorizontalFlip(Geometric):
+    """The picture mirrored left to right with probability ``p``."""
+
+    def __init__(self, p: float = 0.5):
+        if not 0 <= p <= 1:
+            raise ValueError(f"p is a probability in [0, 1]; got {p}")
+        self.p = float(p)
+
+    def operators(self, grid: Grid, generator: torch.Generator | None) -> Separable:
+        mirror = bool(torch.rand(1, generator=generator) < self.p)
+        return box_to_size(grid, 0, 0, *grid.size, grid.size, mirror=mirror)
+
+    def __repr__(self) -> str:
+        return f"RandomHorizontalFlip(p={self.p})"

@@ -1,0 +1,95 @@
+"""Separable pixel operators on all three planes: built from the geometry of a crop, composed, lifted once, applied once."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from dctnet.coefficients import BLOCK_SIZES, Coefficients, Grid, block_size, grid_420
+from dctnet.dct import apply, lift
+from dctnet.resampling import Banded, compose, extend, resample
+
+
+class Separable(NamedTuple):
+    """For Y, Cb and Cr the operator down the rows and along the columns, and the size of the picture that they make.
+
+    The planes they make lie on the 4:2:0 grid of that size.
+    """
+
+    vertical: tuple[Banded, Banded, Banded]
+    horizontal: tuple[Banded, Banded, Banded]
+    size: tuple[int, int]
+
+
+def box_to_size(
+    grid: Grid, top: float, left: float, height: float, width: float, size: tuple[int, int], mirror: bool = False
+) -> Separable:
+    """Resample the box of the picture at (top, left) of (height, width) pixels to ``size``, optionally mirrored.
+
+    Luma and chroma stay registered: sample k of a plane is centred on pixel coordinate (k + 1/2) * spacing, on the way
+    in and on the way out, so a box off the chroma grid interpolates chroma between its samples. ``box_to_size`` uses no
+    sample outside of the box. ValueError where the box leaves the picture or a length is not positive.
+    """
+    rows, columns = grid.size
+    if not (height > 0 and width > 0 and top >= 0 and left >= 0 and top + height <= rows and left + width <= columns):
+        raise ValueError(
+            f"the box at (top {top}, left {left}) of {height}x{width} is not inside the picture of {rows}x{columns} pixels"
+        )
+    if not (size[0] >= 1 and size[1] >= 1):
+        raise ValueError(f"the output size is at least 1x1 pixel; got {size[0]}x{size[1]}")
+    target = grid_420(size)
+    made: dict[tuple, Banded] = {}
+
+    def axis(plane: int, number: int, start: float, length: float, backwards: bool) -> Banded:
+        spacing, spacing_out = grid.spacing[plane][number], target.spacing[plane][number]
+        key = (number, spacing, spacing_out)
+        if key not in made:
+            low, high = start / spacing, (start + length) / spacing
+            scale = float(length * spacing_out / (spacing * size[number]))
+            origin, scale = (high, -scale) if backwards else (low, scale)
+            samples, outputs = grid.samples(plane)[number], target.samples(plane)[number]
+            made[key] = resample(samples, outputs, float(origin), scale, float(low), float(high))
+        return made[key]
+
+    return Separable(
+        tuple(axis(plane, 0, top, height, False) for plane in range(3)),
+        tuple(axis(plane, 1, left, width, mirror) for plane in range(3)),
+        (int(size[0]), int(size[1])),
+    )
+
+
+def after(outer: Separable, inner: Separable) -> Separable:
+    """The product: first ``inner``, then ``outer``."""
+    return Separable(
+        tuple(compose(o, i) for o, i in zip(outer.vertical, inner.vertical, strict=True)),
+        tuple(compose(o, i) for o, i in zip(outer.horizontal, inner.horizontal, strict=True)),
+        outer.size,
+    )
+
+
+def block_sizes(value: int | tuple[int, int]) -> tuple[int, int]:
+    """(luma, chroma) block sizes from one number or a pair; ValueError for a size that is none."""
+    luma, chroma = (value, value) if isinstance(value, int) else tuple(value)
+    if luma not in BLOCK_SIZES or chroma not in BLOCK_SIZES:
+        raise ValueError(f"the block size is one of {BLOCK_SIZES}, or a pair (luma, chroma) of them; got {value!r}")
+    return luma, chroma
+
+
+def lifted(coefficients: Coefficients, operators: Separable, block_out: int | tuple[int, int]) -> Coefficients:
+    """Apply the operators to coefficients, block sizes in and out free; what does not fill a block repeats the edge."""
+    luma, chroma = block_sizes(block_out)
+    made = {}
+
+    def operator(banded: Banded, b: int, c: int):
+        key = (id(banded), b, c)
+        if key not in made:
+            outputs = -(-len(banded.start) // c) * c
+            made[key] = lift(extend(banded, outputs), b, c)
+        return made[key]
+
+    planes = []
+    for plane, vertical, horizontal, c in zip(
+        coefficients, operators.vertical, operators.horizontal, (luma, chroma, chroma), strict=True
+    ):
+        b = block_size(plane)
+        planes.append(apply(plane, operator(vertical, b, c), operator(horizontal, b, c)))
+    return Coefficients(*planes)
