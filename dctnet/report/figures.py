@@ -1,0 +1,47 @@
+"""Figures from plain arrays: nothing here knows torch or a file format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+
+
+def picture_anatomy(
+    image: np.ndarray, planes: dict[str, np.ndarray], facts: dict[str, str], title: str, path: str | Path
+) -> None:
+    """One PNG that shows a picture as a network on coefficients sees it.
+
+    ``image`` is (H, W, 3) uint8; ``planes`` maps a plane's name to its coefficients ``(b*b, H/b, W/b)``; ``facts`` are
+    printed as they come. Top row: the picture and each plane's magnitudes, block by block in place (logarithmic). Bottom
+    row: the facts, and the mean energy of each band, vertical frequency downwards.
+    """
+    figure = Figure(figsize=(4.2 * (1 + len(planes)), 8.2), layout="constrained")
+    axes = figure.subplots(2, 1 + len(planes))
+    axes[0, 0].imshow(image)
+    axes[0, 0].set_title(f"picture, {image.shape[1]}x{image.shape[0]}")
+    axes[1, 0].text(
+        0, 1, "\n".join(f"{name}: {value}" for name, value in facts.items()), va="top", family="monospace", fontsize=9,
+        transform=axes[1, 0].transAxes, wrap=True,
+    )  # fmt: skip
+    for column, (name, plane) in enumerate(planes.items(), start=1):
+        bands, rows, columns = plane.shape
+        b = round(bands**0.5)
+        in_place = np.abs(plane.reshape(b, b, rows, columns).transpose(2, 0, 3, 1).reshape(rows * b, columns * b))
+        shown = axes[0, column].imshow(in_place + 1.0, norm=LogNorm(1, max(10.0, float(in_place.max()))), cmap="magma")
+        axes[0, column].set_title(f"{name}: |coefficient| + 1\n{columns}x{rows} blocks of {b}x{b}")
+        figure.colorbar(shown, ax=axes[0, column], shrink=0.75)
+        energy = np.square(plane.astype(np.float64)).mean((1, 2)).reshape(b, b)
+        shown = axes[1, column].imshow(energy + 1e-2, norm=LogNorm(1e-2, max(1.0, float(energy.max()))), cmap="viridis")
+        axes[1, column].set_title(
+            f"{name}: mean energy of each band\nDC holds {energy[0, 0] / max(energy.sum(), 1e-12):.1%}"
+        )
+        axes[1, column].set_xlabel("horizontal frequency u")
+        axes[1, column].set_ylabel("vertical frequency v")
+        figure.colorbar(shown, ax=axes[1, column], shrink=0.75)
+    for axis in (*axes[0], axes[1, 0]):
+        axis.set_axis_off()
+    figure.suptitle(title)
+    figure.savefig(path, dpi=110)
