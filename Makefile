@@ -1,0 +1,51 @@
+# Everything from a fresh machine with Python >= 3.10, a C++20 compiler and the package registry.
+PYTHON ?= python3
+BIN = .venv/bin
+DIGITS = runs/demo/digits
+RUN = runs/demo/fit
+
+.PHONY: demo test slow lint check sanitize wheel clean
+
+demo: .venv/installed  ## make the digits data set, train on it, and use the network
+	$(BIN)/dctnet prepare digits $(DIGITS)
+	$(BIN)/dctnet fit --config digits --data.root $(DIGITS) --trainer.default_root_dir $(RUN)
+	$(BIN)/dctnet validate --config digits --data.root $(DIGITS) --trainer.default_root_dir $(RUN) --ckpt_path $(RUN)/last.ckpt
+	$(BIN)/dctnet predict $(RUN)/last.ckpt $(DIGITS)/val --out runs/demo/predictions.csv
+	$(BIN)/dctnet inspect $$(ls $(DIGITS)/val/3/*.jpg | head -n 1) --out runs/demo/digit.png
+
+test: .venv/installed-test  ## every test and doctest
+	$(BIN)/python -m pytest
+
+slow: .venv/installed-test  ## the tests that take minutes
+	$(BIN)/python -m pytest -m slow
+
+lint: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+check: lint test
+
+sanitize: .venv/installed-test  ## the decoder under AddressSanitizer and UBSan
+	$(BIN)/python -m pytest -m slow tests/sanitize
+
+wheel: .venv/installed
+	$(BIN)/pip wheel --no-deps --wheel-dir dist .
+
+# One environment; each mark says with which extras it was installed. The tree is installed editable: Python files count at once.
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/installed: pyproject.toml CMakeLists.txt $(wildcard dctnet/jpeg/*.cpp dctnet/jpeg/*.hpp) | .venv/bin/python
+	$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+.venv/installed-test: .venv/installed
+	$(BIN)/pip install --quiet --editable ".[test]"
+	@touch $@
+
+.venv/installed-dev: .venv/installed
+	$(BIN)/pip install --quiet --editable ".[dev]"
+	@touch $@
+
+clean:
+	rm -rf .venv build dist runs

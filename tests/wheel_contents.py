@@ -1,0 +1,33 @@
+"""Check a built wheel: ``dctnet/`` alone, with the extension, the data cards and the run configurations inside.
+
+Usage: python tests/wheel_contents.py WHEEL
+"""
+
+import sys
+import zipfile
+from pathlib import Path
+
+
+def check(wheel: str) -> list[str]:
+    """What is wrong with the wheel, a sentence each."""
+    names = zipfile.ZipFile(wheel).namelist()
+    root = Path(__file__).resolve().parents[1]
+    found = []
+    for name in names:
+        if name.split("/")[0] != "dctnet" and ".dist-info" not in name.split("/")[0]:
+            found.append(f"{name} lies outside of dctnet/")
+        if name.endswith((".cpp", ".hpp")):
+            found.append(f"{name} is source of the extension")
+    if not any(name.startswith("dctnet/jpeg/_decoder") for name in names):
+        found.append("the extension dctnet/jpeg/_decoder is missing")
+    for source, target in (("data", "cards"), ("models", "configs")):
+        for file in (root / source).glob("*.yaml"):
+            if f"dctnet/{target}/{file.name}" not in names:
+                found.append(f"{source}/{file.name} is missing as dctnet/{target}/{file.name}")
+    return found
+
+
+if __name__ == "__main__":
+    problems = check(sys.argv[1])
+    print("\n".join(problems) or f"{sys.argv[1]}: as it should be")
+    sys.exit(bool(problems))
