@@ -1,0 +1,148 @@
+"""A folder of JPEG files, one sub-folder a class: ``root/CLASS/anything.jpg``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch.utils.data import Dataset
+
+from dctnet.coefficients import Coefficients
+from dctnet.data.keyed_sampling import SampleKey, sample_generator
+from dctnet.jpeg.reader import JPEGImage, read_jpeg
+
+EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".jfif")
+
+Transform = Callable[..., Coefficients]
+
+
+class DataError(ValueError):
+    """A data set that is absent, empty or too broken to use; the message says what to do."""
+
+
+def find_classes(root: str | Path) -> list[str]:
+    """The sorted names of the sub-folders of ``root``. DataError where there is no folder, or no sub-folder."""
+    root = Path(root)
+    if not root.is_dir():
+        raise DataError(
+            f"there is no folder {root}. Make a data set first (`dctnet prepare digits data/digits`), or give the "
+            f"folder of one: images in {root}/CLASS/NAME.jpg, one sub-folder a class."
+        )
+    classes = sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and not entry.name.startswith("."))
+    if not classes:
+        raise DataError(f"{root} has no sub-folders; images belong in {root}/CLASS/NAME.jpg, one sub-folder a class")
+    return classes
+
+
+def find_images(folder: str | Path) -> list[str]:
+    """The paths of the JPEG files anywhere below ``folder``, sorted; hidden files are passed over."""
+    return sorted(
+        os.path.join(parent, name)
+        for parent, _, names in os.walk(folder, followlinks=True)
+        for name in names
+        if name.lower().endswith(EXTENSIONS) and not name.startswith(".")
+    )
+
+
+class JPEGFolder(Dataset):
+    """The JPEG files below ``root/CLASS/`` as ``(Coefficients, label)``; labels number the sorted class names.
+
+    ``transform(image, generator=g)`` gets the ``JPEGImage`` and a generator keyed by ``(seed, epoch, index)``; without a
+    transform the planes come as read. ``folder[SampleKey(epoch, index)]`` draws the sample as epoch ``epoch`` sees it;
+    ``folder[index]`` is epoch 0. ``read`` takes a path and gives a ``JPEGImage``.
+
+    Files count by their extension (.jpg, .jpeg, .jpe, .jfif in any case). ``classes`` gives the names and their order
+    where they are known already: validation uses those of training, so that labels agree.
+    DataError for a missing folder, a class without files, or folders that ``classes`` does not name; JPEGError (or
+    OSError) when a file cannot be read.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        transform: Transform | None = None,
+        *,
+        seed: int = 0,
+        classes: Sequence[str] | None = None,
+        read: Callable[[str], JPEGImage] = read_jpeg,
+    ):
+        self.root, self.transform, self.seed, self.read = Path(root), transform, seed, read
+        found = find_classes(root)
+        self.classes = found if classes is None else list(classes)
+        self.class_to_idx = {name: label for label, name in enumerate(self.classes)}
+        if unknown := [name for name in found if name not in self.class_to_idx]:
+            raise DataError(
+                f"{root} has folders that are no class of the training set: {', '.join(unknown[:5])}"
+                f"{', ...' if len(unknown) > 5 else ''} (known: {', '.join(self.classes[:5])}"
+                f"{', ...' if len(self.classes) > 5 else ''})"
+            )
+        self.samples: list[tuple[str, int]] = []
+        empty = []
+        for name in found:
+            paths = find_images(self.root / name)
+            self.samples += [(path, self.class_to_idx[name]) for path in paths]
+            if not paths:
+                empty.append(name)
+        if empty:
+            raise DataError(
+                f"{len(empty)} of {len(found)} class folders in {root} hold no JPEG file ({', '.join(EXTENSIONS)}): "
+                f"{', '.join(empty[:5])}{', ...' if len(empty) > 5 else ''}. Fill or remove them."
+            )
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def path(self, index: int) -> str:
+        """The file of sample ``index``."""
+        return self.samples[index][0]
+
+    def label(self, index: int) -> int:
+        """The label of sample ``index``, without reading the file."""
+        return self.samples[index][1]
+
+    def __getitem__(self, key: SampleKey | int) -> tuple[Coefficients, int]:
+        key = key if isinstance(key, SampleKey) else SampleKey(0, key)
+        path, label = self.samples[key.index]
+        return load(path, key, self.transform, self.seed, self.read), label
+
+
+class FileList(Dataset):
+    """Files without labels (label -1), in the order given; otherwise like ``JPEGFolder``."""
+
+    def __init__(
+        self,
+        paths: Sequence[str | Path],
+        transform: Transform | None = None,
+        *,
+        seed: int = 0,
+        read: Callable[[str], JPEGImage] = read_jpeg,
+    ):
+        self.paths, self.transform, self.seed, self.read = [str(path) for path in paths], transform, seed, read
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def path(self, index: int) -> str:
+        """The file of sample ``index``."""
+        return self.paths[index]
+
+    def __getitem__(self, key: SampleKey | int) -> tuple[Coefficients, int]:
+        key = key if isinstance(key, SampleKey) else SampleKey(0, key)
+        return load(self.paths[key.index], key, self.transform, self.seed, self.read), -1
+
+
+def load(
+    path: str, key: SampleKey, transform: Transform | None, seed: int, read: Callable[[str], JPEGImage]
+) -> Coefficients:
+    """One file read and transformed, the transform's draws keyed by ``(seed, key)``."""
+    image = read(path)
+    if transform is None:
+        return image.coefficients
+    return transform(image, generator=sample_generator(seed, key))
+
+
+def labels(folder: JPEGFolder) -> torch.Tensor:
+    """All labels of a folder, int64."""
+    return torch.tensor([label for _, label in folder.samples])

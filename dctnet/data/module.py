@@ -1,0 +1,140 @@
+"""A LightningDataModule over ``root/train/CLASS/`` and ``root/val/CLASS/``."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from lightning.pytorch import LightningDataModule
+
+from dctnet.data.folder import FileList, JPEGFolder, find_classes, find_images
+from dctnet.data.torch_loader import KeyedLoader
+from dctnet.transforms.compose import Compose
+from dctnet.transforms.geometric import CenterCrop, RandomHorizontalFlip, RandomResizedCrop, Resize
+
+
+def evaluation_transform(resize_size: int, image_size: int, block_size: int | tuple[int, int]) -> Compose:
+    """Shorter side to ``resize_size``, then the central square of ``image_size``: what validation and predict do."""
+    return Compose([Resize(resize_size), CenterCrop(image_size)], block_size=block_size)
+
+
+class DCTDataModule(LightningDataModule):
+    """Training and validation batches from a folder of JPEG files in ImageFolder layout.
+
+    ``root`` holds ``train/`` and ``val/``, and maybe ``test/`` (``test`` uses ``val/`` where it is absent); ``predict``
+    takes every JPEG file below ``root``, or ``root/predict`` if that exists. Training draws
+    ``RandomResizedCrop(image_size, scale, ratio)`` and ``RandomHorizontalFlip(flip)``; validation does
+    ``Resize(resize_size)`` (default: 256/224 of ``image_size``) and ``CenterCrop(image_size)``. All draws and the order
+    are keyed by ``seed``.
+
+    ``batch_size`` counts the samples of a training step over *all* processes, so a run does not change with their
+    number. Training drops the last, incomplete batch of an epoch; validation sees each file exactly once over all
+    ranks. ``block_size`` is a number or a pair (luma, chroma).
+
+    Args:
+        root: folder that holds train/ and val/.
+        image_size: height and width of the pictures the network sees, in pixels.
+        resize_size: length of the shorter side before the central crop of validation.
+        block_size: blocks of luma and chroma: one number, or two.
+        batch_size: samples of one training step, over all processes.
+        workers: reading processes for each training process; 0 reads in the training process itself.
+        seed: key of the order and of the augmentation.
+        scale: share of the picture's area that a training crop may take, from and to.
+        ratio: width over height of a training crop, from and to.
+        flip: probability that a training picture is mirrored.
+        max_broken: share of unreadable files above which a run stops; up to it they are left out and named.
+        prefetch: batches that each worker reads ahead.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        image_size: int = 224,
+        resize_size: int | None = None,
+        block_size: int | tuple[int, int] = 8,
+        batch_size: int = 32,
+        workers: int = 2,
+        seed: int = 0,
+        scale: tuple[float, float] = (0.08, 1.0),
+        ratio: tuple[float, float] = (3 / 4, 4 / 3),
+        flip: float = 0.5,
+        max_broken: float = 0.01,
+        prefetch: int = 2,
+    ):
+        super().__init__()
+        self.root = Path(root)
+        self.image_size = image_size
+        self.resize_size = round(image_size * 256 / 224) if resize_size is None else resize_size
+        if self.resize_size < image_size:
+            raise ValueError(
+                f"resize_size {self.resize_size} is smaller than image_size {image_size}: the central crop would not fit"
+            )
+        self.block_size = block_size if isinstance(block_size, int) else tuple(block_size)
+        self.batch_size, self.workers, self.seed = batch_size, workers, seed
+        self.max_broken, self.prefetch = max_broken, prefetch
+        self.train_transform = Compose(
+            [RandomResizedCrop(image_size, scale=scale, ratio=ratio), RandomHorizontalFlip(flip)],
+            block_size=self.block_size,
+        )
+        self.eval_transform = evaluation_transform(self.resize_size, image_size, self.block_size)
+
+    @cached_property
+    def classes(self) -> list[str]:
+        """The class names: the sub-folders of ``root/train``. DataError where there are none."""
+        return find_classes(self.root / "train")
+
+    @cached_property
+    def train_set(self) -> JPEGFolder:
+        """The training files."""
+        return JPEGFolder(self.root / "train", self.train_transform, seed=self.seed, classes=self.classes)
+
+    @cached_property
+    def val_set(self) -> JPEGFolder:
+        """The validation files."""
+        return JPEGFolder(self.root / "val", self.eval_transform, seed=self.seed, classes=self.classes)
+
+    @cached_property
+    def test_set(self) -> JPEGFolder:
+        """The test files; those of validation where ``root/test`` is absent."""
+        if not (self.root / "test").is_dir():
+            return self.val_set
+        return JPEGFolder(self.root / "test", self.eval_transform, seed=self.seed, classes=self.classes)
+
+    @cached_property
+    def predict_set(self) -> FileList:
+        """All files below ``root/predict``, or below ``root``."""
+        folder = self.root / "predict"
+        return FileList(find_images(folder if folder.is_dir() else self.root), self.eval_transform, seed=self.seed)
+
+    def train_dataloader(self) -> KeyedLoader:
+        """Shuffled, incomplete last batch dropped."""
+        return self._loader(self.train_set, shuffle=True, drop_last=True)
+
+    def val_dataloader(self) -> KeyedLoader:
+        """In order, each file once."""
+        return self._loader(self.val_set)
+
+    def test_dataloader(self) -> KeyedLoader:
+        """In order, each file once."""
+        return self._loader(self.test_set)
+
+    def predict_dataloader(self) -> KeyedLoader:
+        """In order, each file once; no labels (-1)."""
+        return self._loader(self.predict_set)
+
+    def _loader(self, dataset: JPEGFolder | FileList, *, shuffle: bool = False, drop_last: bool = False) -> KeyedLoader:
+        trainer = self.trainer
+        return KeyedLoader(
+            dataset,
+            self.batch_size,
+            shuffle=shuffle,
+            drop_last=drop_last,
+            seed=self.seed,
+            rank=trainer.global_rank if trainer is not None else 0,
+            ranks=trainer.world_size if trainer is not None else 1,
+            workers=self.workers,
+            pin_memory=torch.cuda.is_available(),
+            prefetch=self.prefetch,
+            max_broken=self.max_broken,
+        )

@@ -1,0 +1,197 @@
+"""The classifier: a network on coefficients with its loss, optimizer, schedule and metrics, for Lightning's Trainer."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from lightning.pytorch import Callback, LightningModule
+from torch import Tensor, nn
+
+from dctnet.coefficients import Coefficients
+from dctnet.data.keyed_sampling import mix
+from dctnet.data.torch_loader import Batch
+from dctnet.models.zoo import create_model
+from dctnet.training.accuracy import Sums
+from dctnet.training.ema import MovingAverage
+from dctnet.training.schedule import warmup_cosine_schedule
+
+
+class Classifier(LightningModule):
+    """Cross-entropy training of ``network`` on ``Batch`` es, SGD or AdamW under a warm-up and cosine schedule.
+
+    The loss of a step is the sum over its samples divided by the number of samples planned, so a file that could not be
+    read counts zero, and R ranks of B/R samples give the gradient of one rank of B. A network that has ``penalty()``
+    gets its value added. Draws inside the network (dropout) are keyed by ``(seed, step, rank)``, which makes a
+    resumed run repeat them. Batch statistics remain those of each rank's own part of the batch.
+
+    Everything ``dctnet predict`` needs (classes, sizes, the network's name and options) is in the hyperparameters, which
+    are plain values, so checkpoints load with ``torch.load(path, weights_only=True)``. With an ``nn.Module`` as network
+    the checkpoint cannot rebuild it: build the same one and pass it again.
+
+    Args:
+        network: a name of dctnet.list_models(), or (in Python) a module that takes Coefficients.
+        classes: names of the classes, in the order of the labels.
+        options: further arguments of dctnet.create_model, such as depth and width.
+        image_size: height and width of the pictures that the network sees.
+        resize_size: length of the shorter side before the central crop of validation.
+        block_size: blocks of luma and chroma: one number, or two.
+        optimizer: sgd or adamw.
+        lr: learning rate after the warm-up.
+        momentum: of sgd.
+        nesterov: Nesterov's momentum, for sgd.
+        betas: of adamw.
+        weight_decay: of all weights; not of norms and biases, unless decay_all.
+        decay_all: decay norms and biases as well.
+        warmup_epochs: length of the linear warm-up, in epochs.
+        label_smoothing: share of the target spread evenly over all classes, in training.
+        ema: decay of the moving average of the weights that validation uses; null for none.
+        channels_last: keep convolution weights in channels-last memory, as the planes are.
+        compile: pass the network through torch.compile.
+        seed: key of the draws inside the network.
+    """
+
+    def __init__(
+        self,
+        network: str | nn.Module,
+        classes: list[str],
+        options: dict[str, Any] | None = None,
+        image_size: int = 224,
+        resize_size: int | None = None,
+        block_size: int | tuple[int, int] = 8,
+        optimizer: Literal["sgd", "adamw"] = "sgd",
+        lr: float = 0.1,
+        momentum: float = 0.9,
+        nesterov: bool = True,
+        betas: tuple[float, float] = (0.9, 0.999),
+        weight_decay: float = 1e-4,
+        decay_all: bool = False,
+        warmup_epochs: float = 0.0,
+        label_smoothing: float = 0.0,
+        ema: float | None = None,
+        channels_last: bool = True,
+        compile: bool = False,
+        seed: int = 0,
+    ):
+        super().__init__()
+        block_size = block_size if isinstance(block_size, int) else tuple(block_size)
+        resize_size = round(image_size * 256 / 224) if resize_size is None else resize_size
+        classes, options = list(classes), dict(options or {})
+        self.save_hyperparameters(ignore=[] if isinstance(network, str) else ["network"], logger=False)
+        if isinstance(network, str):
+            network = create_model(network, num_classes=len(classes), block_size=block_size, **options)
+        self.network = network.to(memory_format=torch.channels_last) if channels_last else network
+        self.sums = Sums()
+        self.place: dict[str, int] | None = None
+
+    def forward(self, coefficients: Coefficients) -> Tensor:
+        """Logits (n, classes)."""
+        return self.network(coefficients)
+
+    def configure_callbacks(self) -> list[Callback]:
+        """The moving average, where ``ema`` asks for one."""
+        return [] if self.hparams.ema is None else [MovingAverage(self.hparams.ema)]
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """SGD or AdamW in two groups, with and without weight decay, and the schedule by steps."""
+        options = self.hparams
+        if options.optimizer == "sgd":
+            optimizer = torch.optim.SGD(
+                parameter_groups(self.network, options.weight_decay, options.decay_all),
+                lr=options.lr,
+                momentum=options.momentum,
+                nesterov=options.nesterov,
+            )
+        else:
+            optimizer = torch.optim.AdamW(
+                parameter_groups(self.network, options.weight_decay, options.decay_all),
+                lr=options.lr,
+                betas=tuple(options.betas),
+            )
+        total = int(self.trainer.estimated_stepping_batches)
+        warmup = round(options.warmup_epochs * total / max(1, self.trainer.max_epochs or 1))
+        schedule = warmup_cosine_schedule(optimizer, warmup, total)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the training loader's place within the epoch."""
+        loader = self.trainer.train_dataloader
+        if hasattr(loader, "state_dict"):
+            checkpoint["train_place"] = loader.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Remember the place until the loader exists."""
+        self.place = checkpoint.get("train_place")
+
+    def on_train_start(self) -> None:
+        """Move the training loader to its place.
+
+        Lightning keeps the state of loaders too, but loses it here: to know the number of steps, the schedule has the
+        loader made before the state of the loops is restored.
+        """
+        if self.place is not None and hasattr(self.trainer.train_dataloader, "load_state_dict"):
+            self.trainer.train_dataloader.load_state_dict(self.place)
+        self.place = None
+
+    def on_fit_start(self) -> None:
+        """Compile, once the moving average has copied the network."""
+        if self.hparams.compile:
+            self.network.compile()
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Key the network's own draws."""
+        torch.manual_seed(mix(self.hparams.seed, self.global_step, self.global_rank))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The loss of one step."""
+        if batch.coefficients is None:
+            # A zero that depends on every parameter, so that the ranks still meet in the gradient's reduction.
+            return sum(parameter.sum() * 0.0 for parameter in self.network.parameters() if parameter.requires_grad)
+        logits = self(batch.coefficients).float()
+        losses = F.cross_entropy(
+            logits, batch.labels, label_smoothing=self.hparams.label_smoothing, reduction="none"
+        )
+        loss = losses.sum() / batch.planned
+        self.log("train_loss", loss.detach(), on_step=True, on_epoch=True, prog_bar=True, batch_size=batch.planned)
+        if hasattr(self.network, "penalty"):
+            penalty = self.network.penalty()
+            self.log("penalty", penalty.detach(), on_step=True, batch_size=batch.planned)
+            loss = loss + penalty
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Count loss and hits."""
+        if batch.coefficients is not None:
+            logits = self(batch.coefficients).float()
+            self.sums.add(F.cross_entropy(logits, batch.labels, reduction="none"), logits, batch.labels)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Count loss and hits."""
+        self.validation_step(batch, batch_idx)
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
+        """Class probabilities (n, classes), None for a batch of which no file could be read."""
+        return None if batch.coefficients is None else self(batch.coefficients).float().softmax(dim=1)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log val_loss, val_top1 and val_top5, summed over all ranks."""
+        self._log_means("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Log test_loss, test_top1 and test_top5, summed over all ranks."""
+        self._log_means("test")
+
+    def _log_means(self, stage: str) -> None:
+        means = self.sums.means(self.device, lambda total: self.trainer.strategy.reduce(total, reduce_op="sum"))
+        for name, value in means.items():
+            self.log(f"{stage}_{name}", value, prog_bar=name == "top1", sync_dist=True)
+
+
+def parameter_groups(network: nn.Module, weight_decay: float, decay_all: bool = False) -> list[dict[str, Any]]:
+    """Two groups for an optimizer: tensors of two or more axes with ``weight_decay``, norms and biases (one axis) without."""
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    decayed = [parameter for parameter in parameters if decay_all or parameter.ndim >= 2]
+    spared = [parameter for parameter in parameters if not decay_all and parameter.ndim < 2]
+    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": spared, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]

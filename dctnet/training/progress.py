@@ -1,0 +1,106 @@
+"""What a run says while it trains: pictures per second, and one row an epoch on the screen and in metrics.csv."""
+
+from __future__ import annotations
+
+import csv
+import os
+import sys
+import time
+from pathlib import Path
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from dctnet.data.torch_loader import Batch
+
+
+class Throughput(Callback):
+    """Logs ``img/s``, the pictures trained on per second over all ranks, about once every ``seconds``."""
+
+    def __init__(self, seconds: float = 1.0):
+        self.seconds = seconds
+        self.since, self.pictures = 0.0, 0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock (also where a run resumes within an epoch)."""
+        self.since, self.pictures = time.perf_counter(), 0
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock anew: validation lay in between."""
+        self.since, self.pictures = time.perf_counter(), 0
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs, batch: Batch, batch_idx) -> None:
+        """Count the batch; log when the time has passed, and at the end of the epoch."""
+        self.pictures += batch.planned * trainer.world_size
+        passed = time.perf_counter() - self.since
+        if passed >= self.seconds or batch_idx + 1 == trainer.num_training_batches:
+            pl_module.log("img/s", self.pictures / passed, prog_bar=True, batch_size=1)
+            self.since, self.pictures = time.perf_counter(), 0
+
+
+class EpochTable(Callback):
+    """One row for each epoch in ``path`` (CSV), and printed.
+
+    The columns are ``COLUMNS``; a cell is empty where a value does not exist (no validation in that epoch). A resumed run
+    keeps the rows of the epochs that it does not repeat. The training loss of an epoch that was resumed in its middle is
+    the mean over the steps after the resume.
+    """
+
+    COLUMNS = ("epoch", "step", "lr", "train_loss", "val_loss", "val_top1", "val_top5", "img/s", "seconds")
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        self.since = 0.0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Drop the rows of epochs that come again."""
+        self.since = time.perf_counter()
+        if not trainer.is_global_zero:
+            return
+        rows = []
+        if trainer.current_epoch > 0 and self.path.is_file():
+            with self.path.open(newline="") as file:
+                rows = [row for row in csv.DictReader(file) if int(row["epoch"]) < trainer.current_epoch]
+        self._write(rows)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Add the epoch's row."""
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        row = {
+            "epoch": trainer.current_epoch,
+            "step": trainer.global_step,
+            "lr": trainer.optimizers[0].param_groups[0]["lr"],
+            "train_loss": metrics.get("train_loss_epoch"),
+            **{name: metrics.get(name) for name in ("val_loss", "val_top1", "val_top5", "img/s")},
+            "seconds": time.perf_counter() - self.since,
+        }
+        self.since = time.perf_counter()
+        if not trainer.is_global_zero:
+            return
+        row = {name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()}
+        with self.path.open("a", newline="") as file:
+            csv.DictWriter(file, self.COLUMNS).writerow(row)
+        self._print(row, trainer.max_epochs)
+
+    def _write(self, rows: list[dict[str, str]]) -> None:
+        """The whole table at once, by a file that takes the old one's place."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        new = self.path.with_suffix(".new")
+        with new.open("w", newline="") as file:
+            writer = csv.DictWriter(file, self.COLUMNS)
+            writer.writeheader()
+            writer.writerows(rows)
+        os.replace(new, self.path)
+
+    @staticmethod
+    def _print(row: dict, epochs: int | None) -> None:
+        parts = [f"epoch {row['epoch'] + 1}" + (f"/{epochs}" if epochs and epochs > 0 else "")]
+        for name, shown in (("train_loss", "train loss"), ("val_loss", "val loss")):
+            if row[name] is not None:
+                parts.append(f"{shown} {float(row[name]):.4f}")
+        for name, shown in (("val_top1", "top-1"), ("val_top5", "top-5")):
+            if row[name] is not None:
+                parts.append(f"{shown} {100 * float(row[name]):.2f} %")
+        if row["img/s"] is not None:
+            parts.append(f"{float(row['img/s']):.0f} img/s")
+        parts.append(f"{float(row['seconds']):.1f} s")
+        print("  ".join(parts), file=sys.stdout, flush=True)
