@@ -1,0 +1,92 @@
+#include "buffers.hpp"
+
+#include <array>
+#include <bit>
+#include <mutex>
+#include <new>
+#include <vector>
+
+#if defined(__unix__) || defined(__APPLE__)
+#include <pthread.h>
+#endif
+
+namespace dctnet::jpeg {
+namespace {
+
+constexpr std::align_val_t kAlignment{64};
+constexpr std::size_t kSmallest = 4096;
+constexpr std::size_t kClasses = 4 * (sizeof(std::size_t) * 8);
+
+// Sizes are rounded up to one of four steps an octave, so at most a fifth of a buffer is unused.
+std::size_t size_class(std::size_t bytes) {
+    if (bytes <= kSmallest) return 0;
+    const std::size_t step = std::bit_floor(bytes - 1) / 4;
+    const std::size_t steps = (bytes - 1) / step + 1;  // 5..8
+    const auto octave = static_cast<std::size_t>(std::bit_width(step) - std::bit_width(kSmallest / 4));
+    return octave * 4 + steps - 4;
+}
+
+std::size_t class_bytes(std::size_t index) {
+    if (index == 0) return kSmallest;
+    const std::size_t octave = (index - 1) / 4, steps = (index - 1) % 4 + 5;
+    return ((kSmallest / 4) << octave) * steps;
+}
+
+struct Pool {
+    std::mutex mutex;
+    std::array<std::vector<void*>, kClasses> free;
+    std::size_t bytes = 0;
+};
+
+// Never destroyed: Python may free arrays after static destructors have run.
+Pool& pool() {
+    static Pool* const instance = [] {
+        auto* created = new Pool;
+#if defined(__unix__) || defined(__APPLE__)
+        // A forked worker must not inherit a lock that some other thread held.
+        pthread_atfork([] { pool().mutex.lock(); }, [] { pool().mutex.unlock(); }, [] { pool().mutex.unlock(); });
+#endif
+        return created;
+    }();
+    return *instance;
+}
+
+}  // namespace
+
+Buffer::Buffer(std::size_t bytes) : size_class_(size_class(bytes)) {
+    {
+        Pool& shared = pool();
+        const std::lock_guard lock(shared.mutex);
+        auto& list = shared.free[size_class_];
+        if (!list.empty()) {
+            data_ = list.back();
+            list.pop_back();
+            shared.bytes -= class_bytes(size_class_);
+            return;
+        }
+    }
+    data_ = ::operator new(class_bytes(size_class_), kAlignment);
+}
+
+Buffer::~Buffer() {
+    if (data_ == nullptr) return;
+    const std::size_t bytes = class_bytes(size_class_);
+    {
+        Pool& shared = pool();
+        const std::lock_guard lock(shared.mutex);
+        if (shared.bytes + bytes <= kPoolBytes) {
+            shared.free[size_class_].push_back(data_);
+            shared.bytes += bytes;
+            return;
+        }
+    }
+    ::operator delete(data_, kAlignment);
+}
+
+std::size_t pooled_bytes() {
+    Pool& shared = pool();
+    const std::lock_guard lock(shared.mutex);
+    return shared.bytes;
+}
+
+}  // namespace dctnet::jpeg

@@ -1,0 +1,228 @@
+#include "decoder.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "entropy.hpp"
+#include "header.hpp"
+
+namespace dctnet::jpeg {
+namespace {
+
+constexpr std::size_t kBlock = 64;
+
+std::size_t round_up(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+class Decoder {
+public:
+    Decoder(const std::uint8_t* data, std::size_t size, const Options& options)
+        : data_(data), size_(size), options_(options), headers_(data, size, options.max_pixels) {}
+
+    Image decode() {
+        ScanHeader header;
+        while (headers_.next_scan(header)) {
+            if (image_.components == 0) begin();
+            run(header);
+        }
+        finish();
+        return std::move(image_);
+    }
+
+private:
+    const Frame& frame() const { return headers_.frame; }
+
+    [[noreturn]] static void corrupt(std::size_t offset, std::string reason) {
+        throw Error{ErrorKind::corrupt, offset, std::move(reason)};
+    }
+
+    std::size_t blocks(std::size_t c) const {
+        const Plane& plane = image_.planes[c];
+        return static_cast<std::size_t>(plane.height) * static_cast<std::size_t>(plane.width);
+    }
+
+    // Lays out the image in memory, at the first scan.
+    void begin() {
+        image_.height = frame().height;
+        image_.width = frame().width;
+        image_.components = frame().count;
+        image_.progressive = frame().progressive;
+        std::size_t coded = 0;
+        for (std::size_t c = 0; c < 3; ++c) {
+            Plane& plane = image_.planes[c];
+            if (c < static_cast<std::size_t>(frame().count)) {
+                const FrameComponent& component = frame().components[c];
+                plane = {component.height, component.width, component.vertical, component.horizontal, nullptr};
+                coded += blocks(c);
+            } else {
+                plane = {(image_.height + 15) / 16, (image_.width + 15) / 16, 1, 1, nullptr};
+            }
+        }
+        // A block takes one bit at least, so a header cannot ask for more memory than the file could fill.
+        if (coded / 8 > size_) {
+            corrupt(size_, "the file ends too soon: its " + std::to_string(coded) + " blocks need at least " +
+                               std::to_string(coded / 8) + " bytes");
+        }
+        budget_ = 64 * (std::uint64_t{coded} + size_);
+
+        std::array<std::size_t, 3> place;
+        std::size_t bytes = 0;
+        for (std::size_t c = 0; c < 3; ++c) {
+            place[c] = bytes;
+            bytes += blocks(c) * kBlock * sizeof(std::int16_t);
+        }
+        const std::size_t tables = round_up(bytes);
+        const std::size_t tables_bytes = static_cast<std::size_t>(image_.components) * kBlock * sizeof(std::uint16_t);
+        image_.memory = Buffer(tables + tables_bytes);
+        auto* const memory = static_cast<std::byte*>(image_.memory.data());
+        for (std::size_t c = 0; c < 3; ++c) image_.planes[c].blocks = reinterpret_cast<std::int16_t*>(memory + place[c]);
+        image_.quantization = reinterpret_cast<std::uint16_t*>(memory + tables);
+        if (image_.components == 1) {
+            for (std::size_t c = 1; c < 3; ++c) clear(c);
+        }
+    }
+
+    void clear(std::size_t c) { std::memset(image_.planes[c].blocks, 0, blocks(c) * kBlock * sizeof(std::int16_t)); }
+
+    void run(const ScanHeader& header) {
+        const bool progressive = image_.progressive;
+        if (progressive) check_progression(header);
+
+        Scan scan;
+        scan.count = header.count;
+        scan.restart_interval = headers_.restart_interval;
+        if (progressive) {
+            scan.first = header.first;
+            scan.last = header.last;
+            scan.high = header.high;
+            scan.low = header.low;
+        }
+        if (!progressive && !tables_completed_) complete_tables();
+        std::size_t mcu_blocks = 0;
+        for (std::size_t i = 0; i < static_cast<std::size_t>(header.count); ++i) {
+            const auto c = static_cast<std::size_t>(header.components[i]);
+            const Plane& plane = image_.planes[c];
+            ScanComponent& component = scan.components[i];
+            component.blocks = plane.blocks;
+            component.width = plane.width;
+            component.height = plane.height;
+            if (header.count > 1) {
+                component.horizontal = plane.horizontal;
+                component.vertical = plane.vertical;
+            }
+            mcu_blocks += static_cast<std::size_t>(component.horizontal * component.vertical);
+            latch_quantization(c, header.offset);
+            if (progressive) {
+                if (!seen_[c]) clear(c);
+                seen_[c] = true;
+                if (header.first == 0) has_dc_[c] = true;
+            } else {
+                if (seen_[c]) corrupt(header.offset, "a second scan of one component in a sequential file");
+                seen_[c] = has_dc_[c] = true;
+                if (options_.dequantize) component.quantization = latched_[c].data();
+            }
+            if (!progressive || (header.first == 0 && header.high == 0)) {
+                component.dc = table(headers_.dc, header.dc[i], HuffmanUse::coefficients, true, header.offset);
+            }
+            if (!progressive || header.first != 0) {
+                const auto use = !progressive         ? HuffmanUse::coefficients
+                                 : header.high == 0 ? HuffmanUse::first
+                                                    : HuffmanUse::symbols;
+                component.ac = table(headers_.ac, header.ac[i], use, false, header.offset);
+            }
+        }
+        if (header.count > 1) {
+            if (mcu_blocks > 10) corrupt(header.offset, "an interleaved scan of more than 10 blocks an MCU");
+            scan.columns = (image_.width + 8 * frame().max_horizontal - 1) / (8 * frame().max_horizontal);
+            scan.rows = (image_.height + 8 * frame().max_vertical - 1) / (8 * frame().max_vertical);
+        } else {
+            scan.columns = scan.components[0].width;
+            scan.rows = scan.components[0].height;
+        }
+
+        const std::uint64_t visits = std::uint64_t{mcu_blocks} * static_cast<std::uint64_t>(scan.columns) *
+                                     static_cast<std::uint64_t>(scan.rows);
+        if (progressive && visits > budget_) {
+            corrupt(header.offset, "more scans than 64 for each block and each byte of the file");
+        }
+        budget_ -= std::min(visits, budget_);
+
+        thread_local std::vector<std::uint8_t> unstuffed;
+        IntervalReader reader(data_, size_, unstuffed);
+        reader.open(headers_.position);
+        if (progressive) {
+            decode_progressive(scan, reader);
+        } else {
+            decode_sequential(scan, reader);
+        }
+        headers_.position = reader.close();
+        constexpr std::size_t kKept = std::size_t{16} << 20;
+        if (unstuffed.size() > kKept) std::vector<std::uint8_t>().swap(unstuffed);
+    }
+
+    // The parameters that T.81 allows and libjpeg decodes; the order of the passes is not checked, as in libjpeg.
+    static void check_progression(const ScanHeader& header) {
+        const bool band = header.first == 0 ? header.last == 0
+                                            : header.last >= header.first && header.last <= 63 && header.count == 1;
+        const bool bits = header.low <= 13 && (header.high == 0 || header.low == header.high - 1);
+        if (!band || !bits) corrupt(header.offset, "a scan header with an impossible band or bit position");
+    }
+
+    // libjpeg-turbo gives Motion JPEG frames, which leave the Huffman tables out, the standard ones.
+    void complete_tables() {
+        tables_completed_ = true;
+        for (std::size_t i = 0; i < 2; ++i) {
+            if (headers_.dc[i].size == 0) headers_.dc[i] = standard_huffman(false, i == 1);
+            if (headers_.ac[i].size == 0) headers_.ac[i] = standard_huffman(true, i == 1);
+        }
+    }
+
+    static std::shared_ptr<const HuffmanTable> table(const std::array<HuffmanSpec, 4>& specs, unsigned index,
+                                                     HuffmanUse use, bool dc, std::size_t offset) {
+        if (index > 3 || specs[index].size == 0) corrupt(offset, "a scan uses a Huffman table that is not defined");
+        auto result = huffman_table(specs[index], use);
+        if (!result->valid || (dc && !result->fits_dc)) corrupt(offset, "a scan uses an impossible Huffman table");
+        return result;
+    }
+
+    // A component keeps the table that is in force at its first scan.
+    void latch_quantization(std::size_t c, std::size_t offset) {
+        if (seen_[c]) return;
+        const unsigned index = frame().components[c].table;
+        if (index > 3 || !headers_.quantization[index].defined) {
+            corrupt(offset, "a component uses a quantisation table that is not defined");
+        }
+        latched_[c] = headers_.quantization[index].steps;
+        for (std::size_t k = 0; k < kBlock; ++k) image_.quantization[c * kBlock + kNaturalOrder[k]] = latched_[c][k];
+    }
+
+    void finish() {
+        if (image_.components == 0) corrupt(headers_.position, "the image ends before its first scan");
+        for (std::size_t c = 0; c < static_cast<std::size_t>(image_.components); ++c) {
+            if (!has_dc_[c]) corrupt(headers_.position, "the image ends before the scan of component " + std::to_string(c + 1));
+            if (image_.progressive && options_.dequantize) {
+                dequantize(image_.planes[c].blocks, blocks(c), image_.quantization + c * kBlock);
+            }
+        }
+        image_.orientation = headers_.orientation;
+    }
+
+    const std::uint8_t* data_;
+    std::size_t size_;
+    Options options_;
+    HeaderReader headers_;
+    Image image_;
+    std::uint64_t budget_ = 0;
+    bool tables_completed_ = false;
+    std::array<bool, 3> seen_{}, has_dc_{};
+    std::array<std::array<std::uint16_t, 64>, 3> latched_{};
+};
+
+}  // namespace
+
+Image decode(const std::uint8_t* data, std::size_t size, const Options& options) {
+    return Decoder(data, size, options).decode();
+}
+
+}  // namespace dctnet::jpeg

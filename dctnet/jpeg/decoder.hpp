@@ -1,0 +1,64 @@
+// JPEG bytes to DCT coefficients, without pixels.
+//
+// Reads 8-bit Huffman-coded JPEG files of one or three components: baseline (SOF0), extended (SOF1) and progressive
+// (SOF2). Raw coefficients equal those of libjpeg-turbo's jpeg_read_coefficients wherever both read a file; where
+// libjpeg would warn that data are damaged and go on with invented ones, this reader throws.
+//
+// The way through the files: header.cpp reads marker segments; huffman.cpp makes decoding tables; bits.hpp takes the
+// byte stuffing out of entropy-coded data and hands out bits; sequential.cpp and progressive.cpp hold the inner loops;
+// decoder.cpp runs the scans; buffers.cpp owns the memory of finished images.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "buffers.hpp"
+
+namespace dctnet::jpeg {
+
+enum class ErrorKind {
+    corrupt,      // damaged, truncated, or against the standard
+    unsupported,  // well-formed as far as read, but of a kind that is not read as YCbCr or gray coefficients
+    too_large,    // more pixels than the caller allows
+};
+
+// Thrown by decode(). `offset` is the byte of the file where reading stopped.
+struct Error {
+    ErrorKind kind;
+    std::size_t offset;
+    std::string reason;
+};
+
+struct Options {
+    bool dequantize = true;
+    std::uint64_t max_pixels = std::uint64_t{1} << 27;
+};
+
+struct Plane {
+    int height = 0, width = 0;          // in blocks: libjpeg's height_in_blocks, width_in_blocks
+    int vertical = 1, horizontal = 1;   // sampling factors; of a gray file's absent chroma: 1
+    std::int16_t* blocks = nullptr;     // (height, width, 64), row-major within a block
+};
+
+// A decoded file. `planes` has three entries: the chroma planes of a gray file (components == 1) are zeros at the
+// resolution that 4:2:0 would give. All pointers point into `memory`.
+struct Image {
+    int height = 0, width = 0;
+    int components = 0;
+    bool progressive = false;
+    int orientation = 1;  // EXIF, 1..8
+    std::array<Plane, 3> planes;
+    std::uint16_t* quantization = nullptr;  // (components, 64), row-major within a block
+    Buffer memory;
+};
+
+// Decodes a file held in memory. Throws Error, or std::bad_alloc.
+//
+// Bounds, whatever the bytes say: an image has at least one bit of data for each block, so no more than 1024 bytes are
+// allocated for each byte of the file, and never for more than `max_pixels`. The scans of a progressive file visit at
+// most 64 blocks for each block of the frame and 64 for each byte of the file, so the time is linear in the file's size.
+Image decode(const std::uint8_t* data, std::size_t size, const Options& options);
+
+}  // namespace dctnet::jpeg

@@ -1,0 +1,116 @@
+#include "entropy.hpp"
+
+#include <algorithm>
+#include <string>
+
+#include "decoder.hpp"
+
+namespace dctnet::jpeg {
+
+void IntervalReader::open(std::size_t position) {
+    start_ = position;
+    const std::size_t rest = size_ - position;
+    if (memory_.size() < rest + kPadding) memory_.resize(rest + kPadding);
+    const std::uint8_t* in = data_ + position;
+    const std::uint8_t* const stop = data_ + size_;
+    std::uint8_t* out = memory_.data();
+    while (in < stop) {
+        const auto* found = static_cast<const std::uint8_t*>(std::memchr(in, 0xFF, static_cast<std::size_t>(stop - in)));
+        const std::uint8_t* upto = found != nullptr ? found : stop;
+        std::memcpy(out, in, static_cast<std::size_t>(upto - in));
+        out += upto - in;
+        in = upto;
+        if (found == nullptr) break;
+        // Any number of FF before the byte that decides: 00 stands for one FF of data, the rest are markers.
+        const std::uint8_t* decides = found + 1;
+        while (decides < stop && *decides == 0xFF) ++decides;
+        if (decides == stop || *decides != 0) break;
+        *out++ = 0xFF;
+        in = decides + 1;
+    }
+    marker_ = static_cast<std::size_t>(in - data_);
+    std::memset(out, 0, kPadding);
+    bits = BitReader{0, 0, memory_.data(), memory_.data(), out};
+    bits.refill();
+}
+
+void IntervalReader::check() const {
+    if (bits.overran()) fail(Outcome::exhausted);
+}
+
+void IntervalReader::restart(unsigned number) {
+    check();
+    std::size_t at = marker_;
+    while (at < size_ && data_[at] == 0xFF) ++at;
+    if (at == size_) {
+        throw Error{ErrorKind::corrupt, size_, "the file ends where a restart marker is due"};
+    }
+    if (data_[at] != 0xD0 + number) {
+        throw Error{ErrorKind::corrupt, marker_,
+                    "restart marker RST" + std::to_string(number) + " is due, found marker " + std::to_string(data_[at])};
+    }
+    open(at + 1);
+}
+
+std::size_t IntervalReader::close() const {
+    check();
+    return marker_;
+}
+
+std::size_t IntervalReader::position_in_file() const {
+    // Walk the stuffed data again; only an error pays for it.
+    const std::size_t length = static_cast<std::size_t>(bits.end - bits.begin);
+    std::size_t bytes = std::min(bits.bits_taken() / 8, length);
+    std::size_t at = start_;
+    while (bytes > 0 && at < marker_) {
+        if (data_[at] == 0xFF) {
+            while (at < marker_ && data_[at] == 0xFF) ++at;
+        }
+        ++at;
+        --bytes;
+    }
+    return std::min(at, marker_);
+}
+
+void IntervalReader::fail(Outcome outcome) const {
+    if (outcome == Outcome::exhausted || bits.overran()) {
+        const std::string what = marker_ == size_ ? "the file ends" : "a marker stands";
+        throw Error{ErrorKind::corrupt, marker_, what + " in the middle of entropy-coded data"};
+    }
+    const char* reason = outcome == Outcome::invalid_code ? "invalid Huffman code"
+                         : outcome == Outcome::past_end   ? "a run of zeros goes past the last coefficient of its block"
+                                                          : "a refinement scan brings a coefficient of more than one bit";
+    throw Error{ErrorKind::corrupt, position_in_file(), reason};
+}
+
+int place_blocks(const Scan& scan, int row, int column, std::array<BlockPlace, 10>& places) {
+    int count = 0;
+    for (int c = 0; c < scan.count; ++c) {
+        const ScanComponent& component = scan.components[static_cast<std::size_t>(c)];
+        for (int y = 0; y < component.vertical; ++y) {
+            for (int x = 0; x < component.horizontal; ++x) {
+                const int block_row = row * component.vertical + y;
+                const int block_column = column * component.horizontal + x;
+                const int rest = component.width - block_column;
+                const bool within = block_row < component.height && rest > 0;
+                places[static_cast<std::size_t>(count++)] = {
+                    within ? component.blocks + (static_cast<std::ptrdiff_t>(block_row) * component.width + block_column) * 64
+                           : nullptr,
+                    std::ptrdiff_t{64} * component.horizontal,
+                    within ? (rest + component.horizontal - 1) / component.horizontal : 0, c};
+            }
+        }
+    }
+    return count;
+}
+
+void dequantize(std::int16_t* blocks, std::size_t count, const std::uint16_t* steps) {
+    for (std::size_t block = 0; block < count; ++block, blocks += 64) {
+        for (int k = 0; k < 64; ++k) {
+            const std::int32_t product = std::int32_t{blocks[k]} * std::int32_t{steps[k]};
+            blocks[k] = static_cast<std::int16_t>(std::clamp(product, -32768, 32767));
+        }
+    }
+}
+
+}  // namespace dctnet::jpeg

@@ -1,0 +1,108 @@
+// One scan: which blocks in which order, and the decoding of its entropy-coded data.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "bits.hpp"
+#include "huffman.hpp"
+
+namespace dctnet::jpeg {
+
+// Index into a row-major block of the k-th coefficient in zigzag order.
+inline constexpr std::array<std::uint8_t, 64> kNaturalOrder = {
+    0,  1,  8,  16, 9,  2,  3,  10, 17, 24, 32, 25, 18, 11, 4,  5,  12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6,  7,  14, 21, 28,
+    35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63};
+
+struct ScanComponent {
+    std::int16_t* blocks = nullptr;
+    int width = 0, height = 0;          // of the plane, in blocks
+    int horizontal = 1, vertical = 1;   // blocks in one MCU of this scan
+    std::shared_ptr<const HuffmanTable> dc, ac;
+    const std::uint16_t* quantization = nullptr;  // 64 steps in zigzag order; null: leave raw
+};
+
+struct Scan {
+    std::array<ScanComponent, 3> components;
+    int count = 0;
+    int columns = 0, rows = 0;  // of MCUs
+    std::uint32_t restart_interval = 0;
+    int first = 0, last = 63, high = 0, low = 0;  // Ss, Se, Ah, Al
+};
+
+// What an inner loop reports. All but `ok` end the decoding.
+enum class Outcome { ok, exhausted, invalid_code, past_end, not_one_bit };
+
+// Walks the restart intervals of a scan. Holds the memory without byte stuffing, which grows to the longest interval.
+class IntervalReader {
+public:
+    IntervalReader(const std::uint8_t* data, std::size_t size, std::vector<std::uint8_t>& memory)
+        : data_(data), size_(size), memory_(memory) {}
+
+    // Takes the data from `position` up to the next marker into `bits`.
+    void open(std::size_t position);
+    // Ends an interval: throws if it was overrun; otherwise steps over the marker RST`number` and opens the next.
+    void restart(unsigned number);
+    // Ends the last interval: throws if it was overrun; gives the position of the marker after it, or the file's end.
+    std::size_t close() const;
+    // Throws the error of `outcome` (not `ok`) at the byte that the reader has reached.
+    [[noreturn]] void fail(Outcome outcome) const;
+
+    BitReader bits;
+
+private:
+    std::size_t position_in_file() const;
+    void check() const;
+
+    const std::uint8_t* data_;
+    std::size_t size_, start_ = 0, marker_ = 0;
+    std::vector<std::uint8_t>& memory_;
+};
+
+// Calls run(row, column, length) for stretches of MCUs within one row and one restart interval, reset() before each
+// interval but the first.
+template <class Reset, class Run>
+void for_each_run(const Scan& scan, IntervalReader& reader, Reset reset, Run run) {
+    std::uint64_t left = scan.restart_interval != 0 ? scan.restart_interval : ~std::uint64_t{0};
+    unsigned number = 0;
+    for (int row = 0; row < scan.rows; ++row) {
+        for (int column = 0; column < scan.columns;) {
+            if (left == 0) {
+                reader.restart(number);
+                number = (number + 1) & 7;
+                left = scan.restart_interval;
+                reset();
+            }
+            const auto rest = static_cast<std::uint64_t>(scan.columns - column);
+            const int length = static_cast<int>(rest < left ? rest : left);
+            const Outcome outcome = run(row, column, length);
+            if (outcome != Outcome::ok) reader.fail(outcome);
+            column += length;
+            left -= static_cast<std::uint64_t>(length);
+        }
+    }
+}
+
+// The blocks of one MCU as they lie in a stretch of MCUs: block `i` of MCU `m` is at out + m * step while m < inside;
+// later ones are padding, which is decoded and dropped.
+struct BlockPlace {
+    std::int16_t* out;
+    std::ptrdiff_t step;
+    int inside;
+    int component;
+};
+
+// Fills `places` for a stretch at (row, column); gives the number of blocks in an MCU.
+int place_blocks(const Scan& scan, int row, int column, std::array<BlockPlace, 10>& places);
+
+// Decode all of a scan whose data begin where `reader` was opened. Throw Error on damage.
+void decode_sequential(const Scan& scan, IntervalReader& reader);
+void decode_progressive(const Scan& scan, IntervalReader& reader);
+
+// Multiplies `count` blocks by 64 row-major steps, saturating to int16.
+void dequantize(std::int16_t* blocks, std::size_t count, const std::uint16_t* steps);
+
+}  // namespace dctnet::jpeg
