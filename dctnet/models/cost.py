@@ -1,0 +1,72 @@
+"""What a network costs: parameters, and multiply-adds of one forward pass."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import torch
+from torch import Tensor, nn
+
+from dctnet.coefficients import Coefficients
+from dctnet.nn.planes import block_sizes
+
+
+def parameters(model: nn.Module) -> int:
+    """The number of parameters, frozen ones included; buffers are not parameters.
+
+    >>> parameters(nn.Linear(10, 3))
+    33
+    """
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def multiply_adds(model: nn.Module, size: int | tuple[int, int] = 224, block_size: int | tuple[int, int] = 8) -> int:
+    """Multiply-adds of convolutions, transposed convolutions and linear layers for one picture of ``size`` pixels.
+
+    ``size`` is a side or (height, width); ``block_size`` that of the planes the model reads (``model.block_size``). This is
+    what the literature counts: BatchNorm, activations and sums are left out, and so is the fixed arithmetic of a
+    PixelFrontend, which has no layers. Nothing is computed: a copy of the model runs on PyTorch's "meta" device, in
+    evaluation mode, and the model itself stays as it is.
+
+    >>> from dctnet.models.zoo import create_model
+    >>> round(multiply_adds(create_model("upsampling")) / 1e9, 2)                   # published: 3.04
+    3.04
+    """
+    total = 0
+
+    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal total
+        if isinstance(module, nn.Linear):
+            total += output.numel() * module.in_features
+        elif isinstance(module, nn.ConvTranspose2d):
+            total += inputs[0].numel() * math.prod(module.kernel_size) * module.out_channels // module.groups
+        else:
+            total += output.numel() * math.prod(module.kernel_size) * module.in_channels // module.groups
+
+    twin = copy.deepcopy(model).to("meta").eval()
+    for module in twin.modules():
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
+            module.register_forward_hook(count)
+    with torch.no_grad():
+        twin(blank(size, block_size, "meta"))
+    return total
+
+
+def blank(
+    size: int | tuple[int, int] = 224,
+    block_size: int | tuple[int, int] = 8,
+    device: torch.device | str = "cpu",
+    n: int = 1,
+) -> Coefficients:
+    """A batch of n gray pictures (all coefficients zero) on the 4:2:0 grids of ``size`` pixels.
+
+    >>> [tuple(plane.shape) for plane in blank(224, (8, 4))]
+    [(1, 64, 28, 28), (1, 16, 28, 28), (1, 16, 28, 28)]
+    """
+    height, width = (size, size) if isinstance(size, int) else size
+    planes = []
+    for b, spacing in zip(block_sizes(block_size), (1, 2), strict=True):
+        grid = (math.ceil(math.ceil(side / spacing) / b) for side in (height, width))
+        planes.append(torch.zeros(n, b * b, *grid, device=device))
+    return Coefficients(planes[0], planes[1], planes[1].clone())

@@ -1,0 +1,164 @@
+"""ResNets on the planes of a JPEG file: seven ways to bring Y and the half-resolution chroma together.
+
+Source: Gueguen, Sergeev, Kadlec, Liu and Yosinski, "Faster neural networks straight from JPEG", NeurIPS 2018. At 224 px
+and block size 8, Y is 28x28x64, Cb and Cr are 14x14x64. Stages 3, 4 and 5 are those of ResNet-50; RFA are the three
+blocks CB(k=1), IB(k=2), IB(k=3) 256/1024; BN is a BatchNorm on raw coefficients.
+
+    variant            Y                                        Cb, Cr                     after the concatenation
+    upsampling         -                                        nearest x2                 BN, 3 (stride 1), 4, 5
+    upsampling_rfa     -                                        nearest x2                 BN, RFA, 3 (stride 1), 4, 5
+    deconvolution_rfa  BN                                       BN, own 2x2 deconvolution  BN, RFA, 3 (stride 1), 4, 5
+    downsampling       BN, conv 256 k2 s2                       BN                         RFA, 3 and 4 (stride 1), 5
+    late_concat        BN, 3 (stride 1), CB s2 256/512          BN, CB(k=1) 256/512        rest of 4, 5
+    late_concat_rfa    BN, RFA, 3 (stride 1), CB s2 256/512     BN, CB(k=1) 256/512        rest of 4, 5
+      .._thinner       BN, RFA 96/384, CB and IBs 96/384,       BN, CB(k=1) 128/256        rest of 4, 5
+                       CB s2 192/768
+
+Details the table leaves open, decided here: Cb and Cr are one stream of concatenated channels, their deconvolutions its
+two groups; the convolution of ``downsampling`` and the deconvolution have no bias and no activation.
+
+Block size b, or (b, c) for luma and chroma, changes the grids and the channels b*b that come in. With c = b the luma has
+twice the grid of chroma. With c = b/2 they share it: upsampling is the identity, the late concatenations gather 2x2
+blocks of chroma into channels first (loses nothing, and the 1x1 convolutions after it hold the re-blocking to 2c),
+and ``deconvolution_rfa`` and ``downsampling``, which have nothing left to do, refuse. A network at block size 4 and
+width 0.5 has the grids and the channels of the stages 2 to 4 of the pixel ResNet.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from dctnet.coefficients import Coefficients
+from dctnet.models.blocks import initialise
+from dctnet.models.stages import CB, IB, Block, receptive_field_aware, residual, stage
+from dctnet.nn.planes import block_sizes, check_planes
+
+
+class Layers(NamedTuple):
+    """A row of the table: what the streams do (``merge``), their residual blocks, and those after the concatenation."""
+
+    merge: str
+    luma: list[Block]
+    chroma: list[Block]
+    body: list[Block]
+
+
+def layers(variant: str, depth: int = 50) -> Layers:
+    """The row of the table for ``variant``, with the stages of the ResNet of this depth."""
+    three, four, five = stage(3, depth, stride=1), stage(4, depth), stage(5, depth)
+    rfa = receptive_field_aware(256, 1024)
+    late_luma, late_chroma, late_body = [CB(256, 512, stride=2)], [CB(256, 512, kernel=1)], four[1:] + five
+    thin_three = [CB(96, 384), *(len(three) - 1) * [IB(96, 384)]]
+    thin_luma = [*receptive_field_aware(96, 384), *thin_three, CB(192, 768, stride=2)]
+    rows = {
+        "upsampling": Layers("upsample", [], [], three + four + five),
+        "upsampling_rfa": Layers("upsample", [], [], rfa + three + four + five),
+        "deconvolution_rfa": Layers("deconvolve", [], [], rfa + three + four + five),
+        "downsampling": Layers("downsample", [], [], rfa + three + stage(4, depth, stride=1) + five),
+        "late_concat": Layers("late", three + late_luma, late_chroma, late_body),
+        "late_concat_rfa": Layers("late", rfa + three + late_luma, late_chroma, late_body),
+        "late_concat_rfa_thinner": Layers("late", thin_luma, [CB(128, 256, kernel=1)], late_body),
+    }
+    return rows[variant]
+
+
+class JPEGResNet(nn.Module):
+    """Logits ``(n, num_classes)`` from Coefficients: ``fc(mean(body(concat(luma(y), chroma(concat(cb, cr))))))``.
+
+    The planes are batches ``(n, b*b, H/b, W/b)`` of raw dequantised coefficients on 4:2:0 grids, in any dtype. The Y grid
+    must be exactly ``ratio`` times the chroma grid (2, or 1 where they share it) and a multiple of ``multiple``, so the
+    sides of the picture are multiples of ``multiple * b`` pixels; anything else raises ValueError.
+    """
+
+    def __init__(
+        self,
+        row: Layers,
+        num_classes: int = 1000,
+        depth: int = 50,
+        block_size: int | tuple[int, int] = 8,
+        width: float = 1.0,
+        zero_init_residual: bool = False,
+    ):
+        super().__init__()
+        self.block_size = block_sizes(block_size)
+        luma_size, chroma_size = self.block_size
+        if luma_size not in (chroma_size, 2 * chroma_size):
+            raise ValueError(
+                "the block size of chroma is that of luma, or half of it (then they share a grid); got "
+                f"(luma, chroma) = {self.block_size}"
+            )
+        self.ratio = 2 if luma_size == chroma_size else 1
+        self.multiple = 2 if row.merge == "late" else self.ratio
+
+        luma, chroma, y, c = _stems(row.merge, self.block_size)
+        luma_blocks, y = residual(y, row.luma, depth, width)
+        chroma_blocks, c = residual(c, row.chroma, depth, width)
+        norm = [nn.BatchNorm2d(y + c)] if row.merge in ("upsample", "deconvolve") else []
+        body_blocks, features = residual(y + c, row.body, depth, width)
+        self.luma = nn.Sequential(*luma, *luma_blocks)
+        self.chroma = nn.Sequential(*chroma, *chroma_blocks)
+        self.body = nn.Sequential(*norm, *body_blocks)
+        self.fc = nn.Linear(features, num_classes)
+        initialise(self, zero_init_residual)
+
+    def forward(self, coefficients: Coefficients) -> Tensor:
+        check_planes(coefficients, self.block_size)
+        y, cb, cr = (plane.to(self.fc.weight.dtype) for plane in coefficients)
+        self._check_grids(y.shape[-2:], cb.shape[-2:])
+        x = torch.cat([self.luma(y), self.chroma(torch.cat([cb, cr], 1))], 1)
+        return self.fc(self.body(x).mean((2, 3)))
+
+    def _check_grids(self, luma: tuple[int, int], chroma: tuple[int, int]) -> None:
+        for blocks, chroma_blocks in zip(luma, chroma, strict=True):
+            if blocks != self.ratio * chroma_blocks or blocks % self.multiple or not blocks:
+                raise ValueError(
+                    f"this network reads a Y grid of {self.ratio} times the chroma grid, each side a multiple of "
+                    f"{self.multiple}; got Y {tuple(luma)} and chroma {tuple(chroma)} blocks. Resize or crop pictures to "
+                    f"sides that are multiples of {self.multiple * self.block_size[0]} pixels."
+                )
+
+
+def _stems(merge: str, sizes: tuple[int, int]) -> tuple[list[nn.Module], list[nn.Module], int, int]:
+    """What stands before the residual blocks of luma and of chroma, and the channels that come out of each."""
+    y, c = sizes[0] ** 2, 2 * sizes[1] ** 2
+    shared = sizes[0] != sizes[1]
+    if merge == "upsample":
+        return [], [] if shared else [nn.Upsample(scale_factor=2, mode="nearest")], y, c
+    if shared and merge != "late":
+        raise ValueError(
+            f"with block sizes {sizes} luma and chroma share a grid, and nothing is left to {merge}; use "
+            '"upsampling" or "upsampling_rfa", where the upsampling is then the identity'
+        )
+    luma, chroma = [nn.BatchNorm2d(y)], [nn.BatchNorm2d(c)]
+    if merge == "deconvolve":
+        chroma.append(nn.ConvTranspose2d(c, c, 2, stride=2, groups=2, bias=False))
+    elif merge == "downsample":
+        luma.append(nn.Conv2d(y, 4 * y, 2, stride=2, bias=False))
+        y = 4 * y
+    elif shared:
+        chroma.append(nn.PixelUnshuffle(2))
+        c = 4 * c
+    return luma, chroma, y, c
+
+
+def jpeg_resnet(
+    variant: str,
+    num_classes: int = 1000,
+    depth: int = 50,
+    block_size: int | tuple[int, int] = 8,
+    width: float = 1.0,
+    zero_init_residual: bool = False,
+) -> JPEGResNet:
+    """The network of a row of the table at the top of this file.
+
+    ``depth`` is 18, 34 or 50, and ``width`` multiplies the channels of the residual blocks: the rules of ``stages``.
+
+    >>> model = jpeg_resnet("late_concat", num_classes=10, depth=18, block_size=(4, 2), width=0.25).eval()
+    >>> y, chroma = torch.zeros(2, 16, 16, 16), torch.zeros(2, 4, 16, 16)               # 64 x 64 pixels
+    >>> model(Coefficients(y, chroma, chroma)).shape
+    torch.Size([2, 10])
+    """
+    return JPEGResNet(layers(variant, depth), num_classes, depth, block_size, width, zero_init_residual)

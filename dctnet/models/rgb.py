@@ -1,0 +1,85 @@
+"""Pixel networks to compare with: torchvision's ResNets behind a PixelFrontend, so that they read the same Coefficients."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from dctnet.coefficients import Coefficients
+from dctnet.models.blocks import initialise
+from dctnet.models.stages import BLOCKS_OF_STAGE, scaled
+from dctnet.nn.pixel_frontend import PixelFrontend
+
+# What torchvision's weights were trained with: mean and standard deviation of ImageNet's RGB values in 0..1.
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class PixelResNet(nn.Module):
+    """Logits ``(n, num_classes)`` from Coefficients: ``resnet(frontend(coefficients))``.
+
+    ``frontend`` gives RGB pixels in 0..1, normalised; ``resnet`` is a ``torchvision.models.ResNet``, so torchvision's weights
+    load into it as they are.
+    """
+
+    def __init__(self, frontend: PixelFrontend, resnet: nn.Module):
+        super().__init__()
+        self.block_size = frontend.block_size
+        self.frontend = frontend
+        self.resnet = resnet
+
+    def forward(self, coefficients: Coefficients) -> Tensor:
+        return self.resnet(self.frontend(coefficients).to(self.resnet.fc.weight.dtype))
+
+
+def rgb_resnet(
+    depth: int,
+    num_classes: int = 1000,
+    block_size: int | tuple[int, int] = 8,
+    width: float = 1.0,
+    zero_init_residual: bool = False,
+    mean: tuple[float, float, float] = MEAN,
+    std: tuple[float, float, float] = STD,
+    clamp: bool = False,
+) -> PixelResNet:
+    """torchvision's ResNet of depth 18, 34 or 50 on RGB pixels from planes of ``block_size``.
+
+    In its bottlenecks the stride sits on the 3x3 convolution (4.09 G multiply-adds at 224 px for depth 50); the original
+    ResNet, and the published figure of 3.86 G, have it on the first 1x1. The parameters are the same. ``width`` multiplies
+    the channels 64, 128, 256 and 512 (rounded to multiples of 8).
+
+    >>> from dctnet.models.cost import parameters
+    >>> parameters(rgb_resnet(18))
+    11689512
+    """
+    from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
+
+    if depth not in BLOCKS_OF_STAGE:
+        raise ValueError(f"depth is one of {sorted(BLOCKS_OF_STAGE)}; got {depth!r}")
+    block = Bottleneck if depth == 50 else BasicBlock
+    counts = list(BLOCKS_OF_STAGE[depth].values())
+    resnet = ResNet(block, counts, num_classes=num_classes, zero_init_residual=zero_init_residual)
+    if width != 1:
+        _set_width(resnet, block, counts, width, zero_init_residual)
+    return PixelResNet(PixelFrontend(block_size, mean, std, clamp=clamp), resnet)
+
+
+def _set_width(resnet: nn.Module, block: type, counts: list[int], width: float, zero_init_residual: bool) -> None:
+    """Replace the layers of a torchvision ResNet by ``width`` times as wide ones, with the names and structure kept."""
+    channels = scaled(64, width)
+    resnet.conv1 = nn.Conv2d(3, channels, 7, stride=2, padding=3, bias=False)
+    resnet.bn1 = nn.BatchNorm2d(channels)
+    for number, count in enumerate(counts, start=1):
+        planes, stride = scaled(64 * 2 ** (number - 1), width), 1 if number == 1 else 2
+        outputs = planes * block.expansion
+        shortcut = None
+        if stride != 1 or channels != outputs:
+            shortcut = nn.Sequential(nn.Conv2d(channels, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
+        blocks = [block(channels, planes, stride, shortcut), *(block(outputs, planes) for _ in range(count - 1))]
+        setattr(resnet, f"layer{number}", nn.Sequential(*blocks))
+        channels = outputs
+    resnet.fc = nn.Linear(channels, resnet.fc.out_features)
+    initialise(resnet)
+    if zero_init_residual:
+        last = "bn3" if block.expansion == 4 else "bn2"
+        for module in resnet.modules():
+            if isinstance(module, block):
+                nn.init.zeros_(getattr(module, last).weight)

@@ -1,0 +1,62 @@
+"""Networks by name: a plain dict from a name to the function that makes it."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable
+from functools import partial
+
+from torch import nn
+
+from dctnet.models.jpeg_resnet import jpeg_resnet
+from dctnet.models.rgb import rgb_resnet
+from dctnet.models.transform_resnet import transform_resnet
+
+MODELS: dict[str, Callable[..., nn.Module]] = {
+    "upsampling": partial(jpeg_resnet, "upsampling"),
+    "upsampling_rfa": partial(jpeg_resnet, "upsampling_rfa"),
+    "deconvolution_rfa": partial(jpeg_resnet, "deconvolution_rfa"),
+    "downsampling": partial(jpeg_resnet, "downsampling"),
+    "late_concat": partial(jpeg_resnet, "late_concat"),
+    "late_concat_rfa": partial(jpeg_resnet, "late_concat_rfa"),
+    "late_concat_rfa_thinner": partial(jpeg_resnet, "late_concat_rfa_thinner"),
+    "learned_dct": partial(transform_resnet, "learned_dct"),
+    "orthonormal_dct": partial(transform_resnet, "orthonormal_dct"),
+    "frozen_dct": partial(transform_resnet, "frozen_dct"),
+    "frozen_dct_x2": partial(transform_resnet, "frozen_dct_x2"),
+    "rgb_resnet18": partial(rgb_resnet, 18),
+    "rgb_resnet34": partial(rgb_resnet, 34),
+    "rgb_resnet50": partial(rgb_resnet, 50),
+}
+
+
+def list_models() -> list[str]:
+    """The names that ``create_model`` knows.
+
+    >>> "late_concat_rfa_thinner" in list_models()
+    True
+    """
+    return list(MODELS)
+
+
+def create_model(name: str, num_classes: int = 1000, **options) -> nn.Module:
+    """The network called ``name``, with random weights: ``logits = model(coefficients)``.
+
+    Options of all networks: ``block_size=8`` (a number, or (luma, chroma)), ``width=1.0``, ``zero_init_residual=False``; all
+    but the ``rgb_resnet`` names take ``depth=50`` (18, 34). The functions in ``MODELS`` have the rest. ValueError for a name or
+    an option that does not exist, and for block sizes that the network cannot take.
+
+    >>> model = create_model("late_concat", num_classes=10, depth=18, block_size=4, width=0.5)
+    >>> model.block_size
+    (4, 4)
+    """
+    if name not in MODELS:
+        close = difflib.get_close_matches(str(name), MODELS, n=3, cutoff=0.4)
+        near = f"did you mean {' or '.join(close)}? " if close else ""
+        raise ValueError(f"there is no network {name!r}; {near}The names are {', '.join(MODELS)}.")
+    known = [option for option in inspect.signature(MODELS[name]).parameters if option != "num_classes"]
+    unknown = [option for option in options if option not in known]
+    if unknown:
+        raise ValueError(f"{name} has no option {', '.join(unknown)}; its options are {', '.join(known)}")
+    return MODELS[name](num_classes=num_classes, **options)

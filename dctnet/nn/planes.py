@@ -1,0 +1,45 @@
+"""What a network may assume about the planes that it reads: block sizes and channels, checked with a message that helps."""
+
+from __future__ import annotations
+
+from dctnet.coefficients import BLOCK_SIZES, Coefficients
+
+
+def block_sizes(block_size: int | tuple[int, int]) -> tuple[int, int]:
+    """The pair (luma's block size, chroma's block size) that a ``block_size`` option means; ValueError for any other value.
+
+    >>> block_sizes(8), block_sizes((4, 2))
+    ((8, 8), (4, 2))
+    """
+    pair = (block_size, block_size) if isinstance(block_size, int) else tuple(block_size)
+    if len(pair) != 2 or any(size not in BLOCK_SIZES for size in pair):
+        raise ValueError(f"block_size is one of {BLOCK_SIZES}, or a pair (luma, chroma) of them; got {block_size!r}")
+    return int(pair[0]), int(pair[1])
+
+
+def check_planes(coefficients: Coefficients, sizes: tuple[int, int]) -> None:
+    """ValueError where the planes are no batch ``(n, b*b, H/b, W/b)`` of the block sizes (luma, chroma) in ``sizes``.
+
+    Only shapes are compared, so the check costs nothing on a device and breaks no graph of ``torch.compile``.
+    """
+    if not isinstance(coefficients, tuple) or len(coefficients) != 3:
+        got = tuple(coefficients.shape) if hasattr(coefficients, "shape") else type(coefficients).__name__
+        raise ValueError(f"this network reads Coefficients(y, cb, cr), one batch of planes each; got {got}")
+    y, cb, cr = coefficients
+    for name, plane, size in (("Y", y, sizes[0]), ("Cb", cb, sizes[1]), ("Cr", cr, sizes[1])):
+        if plane.ndim != 4:
+            raise ValueError(
+                f"this network reads batches: planes of shape (n, channels, rows, columns); got {name} of shape "
+                f"{tuple(plane.shape)}. Add the batch axis to one picture with coefficients.map(lambda p: p[None])."
+            )
+        if plane.shape[1] != size * size:
+            raise ValueError(
+                f"this network reads block size {size}: {name} with {size * size} channels; got {plane.shape[1]}. "
+                f"Re-block with transforms.Reblock({sizes[0] if sizes[0] == sizes[1] else sizes}), or pass the block "
+                "size of your planes to create_model as block_size=."
+            )
+    if cb.shape != cr.shape or y.shape[0] != cb.shape[0]:
+        raise ValueError(
+            f"Cb and Cr have one shape and the batch size of Y; got Y {tuple(y.shape)}, Cb {tuple(cb.shape)}, "
+            f"Cr {tuple(cr.shape)}"
+        )
