@@ -80,7 +80,7 @@ class KeyedLoader(DataLoader):
 
     A file that cannot be read leaves its batch one sample smaller. At the end of an epoch a warning names those that are
     new; as soon as they are more than the share ``max_broken`` of this rank's samples of the epoch, DataError is raised.
-    Each rank counts its own files.
+    Each rank counts its own files. ``report=False`` warns of nothing: the batches carry the names.
     """
 
     def __init__(
@@ -98,6 +98,7 @@ class KeyedLoader(DataLoader):
         pin_memory: bool = False,
         prefetch: int = 2,
         max_broken: float = 0.01,
+        report: bool = True,
     ):
         batches = KeyedBatches(
             len(dataset),
@@ -121,7 +122,7 @@ class KeyedLoader(DataLoader):
             generator=torch.Generator().manual_seed(seed),
         )
         self.place = batches.sampler
-        self.max_broken = max_broken
+        self.max_broken, self.report = max_broken, report
         self.reported: set[str] = set()
 
     def set_epoch(self, epoch: int) -> None:
@@ -155,7 +156,7 @@ class KeyedLoader(DataLoader):
         """Warn of the broken files that no earlier epoch named."""
         new = {path: reason for path, reason in broken.items() if path not in self.reported}
         self.reported.update(new)
-        if new:
+        if new and self.report:
             warnings.warn(self._describe(new, asked, "left out"), stacklevel=2)
 
     @staticmethod

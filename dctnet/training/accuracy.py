@@ -35,7 +35,9 @@ class Sums:
         batch = torch.stack([value.double().sum() for value in values])
         self.totals = batch if self.totals is None else self.totals + batch
 
-    def means(self, device: torch.device, reduce: Callable[[Tensor], Tensor] = lambda total: total) -> dict[str, Tensor]:
+    def means(
+        self, device: torch.device, reduce: Callable[[Tensor], Tensor] = lambda total: total
+    ) -> dict[str, Tensor]:
         """Mean loss and accuracies in [0, 1] (nan where nothing was counted); the sums start anew."""
         totals = torch.zeros(4, dtype=torch.float64, device=device) if self.totals is None else self.totals
         self.totals = None

@@ -23,7 +23,9 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Save ``checkpoint`` at ``path``. TypeError for ``storage_options``: files are local."""
         if storage_options is not None:
-            raise TypeError(f"AtomicCheckpointIO writes local files and takes no storage options; got {storage_options}")
+            raise TypeError(
+                f"AtomicCheckpointIO writes local files and takes no storage options; got {storage_options}"
+            )
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         new = path.with_name(path.name + ".new")

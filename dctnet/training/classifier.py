@@ -149,9 +149,7 @@ class Classifier(LightningModule):
             # A zero that depends on every parameter, so that the ranks still meet in the gradient's reduction.
             return sum(parameter.sum() * 0.0 for parameter in self.network.parameters() if parameter.requires_grad)
         logits = self(batch.coefficients).float()
-        losses = F.cross_entropy(
-            logits, batch.labels, label_smoothing=self.hparams.label_smoothing, reduction="none"
-        )
+        losses = F.cross_entropy(logits, batch.labels, label_smoothing=self.hparams.label_smoothing, reduction="none")
         loss = losses.sum() / batch.planned
         self.log("train_loss", loss.detach(), on_step=True, on_epoch=True, prog_bar=True, batch_size=batch.planned)
         if hasattr(self.network, "penalty"):

@@ -14,27 +14,39 @@ from dctnet.data.torch_loader import Batch
 
 
 class Throughput(Callback):
-    """Logs ``img/s``, the pictures trained on per second over all ranks, about once every ``seconds``."""
+    """Logs ``img/s``, the pictures trained on per second over all ranks, about once every ``seconds``.
+
+    ``epoch_rate`` is the same over the present epoch so far, validation not counted.
+    """
 
     def __init__(self, seconds: float = 1.0):
         self.seconds = seconds
-        self.since, self.pictures = 0.0, 0
+        self._restart()
+
+    def _restart(self) -> None:
+        self.since = self.epoch_since = time.perf_counter()
+        self.pictures = self.epoch_pictures = 0
+        self.epoch_rate = 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock (also where a run resumes within an epoch)."""
-        self.since, self.pictures = time.perf_counter(), 0
+        self._restart()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock anew: validation lay in between."""
-        self.since, self.pictures = time.perf_counter(), 0
+        self._restart()
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs, batch: Batch, batch_idx) -> None:
-        """Count the batch; log when the time has passed, and at the end of the epoch."""
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs, batch: Batch, batch_idx
+    ) -> None:
+        """Count the batch; log when the time has passed."""
+        now = time.perf_counter()
         self.pictures += batch.planned * trainer.world_size
-        passed = time.perf_counter() - self.since
-        if passed >= self.seconds or batch_idx + 1 == trainer.num_training_batches:
-            pl_module.log("img/s", self.pictures / passed, prog_bar=True, batch_size=1)
-            self.since, self.pictures = time.perf_counter(), 0
+        self.epoch_pictures += batch.planned * trainer.world_size
+        self.epoch_rate = self.epoch_pictures / (now - self.epoch_since)
+        if now - self.since >= self.seconds:
+            pl_module.log("img/s", self.pictures / (now - self.since), prog_bar=True, batch_size=1)
+            self.since, self.pictures = now, 0
 
 
 class EpochTable(Callback):
@@ -47,8 +59,8 @@ class EpochTable(Callback):
 
     COLUMNS = ("epoch", "step", "lr", "train_loss", "val_loss", "val_top1", "val_top5", "img/s", "seconds")
 
-    def __init__(self, path: str | Path):
-        self.path = Path(path)
+    def __init__(self, path: str | Path, throughput: Throughput):
+        self.path, self.throughput = Path(path), throughput
         self.since = 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -70,7 +82,8 @@ class EpochTable(Callback):
             "step": trainer.global_step,
             "lr": trainer.optimizers[0].param_groups[0]["lr"],
             "train_loss": metrics.get("train_loss_epoch"),
-            **{name: metrics.get(name) for name in ("val_loss", "val_top1", "val_top5", "img/s")},
+            **{name: metrics.get(name) for name in ("val_loss", "val_top1", "val_top5")},
+            "img/s": self.throughput.epoch_rate,
             "seconds": time.perf_counter() - self.since,
         }
         self.since = time.perf_counter()
@@ -100,7 +113,6 @@ class EpochTable(Callback):
         for name, shown in (("val_top1", "top-1"), ("val_top5", "top-5")):
             if row[name] is not None:
                 parts.append(f"{shown} {100 * float(row[name]):.2f} %")
-        if row["img/s"] is not None:
-            parts.append(f"{float(row['img/s']):.0f} img/s")
+        parts.append(f"{float(row['img/s']):.0f} img/s")
         parts.append(f"{float(row['seconds']):.1f} s")
         print("  ".join(parts), file=sys.stdout, flush=True)

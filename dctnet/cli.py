@@ -1,0 +1,158 @@
+"""The command line: one dict from the name of a command to the function that runs it.
+
+A command imports what it needs when it is called, so ``dctnet --help`` waits for nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from importlib import import_module
+
+from dctnet import __version__
+
+HELP = """usage: dctnet COMMAND ...
+
+Convolutional networks on the DCT coefficients inside JPEG files.
+
+  dctnet prepare NAME [FOLDER]          make or convert a data set: digits, cifar10, clothing, imagenet
+  dctnet fit --config NAME              train; NAME is a run that comes with dctnet (digits, ...) or a YAML file
+  dctnet validate --config NAME         loss and accuracy of the trained network on the validation files
+  dctnet test --config NAME             the same on the test files
+  dctnet predict CHECKPOINT FILE...     what is in these JPEG files (or folders of them)?
+  dctnet inspect FILE...                a picture of what a JPEG file holds: planes, coefficients, energy of the bands
+  dctnet bench NAME ...                 measure dctnet beside other software
+
+dctnet COMMAND --help says more; dctnet --version prints the version. For a first run, in an empty folder:
+
+  dctnet prepare digits
+  dctnet fit --config digits
+  dctnet predict runs/digits/best.ckpt data/digits/val
+"""
+
+
+def run_fit(arguments: list[str]) -> None:
+    """Train."""
+    import_module("dctnet.training.commands").run_trainer("fit", arguments)
+
+
+def run_validate(arguments: list[str]) -> None:
+    """Loss and accuracy on the validation files."""
+    import_module("dctnet.training.commands").run_trainer("validate", arguments)
+
+
+def run_test(arguments: list[str]) -> None:
+    """Loss and accuracy on the test files."""
+    import_module("dctnet.training.commands").run_trainer("test", arguments)
+
+
+def run_predict(arguments: list[str]) -> None:
+    """Classify files."""
+    parser = argparse.ArgumentParser(
+        prog="dctnet predict", description="The most probable classes of JPEG files, by a network that dctnet trained."
+    )
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="best.ckpt or last.ckpt of a run")
+    parser.add_argument("files", metavar="FILE_OR_FOLDER", nargs="+", help="JPEG files, or folders to search for them")
+    parser.add_argument("--top", type=int, default=5, metavar="K", help="how many classes to show (default 5)")
+    parser.add_argument("--out", metavar="TABLE.csv", help="write the table here as well, one row a file")
+    parser.add_argument(
+        "--rows", type=int, default=50, metavar="N", help="print at most N rows (default 50); --out has all"
+    )
+    parser.add_argument("--batch_size", type=int, default=64, metavar="N", help="files at a time (default 64)")
+    parser.add_argument("--workers", type=int, default=0, metavar="N", help="reading processes (default 0)")
+    parser.add_argument("--device", help="cpu, cuda, cuda:1, ... (default: a GPU if there is one)")
+    options = parser.parse_args(arguments)
+    import_module("dctnet.training.predict").predict_files(**vars(options))
+
+
+def run_prepare(arguments: list[str]) -> None:
+    """Make a data set."""
+    parser = argparse.ArgumentParser(
+        prog="dctnet prepare",
+        description="Makes a data set as FOLDER/train/CLASS/*.jpg and FOLDER/val/CLASS/*.jpg.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="data sets:\n"
+        "  digits    1,797 handwritten digits over photographs, made on the spot in seconds, no network needed\n"
+        "  cifar10   downloaded; or --source: a folder with cifar-10-batches-py/, or a zip or folder of JPEG files\n"
+        "  clothing  --source: a zip or folder with train/CLASS/*.jpg and validation/CLASS/*.jpg\n"
+        "  imagenet  --source: the folder with ILSVRC2012's pictures or archives; they are linked, not copied\n",
+    )
+    parser.add_argument("name", metavar="NAME", help="which data set")
+    parser.add_argument("folder", metavar="FOLDER", nargs="?", help="where (default data/NAME)")
+    parser.add_argument("--source", metavar="PATH", help="a folder or archive that you have already")
+    options = parser.parse_args(arguments)
+    import_module("dctnet.data.recipes").prepare(options.name, options.folder, options.source)
+
+
+def run_inspect(arguments: list[str]) -> None:
+    """Draw what files hold."""
+    parser = argparse.ArgumentParser(
+        prog="dctnet inspect",
+        description="Draws what JPEG files hold: the picture, its planes of coefficients, the energy of each band.",
+    )
+    parser.add_argument("files", metavar="FILE", nargs="+", help="JPEG files")
+    parser.add_argument("--out", metavar="PATH", default=".", help="a PNG for one file, or a folder (default: here)")
+    options = parser.parse_args(arguments)
+    for picture in import_module("dctnet.jpeg.inspect").inspect_files(options.files, options.out):
+        print(picture)
+
+
+def run_bench(arguments: list[str]) -> None:
+    """Measure."""
+    parser = argparse.ArgumentParser(prog="dctnet bench", description="Measures dctnet beside other software.")
+    parser.add_argument("name", choices=BENCHMARKS, help="what to measure")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="for the benchmark; see dctnet bench NAME --help")
+    options = parser.parse_args(arguments)
+    import_module(f"dctnet.benchmarks.{options.name}").main(options.arguments)
+
+
+BENCHMARKS = ("read",)
+
+COMMANDS: dict[str, Callable[[list[str]], None]] = {
+    "prepare": run_prepare,
+    "fit": run_fit,
+    "validate": run_validate,
+    "test": run_test,
+    "predict": run_predict,
+    "inspect": run_inspect,
+    "bench": run_bench,
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit status: 0, or 2 with one line on stderr for what the user can put right."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(HELP, end="")
+        return 0
+    if arguments[0] in ("-V", "--version"):
+        print(f"dctnet {__version__}")
+        return 0
+    command, *rest = arguments
+    if command not in COMMANDS:
+        print(f"dctnet: there is no command {command!r}; there are: {', '.join(COMMANDS)}", file=sys.stderr)
+        return 2
+    try:
+        COMMANDS[command](rest)
+    except (ValueError, OSError) as error:
+        # What dctnet raises for a user's data and arguments is a ValueError (DataError, JPEGError) or a file's OSError.
+        if not is_for_users(error):
+            raise
+        print(f"dctnet {command}: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def is_for_users(error: BaseException) -> bool:
+    """Whether the error was raised by dctnet itself, or is about a file: then its message says what to do."""
+    if isinstance(error, OSError):
+        return True
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith("dctnet.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

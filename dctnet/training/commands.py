@@ -1,0 +1,172 @@
+"""``dctnet fit``, ``validate`` and ``test``: Lightning's command line over a run's YAML file."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+from dctnet.data.folder import DataError
+from dctnet.data.module import DCTDataModule
+from dctnet.data.packaged import packaged_file, packaged_names
+from dctnet.training.checkpoints import AtomicCheckpointIO, RunCheckpoints
+from dctnet.training.classifier import Classifier
+from dctnet.training.progress import EpochTable, Throughput
+
+# (text, why the user need not read it)
+SILENCED = (
+    "LightningCLI's args parameter",  # dctnet's own main passes the arguments on
+    ".*does not have many workers",  # the run's file decides
+    ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated",  # inside Lightning
+    "You're using the WeightAveraging callback, but loading a checkpoint outside",  # its state_dict is the average
+    ".*in eval mode at the start of training",  # a frozen transform stays in eval mode by design
+    ".*is smaller than the logging interval",  # metrics.csv has every epoch
+    ".*GPU available but not used",  # --trainer.accelerator was given
+)
+
+
+class RunCLI(LightningCLI):
+    """Lightning's command line with dctnet's classes, and one folder for all that a run writes.
+
+    ``trainer.default_root_dir`` is the run's folder: last.ckpt, best.ckpt, metrics.csv, config.yaml, tensorboard/. The
+    class names and the sizes go from the data to the network, and ``seed_everything`` is the one seed.
+    """
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """The links between data and network, and dctnet's own options."""
+        parser.add_argument(
+            "--checkpoint_every_n_steps",
+            type=int | None,
+            default=None,
+            help="Also write last.ckpt every so many steps, besides at the end of each epoch.",
+        )
+        parser.add_argument(
+            "--overwrite", type=bool, default=False, help="Start over in a run folder that holds a run already."
+        )
+        parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
+        parser.link_arguments("seed_everything", "model.seed", compute_fn=int)
+        parser.link_arguments("data.image_size", "model.image_size")
+        parser.link_arguments("data.block_size", "model.block_size")
+        parser.link_arguments("data.resize_size", "model.resize_size", apply_on="instantiate")
+        parser.link_arguments("data.classes", "model.classes", apply_on="instantiate")
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Lightning's, without predict: dctnet has its own."""
+        return {name: skip for name, skip in LightningCLI.subcommands().items() if name != "predict"}
+
+    def _parse_ckpt_path(self) -> None:
+        """The run's file says what the network is; Lightning would have the checkpoint override the command line."""
+
+    def before_instantiate_classes(self) -> None:
+        """Turn the names last and best into files, and refuse to write over a run."""
+        config = self.config[self.subcommand]
+        folder = Path(config.trainer.default_root_dir or "runs/unnamed")
+        config.trainer.default_root_dir = str(folder)
+        self.folder = folder
+        if self.subcommand == "fit":
+            last = folder / "last.ckpt"
+            if config.ckpt_path is None and last.exists() and not config.overwrite:
+                raise DataError(
+                    f"{folder} holds a run already. Go on with it: --ckpt_path last. Start over: --overwrite true. "
+                    "Use another folder: --trainer.default_root_dir FOLDER."
+                )
+        elif config.ckpt_path is None:
+            config.ckpt_path = "best"
+        if config.ckpt_path in ("last", "best"):
+            config.ckpt_path = str(folder / f"{config.ckpt_path}.ckpt")
+        if config.ckpt_path is not None and not Path(config.ckpt_path).is_file():
+            raise DataError(
+                f"there is no checkpoint {config.ckpt_path}. Train first (`dctnet fit`), or give --ckpt_path FILE, or the "
+                "run's folder with --trainer.default_root_dir."
+            )
+
+    def instantiate_trainer(self, **options: Any) -> Trainer:
+        """The Trainer, with the run's loggers and callbacks, and without a sampler of its own."""
+        given = self._get(self.config_init, "trainer")
+        options = {"use_distributed_sampler": False, **options}
+        if self.subcommand == "fit":
+            every = self._get(self.config_init, "checkpoint_every_n_steps")
+            throughput = Throughput()
+            options["callbacks"] = [
+                *(given.get("callbacks") or []),
+                throughput,
+                EpochTable(self.folder / "metrics.csv", throughput),
+                RunCheckpoints(self.folder, every_n_steps=every),
+            ]
+            if given.get("logger") in (None, True):
+                options["logger"] = TensorBoardLogger(self.folder, name="", version="tensorboard")
+        else:
+            options["logger"] = False
+        options["plugins"] = [*(given.get("plugins") or []), AtomicCheckpointIO()]
+        if given.get("enable_progress_bar") is None:
+            options["enable_progress_bar"] = sys.stdout.isatty()
+        return super().instantiate_trainer(**options)
+
+    def before_fit(self) -> None:
+        """Keep the run's settings beside its results."""
+        if rank_zero_only.rank == 0:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if self._get(self.config, "ckpt_path") is None:
+                for name in ("last.ckpt", "best.ckpt"):
+                    (self.folder / name).unlink(missing_ok=True)
+            self._parser("fit").save(
+                self.config["fit"], str(self.folder / "config.yaml"), skip_none=False, overwrite=True, multifile=False
+            )
+
+    def after_fit(self) -> None:
+        """Say where the results are."""
+        if self.trainer.is_global_zero:
+            best = next(callback.best for callback in self.trainer.callbacks if isinstance(callback, RunCheckpoints))
+            print(f"best validation top-1 {100 * best:.2f} %  checkpoints and logs in {self.folder}")
+
+
+def run_trainer(command: str, arguments: list[str]) -> None:
+    """``dctnet COMMAND``: arguments as Lightning's command line, where ``--config`` may name a run that comes with dctnet."""
+    for text in SILENCED:
+        warnings.filterwarnings("ignore", message=text)
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+    RunCLI(
+        Classifier,
+        DCTDataModule,
+        save_config_callback=None,
+        seed_everything_default=0,
+        trainer_defaults={"enable_model_summary": False},
+        parser_kwargs={"prog": "dctnet"},
+        args=[command, *resolve_configs(arguments)],
+        auto_configure_optimizers=False,
+        load_from_checkpoint_support=False,
+    )
+
+
+def resolve_configs(arguments: list[str]) -> list[str]:
+    """``arguments`` with each ``--config NAME`` (or ``-c``) replaced by the path of the run called NAME.
+
+    FileNotFoundError where there is neither such a file nor such a run, or no ``--config`` is given at all.
+    """
+    resolved, is_config = [], False
+    seen = any(
+        argument in ("-h", "--help") or argument.startswith(("--help.", "--print_config")) for argument in arguments
+    )
+    for argument in arguments:
+        flag, joined, value = argument.partition("=")
+        if is_config or (joined and flag in ("--config", "-c")):
+            value = argument if is_config else value
+            path = value if os.path.isfile(value) else str(packaged_file("configs", value))
+            argument, seen = path if is_config else f"{flag}={path}", True
+        is_config = not joined and argument in ("--config", "-c")
+        resolved.append(argument)
+    if not seen:
+        raise FileNotFoundError(
+            f"say which run: --config NAME_OR_FILE; the runs that come with dctnet: {', '.join(packaged_names('configs'))}"
+        )
+    return resolved

@@ -1,0 +1,145 @@
+"""``dctnet predict``: files in, a table of class names and probabilities out."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from dctnet.data.folder import DataError, FileList, find_images
+from dctnet.data.module import evaluation_transform
+from dctnet.data.torch_loader import KeyedLoader
+from dctnet.training.classifier import Classifier
+
+
+class Prediction(NamedTuple):
+    """A file with its most probable classes, best first; or with the reason why it could not be read."""
+
+    path: str
+    classes: tuple[tuple[str, float], ...]
+    error: str | None = None
+
+
+def load_classifier(checkpoint: str | Path) -> Classifier:
+    """The trained classifier in evaluation mode, from a checkpoint alone. DataError where the file is no such checkpoint."""
+    checkpoint = Path(checkpoint)
+    if not checkpoint.is_file():
+        raise DataError(
+            f"there is no checkpoint {checkpoint}; `dctnet fit` writes best.ckpt and last.ckpt in its run folder"
+        )
+    try:
+        content = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises UnpicklingError, RuntimeError, EOFError, KeyError and more
+        raise DataError(f"{checkpoint} is not a checkpoint of plain tensors and values: {error}") from error
+    settings = content.get("hyper_parameters", {}) if isinstance(content, dict) else {}
+    if "classes" not in settings or "network" not in settings:
+        raise DataError(
+            f"{checkpoint} does not say how its network was made: it was not written by `dctnet fit`, or the network was "
+            "passed as a module. In Python: Classifier.load_from_checkpoint(path, network=...)."
+        )
+    classifier = Classifier(**settings)
+    classifier.load_state_dict(content["state_dict"])
+    return classifier.eval()
+
+
+def expand(files: list[str]) -> list[str]:
+    """The files, and the JPEG files below those that are folders. DataError for a path that does not exist."""
+    paths = []
+    for file in files:
+        if Path(file).is_dir():
+            found = find_images(file)
+            if not found:
+                raise DataError(f"there are no JPEG files in {file}")
+            paths += found
+        elif Path(file).exists():
+            paths.append(file)
+        else:
+            raise DataError(f"there is no file or folder {file}")
+    return paths
+
+
+@torch.inference_mode()
+def predict(
+    classifier: Classifier,
+    paths: list[str],
+    top: int = 5,
+    batch_size: int = 64,
+    workers: int = 0,
+    device: str | None = None,
+) -> list[Prediction]:
+    """The ``top`` most probable classes of each file, in the order of ``paths``; unreadable files carry their reason."""
+    if top < 1:
+        raise DataError(f"--top is the number of classes to show, at least 1; got {top}")
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    settings = classifier.hparams
+    transform = evaluation_transform(settings.resize_size, settings.image_size, settings.block_size)
+    loader = KeyedLoader(FileList(paths, transform), batch_size, workers=workers, max_broken=1.0, report=False)
+    classifier = classifier.to(device)
+    found: dict[int, Prediction] = {}
+    broken: dict[str, str] = {}
+    for batch in loader:
+        broken.update(batch.broken)
+        if batch.coefficients is None:
+            continue
+        probabilities = classifier(batch.coefficients.to(device)).float().softmax(dim=1).cpu()
+        best = probabilities.topk(min(top, len(settings.classes)), dim=1)
+        for index, values, labels in zip(
+            batch.indices.tolist(), best.values.tolist(), best.indices.tolist(), strict=True
+        ):
+            names = (settings.classes[label] for label in labels)
+            found[index] = Prediction(paths[index], tuple(zip(names, values, strict=True)))
+    return [found.get(index) or Prediction(path, (), broken[path]) for index, path in enumerate(paths)]
+
+
+def predict_files(
+    checkpoint: str,
+    files: list[str],
+    top: int = 5,
+    out: str | None = None,
+    rows: int = 50,
+    batch_size: int = 64,
+    workers: int = 0,
+    device: str | None = None,
+) -> None:
+    """Print the table, write it to ``out``, and say the accuracy over files whose folder is named after a class."""
+    classifier = load_classifier(checkpoint)
+    predictions = predict(classifier, expand(files), top, batch_size, workers, device)
+    if out is not None:
+        write_table(predictions, min(top, len(classifier.hparams.classes)), out)
+    # On a terminal its width; in a file or a pipe, as wide as the rows are.
+    console = Console(width=None if sys.stdout.isatty() else 200)
+    table = Table("file", f"top {min(top, len(classifier.hparams.classes))} classes")
+    for prediction in predictions[:rows]:
+        shown = "  ".join(f"{name} {value:.1%}" for name, value in prediction.classes)
+        table.add_row(
+            prediction.path, shown if prediction.error is None else f"[red]not read:[/red] {prediction.error}"
+        )
+    console.print(table)
+    if len(predictions) > rows:
+        print(f"and {len(predictions) - rows} more files" + (f" in {out}" if out else "; --out TABLE.csv has them all"))
+    known = [p for p in predictions if p.error is None and Path(p.path).parent.name in classifier.hparams.classes]
+    if known:
+        right = sum(p.classes[0][0] == Path(p.path).parent.name for p in known)
+        print(
+            f"top-1 accuracy {right / len(known):.2%}: {right} of {len(known)} files lie in the folder of their class"
+        )
+    if unread := sum(p.error is not None for p in predictions):
+        print(f"{unread} of {len(predictions)} files could not be read", file=sys.stderr)
+
+
+def write_table(predictions: list[Prediction], top: int, out: str | Path) -> None:
+    """One CSV row a file: file, class_1, probability_1, ..., error."""
+    Path(out).parent.mkdir(parents=True, exist_ok=True)
+    with open(out, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(
+            ["file", *(f"{name}_{k}" for k in range(1, top + 1) for name in ("class", "probability")), "error"]
+        )
+        for prediction in predictions:
+            cells = [cell for name, value in prediction.classes for cell in (name, f"{value:.6f}")]
+            writer.writerow([prediction.path, *cells, *[""] * (2 * top - len(cells)), prediction.error or ""])
