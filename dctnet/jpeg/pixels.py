@@ -1,7 +1,7 @@
 """The way to pixels and back: what a JPEG decoder shows, and coefficients for files that hold none that we can read.
 
-``to_pixels`` follows libjpeg: samples rounded to 8 bits after the inverse DCT, "fancy" triangle upsampling of chroma in
-integers, the JFIF colour conversion, each rounded. ``image_through_pixels`` is the other direction, for CMYK, arithmetic
+``to_pixels`` follows libjpeg: its integer inverse DCT, "fancy" triangle upsampling of chroma in integers, the JFIF colour
+conversion, each rounded. ``image_through_pixels`` is the other direction, for CMYK, arithmetic
 coding, 12 bits, PNG under a JPEG name and whatever else Pillow can read: pixels, then an exact forward DCT.
 """
 
@@ -20,6 +20,7 @@ from torch import Tensor
 from dctnet.coefficients import Coefficients, Grid, infer_grid
 from dctnet.dct import block_dct, block_idct
 from dctnet.jpeg.errors import JPEGError
+from dctnet.jpeg.integer_idct import integer_idct
 
 # JFIF 1.02 (ITU-T T.871): R, G, B from Y, Cb - 128, Cr - 128, and back.
 RGB_FROM_YCC = torch.tensor(
@@ -31,7 +32,7 @@ YCC_FROM_RGB = torch.tensor(
 
 
 def to_pixels(coefficients: Coefficients, size: tuple[int, int] | None = None, grid: Grid | None = None) -> Tensor:
-    """RGB pixels, uint8 ``(..., 3, H, W)``, as libjpeg-turbo decodes them: equal but for rare roundings by one level.
+    """RGB pixels, uint8 ``(..., 3, H, W)``, as libjpeg-turbo decodes the same coefficients.
 
     ``size`` (height, width) is the part of the planes that is picture, by default all; ``grid`` (``image.grid``) says it
     together with the chroma sampling, and is needed only for pictures of at most one block that are not 4:2:0.
@@ -46,14 +47,21 @@ def to_pixels(coefficients: Coefficients, size: tuple[int, int] | None = None, g
     samples = []
     for number, plane in enumerate(coefficients):
         rows, columns = grid.samples(number)
-        plane = plane if plane.is_floating_point() else plane.to(torch.float32)
-        levels = torch.floor(block_idct(plane)[..., :rows, :columns] + 128.5).clamp(0, 255)
-        samples.append(_upsample(levels.to(torch.int32), grid.spacing[number])[..., :height, :width] - 128)
+        levels = _levels(plane)[..., :rows, :columns]
+        samples.append(_upsample(levels, grid.spacing[number])[..., :height, :width] - 128)
     y, cb, cr = (plane.to(torch.float64) for plane in samples)
     red = y + torch.floor(1.402 * cr + 0.5)
-    green = y + torch.floor(-0.344136286 * cb - 0.714136286 * cr + 0.5)
+    green = y + torch.floor(-0.34414 * cb - 0.71414 * cr + 0.5)  # five digits, as in libjpeg
     blue = y + torch.floor(1.772 * cb + 0.5)
     return (torch.stack([red, green, blue], dim=-3) + 128).clamp(0, 255).to(torch.uint8)
+
+
+def _levels(plane: Tensor) -> Tensor:
+    """Samples 0..255, int32: of a file's integers as libjpeg rounds them, of anything else the nearest level."""
+    if not plane.is_floating_point() and plane.shape[-3] == 64:
+        return integer_idct(plane)
+    plane = plane if plane.is_floating_point() else plane.to(torch.float32)
+    return torch.floor(block_idct(plane) + 128.5).clamp(0, 255).to(torch.int32)
 
 
 def _upsample(samples: Tensor, spacing: tuple[Fraction, Fraction]) -> Tensor:
