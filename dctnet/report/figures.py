@@ -30,7 +30,9 @@ def picture_anatomy(
         bands, rows, columns = plane.shape
         b = round(bands**0.5)
         in_place = np.abs(plane.reshape(b, b, rows, columns).transpose(2, 0, 3, 1).reshape(rows * b, columns * b))
-        shown = axes[0, column].imshow(in_place + 1.0, norm=LogNorm(1, max(10.0, float(in_place.max()))), cmap="magma")
+        shown = axes[0, column].imshow(
+            in_place + 1.0, norm=LogNorm(1, max(10.0, float(np.percentile(in_place, 99)))), cmap="magma"
+        )
         axes[0, column].set_title(f"{name}: |coefficient| + 1\n{columns}x{rows} blocks of {b}x{b}")
         figure.colorbar(shown, ax=axes[0, column], shrink=0.75)
         energy = np.square(plane.astype(np.float64)).mean((1, 2)).reshape(b, b)
