@@ -59,9 +59,17 @@ def box_to_size(
 
 def after(outer: Separable, inner: Separable) -> Separable:
     """The product: first ``inner``, then ``outer``."""
+    made: dict[tuple[int, int], Banded] = {}  # Cb and Cr mostly share one operator; their product is one too
+
+    def product(second: Banded, first: Banded) -> Banded:
+        key = (id(second), id(first))
+        if key not in made:
+            made[key] = compose(second, first)
+        return made[key]
+
     return Separable(
-        tuple(compose(o, i) for o, i in zip(outer.vertical, inner.vertical, strict=True)),
-        tuple(compose(o, i) for o, i in zip(outer.horizontal, inner.horizontal, strict=True)),
+        tuple(product(o, i) for o, i in zip(outer.vertical, inner.vertical, strict=True)),
+        tuple(product(o, i) for o, i in zip(outer.horizontal, inner.horizontal, strict=True)),
         outer.size,
     )
 
