@@ -15,6 +15,7 @@ from dctnet.transforms import (
     Normalize,
     RandomHorizontalFlip,
     RandomResizedCrop,
+    Reblock,
     Resize,
 )
 from dctnet.transforms import functional as F
@@ -187,6 +188,14 @@ def test_compose_applies_fused_what_it_would_apply_in_steps():
     stepwise = F.reblock(stepwise, (4, 2))
     for one, other in zip(fused, stepwise, strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-9)
+
+
+def test_reblock_in_a_chain_sets_the_blocks_that_follow():
+    picture = Picture((96, 128))
+    chain = Compose([CenterCrop(64), Reblock((4, 2)), RandomHorizontalFlip(1.0)])(picture)
+    truth = Compose([CenterCrop(64), RandomHorizontalFlip(1.0)], block_size=(4, 2))(picture)
+    for one, other in zip(chain, truth, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-10)
 
 
 def test_compose_without_geometry_brings_chroma_to_half_resolution():

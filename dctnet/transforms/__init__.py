@@ -1,7 +1,7 @@
 """Augmentation in the DCT domain, with the names and arguments of ``torchvision.transforms.v2``."""
 
 from dctnet.transforms.compose import Compose
-from dctnet.transforms.geometric import CenterCrop, RandomHorizontalFlip, RandomResizedCrop, Resize
+from dctnet.transforms.geometric import CenterCrop, RandomHorizontalFlip, RandomResizedCrop, Reblock, Resize
 from dctnet.transforms.photometric import Normalize
 
-__all__ = ["CenterCrop", "Compose", "Normalize", "RandomHorizontalFlip", "RandomResizedCrop", "Resize"]
+__all__ = ["CenterCrop", "Compose", "Normalize", "RandomHorizontalFlip", "RandomResizedCrop", "Reblock", "Resize"]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from dctnet.coefficients import Coefficients, Grid, block_size, grid_420, infer_grid
-from dctnet.transforms.geometric import Geometric
+from dctnet.transforms.geometric import Geometric, Reblock
 from dctnet.transforms.photometric import Photometric
 from dctnet.transforms.separable import after, block_sizes, box_to_size, lifted
 
@@ -17,7 +17,8 @@ class Compose:
 
     The pixel operators R of consecutive geometric transforms are multiplied, lifted once and applied once, so a resize,
     a crop and a flip cost as much as one of them. The result lies on the 4:2:0 grid whatever the file's sampling, in
-    blocks of ``block_size`` (a number, or a pair for luma and chroma; default: that of the input).
+    blocks of ``block_size`` (a number, or a pair for luma and chroma; default: that of the input) until a ``Reblock``
+    says otherwise.
 
     >>> from dctnet.transforms.geometric import CenterCrop, Resize
     >>> transform = Compose([Resize(256), CenterCrop(224)], block_size=(8, 4))
@@ -49,6 +50,7 @@ class Compose:
                 operators = transform.operators(grid, generator)
                 pending = operators if pending is None else after(operators, pending)
                 grid = grid_420(operators.size)
+                blocks = transform.block_size if isinstance(transform, Reblock) else blocks
                 continue
             if pending is not None:
                 coefficients, pending = lifted(coefficients, pending, blocks), None

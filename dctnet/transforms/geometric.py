@@ -9,7 +9,7 @@ import torch
 
 from dctnet.coefficients import Grid
 from dctnet.transforms.functional import Size, center_box, pair, resized_size
-from dctnet.transforms.separable import Separable, box_to_size
+from dctnet.transforms.separable import Separable, block_sizes, box_to_size
 
 
 class Geometric(ABC):
@@ -101,3 +101,16 @@ class RandomHorizontalFlip(Geometric):
 
     def __repr__(self) -> str:
         return f"RandomHorizontalFlip(p={self.p})"
+
+
+class Reblock(Geometric):
+    """The same picture in blocks of ``block_size``, a number or a pair (luma, chroma): exact; 1 gives samples."""
+
+    def __init__(self, block_size: int | tuple[int, int]):
+        self.block_size = block_sizes(block_size)
+
+    def operators(self, grid: Grid, generator: torch.Generator | None) -> Separable:
+        return box_to_size(grid, 0, 0, *grid.size, grid.size)
+
+    def __repr__(self) -> str:
+        return f"Reblock(block_size={self.block_size})"
