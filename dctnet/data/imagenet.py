@@ -55,7 +55,7 @@ def _train(folder: Path, source: Path) -> None:
 
 def _validation(folder: Path, source: Path) -> None:
     flat = source / "val"
-    if flat.is_dir() and any(entry.is_dir() for entry in os.scandir(flat)):
+    if flat.is_dir() and any(entry.is_dir() for entry in flat.iterdir()):
         _link_classes(flat, folder / "val")
     elif flat.is_dir():
         pictures, wnids = find_images(flat), validation_wnids(source)
