@@ -73,7 +73,9 @@ std::size_t IntervalReader::position_in_file() const {
 }
 
 void IntervalReader::fail(Outcome outcome) const {
-    if (outcome == Outcome::exhausted || bits.overran()) {
+    // A code that is invalid only with the padding behind the data is a sign of their end.
+    const bool at_end = bits.bits_taken() + 16 > static_cast<std::size_t>(bits.end - bits.begin) * 8;
+    if (outcome == Outcome::exhausted || bits.overran() || (outcome == Outcome::invalid_code && at_end)) {
         const std::string what = marker_ == size_ ? "the file ends" : "a marker stands";
         throw Error{ErrorKind::corrupt, marker_, what + " in the middle of entropy-coded data"};
     }

@@ -26,7 +26,14 @@ from dctnet.jpeg.pixels import image_through_pixels
 Source = str | os.PathLike | bytes | bytearray | memoryview
 
 # (vertical, horizontal) spacing of chroma samples, in luma samples
-SUBSAMPLING_NAMES = {(1, 1): "4:4:4", (1, 2): "4:2:2", (2, 2): "4:2:0", (2, 1): "4:4:0", (1, 4): "4:1:1", (2, 4): "4:1:0"}
+SUBSAMPLING_NAMES = {
+    (1, 1): "4:4:4",
+    (1, 2): "4:2:2",
+    (2, 2): "4:2:0",
+    (2, 1): "4:4:0",
+    (1, 4): "4:1:1",
+    (2, 4): "4:1:0",
+}
 
 _through_pixels = 0
 
@@ -58,9 +65,15 @@ class JPEGImage:
     source: str
     from_pixels: str | None = None
 
+    def __reduce__(self):
+        # torch pickles no uint16 tensors; numpy does.
+        fields = [getattr(self, name) for name in self.__slots__]
+        fields[self.__slots__.index("quantization")] = self.quantization.numpy()
+        return _unpickled, tuple(fields)
+
     @property
     def subsampling(self) -> str:
-        """"gray", "4:2:0" and the like; for other factors all of them, horizontal x vertical: "2x2,2x1,1x1"."""
+        """ "gray", "4:2:0" and the like; for other factors all of them, horizontal x vertical: "2x2,2x1,1x1"."""
         if len(self.sampling) == 1:
             return "gray"
         luma, *chroma = self.sampling
@@ -76,6 +89,10 @@ class JPEGImage:
             return Grid(self.size, ((one, one), (two, two), (two, two)))
         tallest, widest = (max(factors) for factors in zip(*self.sampling, strict=True))
         return Grid(self.size, tuple((Fraction(tallest, v), Fraction(widest, h)) for v, h in self.sampling))
+
+
+def _unpickled(coefficients, size, sampling, quantization, *rest) -> JPEGImage:
+    return JPEGImage(coefficients, size, sampling, torch.from_numpy(quantization), *rest)
 
 
 def read_jpeg(source: Source, *, dequantize: bool = True, max_pixels: int = 2**27) -> JPEGImage:

@@ -1,0 +1,100 @@
+"""The decoder under AddressSanitizer and UBSan: made files and real ones, cut and mutated by ``driver.cpp``.
+
+``DCTNET_SANITIZE_FOLDER`` names a folder of further JPEG files to decode and mutate.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.jpeg_writer import ScanSpec, Writer, dqt, random_components
+from tests.test_decoder import PROGRESSIONS, TABLES, jpeg, picture
+
+HERE = Path(__file__).resolve().parent
+JPEG = HERE.parents[1] / "dctnet" / "jpeg"
+SOURCES = [JPEG / f"{name}.cpp" for name in ("decoder", "entropy", "header", "huffman", "progressive", "sequential")]
+MUTATIONS = 8000
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory) -> Path:
+    compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
+    if compiler is None:
+        pytest.fail("the sanitizers need a C++ compiler: g++, clang++, or the one that CXX names")
+    program = tmp_path_factory.mktemp("sanitize") / "driver"
+    flags = ["-std=c++20", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    flags += ["-D_GLIBCXX_SANITIZE_VECTOR", "-D_GLIBCXX_ASSERTIONS", "-Wall", "-Wextra"]
+    command = [compiler, *flags, HERE / "driver.cpp", *SOURCES, "-o", program]
+    built = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+    assert built.returncode == 0, built.stderr
+    return program
+
+
+def run(driver: Path, mutations: int, files: list[Path]) -> tuple[int, int]:
+    """(decoded, refused) of the driver; fails with the sanitizer's report."""
+    done = subprocess.run([driver, str(mutations), *files], capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-8000:]
+    print(done.stdout)
+    return tuple(int(number) for number in re.search(r"(\d+) decoded, (\d+) refused", done.stdout).groups())
+
+
+def made_files(folder: Path) -> list[Path]:
+    """Small files of every kind that the decoder reads."""
+    files = {
+        "420": jpeg(picture(37, 50), quality=90),
+        "444": jpeg(picture(20, 17), quality=100, subsampling=0, optimize=True),
+        "422_restarts": jpeg(picture(40, 40), subsampling=1, restart_marker_blocks=1),
+        "gray": jpeg(picture(9, 30, "L"), quality=30),
+        "progressive": jpeg(picture(33, 40), progressive=True),
+        "progressive_gray": jpeg(picture(33, 40, "L"), progressive=True, restart_marker_rows=1),
+        "exif": jpeg(picture(8, 8), exif=b"Exif\0\0MM\0*\0\0\0\x08\0\1\1\x12\0\3\0\0\0\1\0\6\0\0\0\0\0\0"),
+    }
+    generator = np.random.default_rng(0)
+    head = dqt(0, range(1, 65)) + dqt(1, range(1000, 1064), wide=True)
+    for number, factors in enumerate([((1, 1), (2, 2), (1, 1)), ((3, 1), (1, 1), (2, 1)), ((4, 4), (1, 1), (1, 3))]):
+        writer = Writer(30, 41, random_components(generator, 30, 41, factors), *TABLES)
+        scans = [ScanSpec([c], restart=c, tables=[(1, 1)]) for c in range(3)]
+        files[f"factors_{number}"] = writer.write(scans, head=head)
+    for name in ("bits", "bands and bits"):
+        writer = Writer(
+            30, 41, random_components(generator, 30, 41, [(2, 2), (1, 1), (1, 1)]), *TABLES, progressive=True
+        )
+        scans = []
+        for bits in PROGRESSIONS[name]:
+            scans += [ScanSpec(c, *bits) for c in ([[0, 1, 2]] if bits[0] == 0 else [[0], [1], [2]])]
+        files[name.replace(" ", "_")] = writer.write(scans, head=head)
+    paths = []
+    for name, data in files.items():
+        paths.append(folder / f"{name}.jpg")
+        paths[-1].write_bytes(data)
+    return paths
+
+
+@pytest.mark.slow
+def test_made_files(driver, tmp_path):
+    paths = made_files(tmp_path)
+    decoded, refused = run(driver, MUTATIONS, paths)
+    assert decoded > 2 * len(paths)
+    assert refused > 5000
+
+
+@pytest.mark.slow
+def test_unusual_and_damaged_files(driver, real_data):
+    paths = [path for path in sorted((real_data / "edge_jpegs").glob("*.jp*g")) if path.stat().st_size < 20_000]
+    decoded, _ = run(driver, 20, paths)
+    assert decoded > 100
+
+
+@pytest.mark.slow
+def test_folder(driver):
+    folder = os.environ.get("DCTNET_SANITIZE_FOLDER")
+    if folder is None:
+        pytest.skip("DCTNET_SANITIZE_FOLDER names no folder of further files")
+    run(driver, 10, sorted(path for path in Path(folder).rglob("*") if path.is_file()))
