@@ -58,6 +58,18 @@ def grid_420(size: tuple[int, int]) -> Grid:
     return Grid((int(size[0]), int(size[1])), ((one, one), (two, two), (two, two)))
 
 
+def block_sizes(value: int | tuple[int, int]) -> tuple[int, int]:
+    """The pair (luma, chroma) that a ``block_size`` option means: one number, or two; ValueError for any other value.
+
+    >>> block_sizes(8), block_sizes((4, 2))
+    ((8, 8), (4, 2))
+    """
+    pair = (value, value) if isinstance(value, int) else tuple(value)
+    if len(pair) != 2 or any(size not in BLOCK_SIZES for size in pair):
+        raise ValueError(f"the block size is one of {BLOCK_SIZES}, or a pair (luma, chroma) of them; got {value!r}")
+    return int(pair[0]), int(pair[1])
+
+
 def block_size(plane: Tensor) -> int:
     """The block size b of a plane ``(..., b*b, H/b, W/b)``; ValueError where the channels are not b*b."""
     if plane.ndim < 3:

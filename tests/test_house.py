@@ -18,7 +18,7 @@ FLOORS = {
     "jpeg": 3,
     "transforms": 3,
     "dct": 2,
-    "resampling": 2,
+    "resampling": 1,
     "coefficients": 1,
     "report": 1,
 }
@@ -39,8 +39,8 @@ def imports(path: Path):
             if node.module and node.module.split(".")[0] == "dctnet":
                 base = ROOT / node.module.replace(".", "/")
                 for alias in node.names:
-                    inside = base / f"{alias.name}.py"
-                    yield f"{node.module}.{alias.name}" if inside.exists() else node.module
+                    module = (base / f"{alias.name}.py").exists() or alias.name == "_decoder"  # the compiled one
+                    yield f"{node.module}.{alias.name}" if module else node.module
 
 
 def name(path: Path) -> str:

@@ -157,7 +157,7 @@ def test_planes_that_do_not_fit_are_refused(planes, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"block_size": 3}, "block_size is one of .* got 3"),
+        ({"block_size": 3}, "block size is one of .* got 3"),
         ({"block_size": (8, 8, 8)}, "got \\(8, 8, 8\\)"),
         ({"color": "yuv"}, "got 'yuv'"),
         ({"std": (1.0, 0.0, 1.0)}, "std positive"),

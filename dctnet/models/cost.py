@@ -8,8 +8,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from dctnet.coefficients import Coefficients
-from dctnet.nn.planes import block_sizes
+from dctnet.coefficients import Coefficients, block_sizes
 
 
 def parameters(model: nn.Module) -> int:

@@ -31,10 +31,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from dctnet.coefficients import Coefficients
+from dctnet.coefficients import Coefficients, block_sizes
 from dctnet.models.blocks import initialise
 from dctnet.models.stages import CB, IB, Block, receptive_field_aware, residual, stage
-from dctnet.nn.planes import block_sizes, check_planes
+from dctnet.nn.planes import check_planes
 
 
 class Layers(NamedTuple):

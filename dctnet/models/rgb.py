@@ -39,12 +39,15 @@ def rgb_resnet(
     mean: tuple[float, float, float] = MEAN,
     std: tuple[float, float, float] = STD,
     clamp: bool = False,
+    stem: str = "imagenet",
 ) -> PixelResNet:
     """torchvision's ResNet of depth 18, 34 or 50 on RGB pixels from planes of ``block_size``.
 
     In its bottlenecks the stride sits on the 3x3 convolution (4.09 G multiply-adds at 224 px for depth 50); the original
     ResNet, and the published figure of 3.86 G, have it on the first 1x1. The parameters are the same. ``width`` multiplies
-    the channels 64, 128, 256 and 512 (rounded to multiples of 8).
+    the channels 64, 128, 256 and 512 (rounded to multiples of 8). ``stem="imagenet"`` is torchvision's 7x7 convolution of
+    stride 2 with a max-pool, which reduces the picture fourfold; ``stem="cifar"`` a 3x3 convolution of stride 1, for pictures
+    of 32 to 64 pixels.
 
     >>> from dctnet.models.cost import parameters
     >>> parameters(rgb_resnet(18))
@@ -57,8 +60,14 @@ def rgb_resnet(
     block = Bottleneck if depth == 50 else BasicBlock
     counts = list(BLOCKS_OF_STAGE[depth].values())
     resnet = ResNet(block, counts, num_classes=num_classes, zero_init_residual=zero_init_residual)
+    if stem not in ("imagenet", "cifar"):
+        raise ValueError(f'stem is "imagenet" or "cifar"; got {stem!r}')
     if width != 1:
         _set_width(resnet, block, counts, width, zero_init_residual)
+    if stem == "cifar":
+        resnet.conv1 = nn.Conv2d(3, resnet.conv1.out_channels, 3, padding=1, bias=False)
+        resnet.maxpool = nn.Identity()
+        initialise(resnet.conv1)
     return PixelResNet(PixelFrontend(block_size, mean, std, clamp=clamp), resnet)
 
 

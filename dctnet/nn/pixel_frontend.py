@@ -16,9 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dctnet.coefficients import Coefficients
+from dctnet.coefficients import Coefficients, block_sizes
 from dctnet.dct import basis
-from dctnet.nn.planes import block_sizes, check_planes
+from dctnet.nn.planes import check_planes
 
 # JFIF 1.02: from (Y, Cb - 128, Cr - 128) to (R, G, B); follows from the luma weights 0.299, 0.587, 0.114 of BT.601.
 _TO_RGB = (

@@ -1,20 +1,8 @@
-"""What a network may assume about the planes that it reads: block sizes and channels, checked with a message that helps."""
+"""What a network may assume about the planes that it reads, checked with a message that helps."""
 
 from __future__ import annotations
 
-from dctnet.coefficients import BLOCK_SIZES, Coefficients
-
-
-def block_sizes(block_size: int | tuple[int, int]) -> tuple[int, int]:
-    """The pair (luma's block size, chroma's block size) that a ``block_size`` option means; ValueError for any other value.
-
-    >>> block_sizes(8), block_sizes((4, 2))
-    ((8, 8), (4, 2))
-    """
-    pair = (block_size, block_size) if isinstance(block_size, int) else tuple(block_size)
-    if len(pair) != 2 or any(size not in BLOCK_SIZES for size in pair):
-        raise ValueError(f"block_size is one of {BLOCK_SIZES}, or a pair (luma, chroma) of them; got {block_size!r}")
-    return int(pair[0]), int(pair[1])
+from dctnet.coefficients import Coefficients
 
 
 def check_planes(coefficients: Coefficients, sizes: tuple[int, int]) -> None:

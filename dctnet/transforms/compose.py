@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import torch
 
-from dctnet.coefficients import Coefficients, Grid, block_size, grid_420, infer_grid
+from dctnet.coefficients import Coefficients, Grid, block_size, block_sizes, grid_420, infer_grid
 from dctnet.transforms.geometric import Geometric, Reblock
 from dctnet.transforms.photometric import Photometric
-from dctnet.transforms.separable import after, block_sizes, box_to_size, lifted
+from dctnet.transforms.separable import after, box_to_size, lifted
 
 
 class Compose:

@@ -7,9 +7,9 @@ from abc import ABC, abstractmethod
 
 import torch
 
-from dctnet.coefficients import Grid
+from dctnet.coefficients import Grid, block_sizes
 from dctnet.transforms.functional import Size, center_box, pair, resized_size
-from dctnet.transforms.separable import Separable, block_sizes, box_to_size
+from dctnet.transforms.separable import Separable, box_to_size
 
 
 class Geometric(ABC):

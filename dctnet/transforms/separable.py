@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from dctnet.coefficients import BLOCK_SIZES, Coefficients, Grid, block_size, grid_420
+from dctnet.coefficients import Coefficients, Grid, block_size, block_sizes, grid_420
 from dctnet.dct import apply, lift
 from dctnet.resampling import Banded, compose, extend, resample
 
@@ -72,14 +72,6 @@ def after(outer: Separable, inner: Separable) -> Separable:
         tuple(product(o, i) for o, i in zip(outer.horizontal, inner.horizontal, strict=True)),
         outer.size,
     )
-
-
-def block_sizes(value: int | tuple[int, int]) -> tuple[int, int]:
-    """(luma, chroma) block sizes from one number or a pair; ValueError for a size that is none."""
-    luma, chroma = (value, value) if isinstance(value, int) else tuple(value)
-    if luma not in BLOCK_SIZES or chroma not in BLOCK_SIZES:
-        raise ValueError(f"the block size is one of {BLOCK_SIZES}, or a pair (luma, chroma) of them; got {value!r}")
-    return luma, chroma
 
 
 def lifted(coefficients: Coefficients, operators: Separable, block_out: int | tuple[int, int]) -> Coefficients:
