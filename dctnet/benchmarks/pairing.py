@@ -1,0 +1,71 @@
+"""Timing of alternatives side by side, so that a machine's changing mood touches all of them alike."""
+
+from __future__ import annotations
+
+import gc
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+
+class Pair(NamedTuple):
+    """One alternative beside its reference: median seconds of each, and the median over rounds of their ratio.
+
+    ``ratio`` is the alternative's time over the reference's in the same round: above 1 the reference is faster.
+    ``spread`` holds the smallest and the largest of these ratios.
+    """
+
+    seconds: float
+    reference_seconds: float
+    ratio: float
+    spread: tuple[float, float]
+
+
+def paired(
+    alternatives: Mapping[str, tuple[Callable[[], object], Callable[[], object]]],
+    rounds: int = 7,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, Pair]:
+    """Times each alternative against its reference: ``{name: (alternative, reference)}``.
+
+    After one untimed call of each, every round runs all alternatives once, each next to its reference; which of the two
+    goes first changes from round to round. Results are dropped as soon as they are made, as a consumer would, and the
+    garbage collector is off. ValueError for fewer than 3 rounds, which have no median worth the name.
+
+    >>> ticks = iter(range(1000))
+    >>> paired({"idle": (lambda: None, lambda: None)}, rounds=3, clock=lambda: float(next(ticks)))["idle"].ratio
+    1.0
+    """
+    if rounds < 3:
+        raise ValueError(f"a median needs 3 rounds or more; got {rounds}")
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in alternatives}
+    for pair in alternatives.values():
+        for run in pair:
+            run()
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        for number in range(rounds):
+            for name, pair in alternatives.items():
+                seconds = [0.0, 0.0]
+                for which in (0, 1) if number % 2 else (1, 0):
+                    start = clock()
+                    pair[which]()
+                    seconds[which] = clock() - start
+                times[name].append((seconds[0], seconds[1]))
+            gc.collect()
+    finally:
+        if collecting:
+            gc.enable()
+    return {name: _summary(measured) for name, measured in times.items()}
+
+
+def _summary(measured: list[tuple[float, float]]) -> Pair:
+    ratios = [alternative / reference for alternative, reference in measured]
+    return Pair(
+        statistics.median(alternative for alternative, _ in measured),
+        statistics.median(reference for _, reference in measured),
+        statistics.median(ratios),
+        (min(ratios), max(ratios)),
+    )

@@ -1,0 +1,276 @@
+"""``dctnet bench read FOLDER``: reading JPEG files on one core, beside libjpeg-turbo and the usual readers.
+
+Every peer runs in turn with ours, file for file on the same input (bytes in memory; paths for jpeglib, which takes only
+those), in one process bound to one core. Ours is the public ``read_jpegs(threads=1)`` on lists of 16 files, with its
+memory, its tensors and the multiplication by the quantisation steps. The peers:
+
+- ``libjpeg-turbo``: ``jpeg_read_coefficients`` of the system's libjpeg called from C on memory (``libjpeg_peer.c``, compiled
+  here where a C compiler and ``jpeglib.h`` are installed, such as Debian's libjpeg62-turbo-dev). Its blocks stay in
+  libjpeg's own memory: nothing is copied out and nothing dequantised.
+- ``jpeglib``: ``read_dct`` and its planes, through temporary files as jpeglib does it.
+- ``jpeg2dct``: ``loads``, dequantised. It decodes to pixels and encodes again what is not 4:2:0.
+- ``simplejpeg``, ``torchvision``, ``Pillow``: RGB pixels.
+
+The error is the largest absolute difference of raw coefficients from those of libjpeg-turbo (of jpeg2dct: of dequantised
+ones); readers of pixels have none. A peer that is not installed is listed as such.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import io
+import json
+import os
+import platform
+import subprocess
+import tempfile
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from dctnet.benchmarks.pairing import Pair, paired
+from dctnet.jpeg.reader import JPEGImage, read_jpegs
+
+BATCH = 16
+SUFFIXES = (".jpg", ".jpeg")
+Blocks = list[np.ndarray]  # (rows, columns, 64) of each component
+
+
+def read(folder: str, repeats: int = 7, limit: int = 200, out: str | None = None) -> list[dict]:
+    """Times the readers on the first ``limit`` JPEG files under ``folder`` that hold coefficients, in ``repeats`` rounds.
+
+    Prints a table and gives its rows: reader, images per second, ours over it (with the smallest and the largest ratio of
+    the rounds), error. ``out`` names a JSON file for them. ValueError where the folder has no JPEG files.
+    """
+    paths = [path for path in sorted(Path(folder).rglob("*")) if path.suffix.lower() in SUFFIXES]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        images = read_jpegs(paths[: 2 * limit], on_error="skip", dequantize=False)
+    chosen = [(path, image) for path, image in zip(paths, images, strict=False) if image and not image.from_pixels]
+    chosen = chosen[:limit]
+    if not chosen:
+        raise ValueError(f"no readable JPEG files under {folder}; name a folder that holds some, at any depth")
+    paths, raw = [path for path, _ in chosen], [blocks_of(image) for _, image in chosen]
+    files = [path.read_bytes() for path in paths]
+    with tempfile.TemporaryDirectory() as workshop, one_core():
+        peers, missing = installed_peers(Path(workshop), paths, files)
+        truth = next((peers[name].blocks for name in ("libjpeg-turbo", "jpeglib") if name in peers), None)
+        rows = measure(peers, repeats, paths, files)
+        rows[0]["error"] = largest_difference(lambda i: raw[i], truth, len(files)) if truth else None
+        for row in rows[1:]:
+            blocks = peers[row["reader"]].blocks
+            if blocks is not None:
+                row["error"] = largest_difference(
+                    blocks, scaled(raw, chosen) if "jpeg2dct" in row["reader"] else truth, len(files)
+                )
+        rows += [{"reader": name, "missing": why} for name, why in missing.items()]
+    show(rows, folder, len(files), repeats)
+    if out is not None:
+        head = {"command": "dctnet bench read", "files": len(files), "rounds": repeats, "machine": platform.machine()}
+        head |= {"bytes": sum(map(len, files)), "threads": 1, "torch": torch.__version__}
+        Path(out).write_text(json.dumps(head | {"rows": rows}, indent=1) + "\n")
+    return rows
+
+
+class Peer:
+    """``run(file)`` reads one file, given as ``inputs`` has it; ``blocks(i)`` gives coefficients of file i to compare."""
+
+    def __init__(
+        self,
+        run: Callable[[object], object],
+        inputs: Sequence[object],
+        by_path: bool = False,
+        blocks: Callable[[int], Blocks] | None = None,
+    ):
+        self.run, self.inputs, self.by_path, self.blocks = run, inputs, by_path, blocks
+
+    def read_all(self) -> None:
+        run = self.run
+        for item in self.inputs:
+            run(item)
+
+
+def measure(peers: dict[str, Peer], repeats: int, paths: list[Path], files: list[bytes]) -> list[dict]:
+    """Rows of ours and of each peer."""
+
+    def ours(sources: Sequence) -> Callable[[], None]:
+        batches = [list(sources[i : i + BATCH]) for i in range(0, len(sources), BATCH)]
+
+        def run() -> None:
+            for batch in batches:
+                read_jpegs(batch, threads=1)
+
+        return run
+
+    by_bytes, by_path = ours(files), ours([str(path) for path in paths])
+    alternatives: dict[str, tuple] = {"dctnet (paths)": (by_path, by_bytes)}
+    alternatives |= {name: (peer.read_all, by_path if peer.by_path else by_bytes) for name, peer in peers.items()}
+    pairs = paired(alternatives, repeats)
+    own = sorted(pair.reference_seconds for name, pair in pairs.items() if not (name in peers and peers[name].by_path))
+    fastest = len(files) / own[len(own) // 2]
+    rows = [{"reader": "dctnet", "images_per_second": fastest, "ratio": 1.0, "spread": [1.0, 1.0]}]
+    return rows + [_row(name, pair, len(files)) for name, pair in pairs.items()]
+
+
+def _row(name: str, pair: Pair, count: int) -> dict:
+    return {
+        "reader": name,
+        "images_per_second": count / pair.seconds,
+        "ratio": pair.ratio,
+        "spread": list(pair.spread),
+    }
+
+
+def blocks_of(image: JPEGImage) -> Blocks:
+    """(rows, columns, 64) of each component that the file has."""
+    return [plane.permute(1, 2, 0).numpy() for plane in image.coefficients][: len(image.sampling)]
+
+
+def scaled(raw: list[Blocks], chosen: list[tuple[Path, JPEGImage]]) -> Callable[[int], Blocks]:
+    """Raw blocks of file i times its quantisation steps."""
+
+    def blocks(i: int) -> Blocks:
+        steps = chosen[i][1].quantization.numpy().astype(np.int32)
+        return [plane.astype(np.int32) * step for plane, step in zip(raw[i], steps, strict=True)]
+
+    return blocks
+
+
+def largest_difference(ours: Callable[[int], Blocks], theirs: Callable[[int], Blocks], count: int) -> int | str:
+    """The largest absolute difference of two readers over files 0..count-1, and in how many the planes' shapes differ."""
+    largest, other = 0, 0
+    for i in range(count):
+        a, b = ours(i), theirs(i)
+        if any(x.shape != y.shape for x, y in zip(a, b, strict=False)):
+            other += 1
+            continue
+        largest = max(largest, *(int(np.abs(x.astype(np.int64) - y).max()) for x, y in zip(a, b, strict=False)))
+    return f"{largest}; {other} files in other shapes" if other else largest
+
+
+@contextmanager
+def one_core():
+    """Binds this process to one of its cores, where the system can, and torch to one thread."""
+    threads = torch.get_num_threads()
+    cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
+    try:
+        torch.set_num_threads(1)
+        if cores:
+            os.sched_setaffinity(0, {max(cores)})
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        if cores:
+            os.sched_setaffinity(0, cores)
+
+
+def installed_peers(workshop: Path, paths: list[Path], files: list[bytes]) -> tuple[dict[str, Peer], dict[str, str]]:
+    """The peers that run here, and why the others do not."""
+    makers = {
+        "libjpeg-turbo": lambda: libjpeg_peer(workshop, files),
+        "jpeglib": lambda: jpeglib_peer(paths),
+        "jpeg2dct": lambda: jpeg2dct_peer(files),
+        "simplejpeg (RGB)": lambda: simplejpeg_peer(files),
+        "torchvision (RGB)": lambda: torchvision_peer(files),
+        "Pillow (RGB)": lambda: pillow_peer(files),
+    }
+    peers, missing = {}, {}
+    for name, make in makers.items():
+        module = name.split()[0]
+        if module in ("jpeglib", "jpeg2dct", "simplejpeg") and importlib.util.find_spec(module) is None:
+            missing[name] = "not installed"
+            continue
+        made = make()
+        if isinstance(made, Peer):
+            peers[name] = made
+        else:
+            missing[name] = made
+    return peers, missing
+
+
+def libjpeg_peer(workshop: Path, files: list[bytes]) -> Peer | str:
+    library = workshop / "libjpeg_peer.so"
+    source = Path(__file__).with_name("libjpeg_peer.c")
+    command = [os.environ.get("CC", "cc"), "-O2", "-shared", "-fPIC", str(source), "-ljpeg", "-o", str(library)]
+    try:
+        subprocess.run(command, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "needs a C compiler and libjpeg's headers (Debian: libjpeg62-turbo-dev)"
+    function = ctypes.CDLL(str(library)).read_coefficients
+    function.restype, function.argtypes = ctypes.c_long, [ctypes.c_char_p, ctypes.c_ulong, ctypes.c_void_p]
+
+    def blocks(i: int) -> Blocks:
+        count = function(files[i], len(files[i]), None)
+        if count < 0:
+            raise ValueError(f"libjpeg-turbo cannot read file {i} of the benchmark without a warning")
+        flat = np.empty((count, 64), np.int16)
+        function(files[i], len(files[i]), flat.ctypes.data)
+        planes, start = [], 0
+        for shape in [plane.shape[:2] for plane in blocks_of(read_jpegs([files[i]])[0])]:
+            planes.append(flat[start : start + shape[0] * shape[1]].reshape(*shape, 64))
+            start += shape[0] * shape[1]
+        if start != count:
+            raise ValueError(f"libjpeg-turbo has {count} blocks for file {i} of the benchmark, we have {start}")
+        return planes
+
+    return Peer(lambda data: function(data, len(data), None), files, blocks=blocks)
+
+
+def jpeglib_peer(paths: list[Path]) -> Peer:
+    import jpeglib
+
+    jpeglib.version.set("turbo210")
+
+    def blocks(i: int) -> Blocks:
+        file = jpeglib.read_dct(str(paths[i]))
+        return [plane.reshape(*plane.shape[:2], 64) for plane in (file.Y, file.Cb, file.Cr) if plane is not None]
+
+    return Peer(lambda path: jpeglib.read_dct(path).Y, [str(path) for path in paths], by_path=True, blocks=blocks)
+
+
+def jpeg2dct_peer(files: list[bytes]) -> Peer:
+    import jpeg2dct.numpy as jpeg2dct
+
+    return Peer(jpeg2dct.loads, files, blocks=lambda i: [np.asarray(plane) for plane in jpeg2dct.loads(files[i])])
+
+
+def simplejpeg_peer(files: list[bytes]) -> Peer:
+    import simplejpeg
+
+    return Peer(simplejpeg.decode_jpeg, files)
+
+
+def torchvision_peer(files: list[bytes]) -> Peer:
+    from torchvision.io import ImageReadMode, decode_jpeg
+
+    inputs = [torch.from_numpy(np.frombuffer(data, np.uint8).copy()) for data in files]
+    return Peer(lambda data: decode_jpeg(data, mode=ImageReadMode.RGB), inputs)
+
+
+def pillow_peer(files: list[bytes]) -> Peer:
+    from PIL import Image
+
+    return Peer(lambda data: Image.open(io.BytesIO(data)).convert("RGB"), files)
+
+
+def show(rows: list[dict], folder: str, count: int, repeats: int) -> None:
+    """Prints the rows."""
+    table = Table(title=f"{count} files of {folder}, one core, median of {repeats} rounds")
+    for name, side in (("reader", "left"), ("images/s", "right"), ("ours is faster by", "right"), ("error", "right")):
+        table.add_column(name, justify=side)
+    for row in rows:
+        if "missing" in row:
+            table.add_row(row["reader"], "-", "-", row["missing"])
+            continue
+        low, high = row["spread"]
+        ratio = "1" if row["reader"] == "dctnet" else f"{row['ratio']:.2f} ({low:.2f}-{high:.2f})"
+        error = row.get("error")
+        table.add_row(row["reader"], f"{row['images_per_second']:.0f}", ratio, "-" if error is None else str(error))
+    Console().print(table)
