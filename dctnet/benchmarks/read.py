@@ -65,11 +65,10 @@ def read(folder: str, repeats: int = 7, limit: int = 200, out: str | None = None
         rows = measure(peers, repeats, paths, files)
         rows[0]["error"] = largest_difference(lambda i: raw[i], truth, len(files)) if truth else None
         for row in rows[1:]:
-            blocks = peers[row["reader"]].blocks
+            blocks = peers[row["reader"]].blocks if row["reader"] in peers else None
             if blocks is not None:
-                row["error"] = largest_difference(
-                    blocks, scaled(raw, chosen) if "jpeg2dct" in row["reader"] else truth, len(files)
-                )
+                expected = scaled(raw, chosen) if row["reader"] == "jpeg2dct" else truth
+                row["error"] = largest_difference(blocks, expected, len(files))
         rows += [{"reader": name, "missing": why} for name, why in missing.items()]
     show(rows, folder, len(files), repeats)
     if out is not None:
