@@ -242,7 +242,7 @@ def test_imagenet_says_what_is_missing(ilsvrc, tmp_path):
     with pytest.raises(DataError, match="holds 4 pictures, the devkit's ground truth names 2"):
         prepare("imagenet", tmp_path / "out", ilsvrc)
     (ilsvrc / DEVKIT).rename(tmp_path / "elsewhere")
-    with pytest.raises(DataError, match="the devkit .* is missing"):
+    with pytest.raises(DataError, match=r"the devkit .* is missing"):
         prepare("imagenet", tmp_path / "out", ilsvrc)
     (ilsvrc / "train").rename(tmp_path / "train")
     with pytest.raises(DataError, match=r"neither train/ nor ILSVRC2012_img_train\.tar"):
@@ -264,6 +264,6 @@ def test_every_recipe_has_a_card_that_tells_the_truth(digits):
 
 
 def test_names_that_do_not_exist():
-    with pytest.raises(FileNotFoundError, match="there is no config called 'nothing'.*known: .*digits"):
+    with pytest.raises(FileNotFoundError, match=r"there is no config called 'nothing'.*known: .*digits"):
         packaged_file("configs", "nothing")
     assert packaged_folder("configs").is_dir()

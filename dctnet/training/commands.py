@@ -71,6 +71,8 @@ class RunCLI(LightningCLI):
         config = self.config[self.subcommand]
         folder = Path(config.trainer.default_root_dir or "runs/unnamed")
         config.trainer.default_root_dir = str(folder)
+        if "weights_only" in config:
+            config.weights_only = True
         self.folder = folder
         if self.subcommand == "fit":
             last = folder / "last.ckpt"
