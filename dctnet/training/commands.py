@@ -27,6 +27,7 @@ SILENCED = (
     ".*does not have many workers",  # the run's file decides
     ".*`isinstance\\(treespec, LeafSpec\\)` is deprecated",  # inside Lightning
     "You're using the WeightAveraging callback, but loading a checkpoint outside",  # its state_dict is the average
+    "Be aware that when using `ckpt_path`, callbacks",  # validating needs no callback
     ".*in eval mode at the start of training",  # a frozen transform stays in eval mode by design
     ".*is smaller than the logging interval",  # metrics.csv has every epoch
     ".*GPU available but not used",  # --trainer.accelerator was given
@@ -135,8 +136,8 @@ def run_trainer(command: str, arguments: list[str]) -> None:
     """``dctnet COMMAND``: arguments as Lightning's command line, where ``--config`` may name a run that comes with dctnet."""
     for text in SILENCED:
         warnings.filterwarnings("ignore", message=text)
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+    for name in ("lightning.pytorch", "lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     RunCLI(
         Classifier,
         DCTDataModule,

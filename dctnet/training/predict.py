@@ -35,7 +35,8 @@ def load_classifier(checkpoint: str | Path) -> Classifier:
     try:
         content = torch.load(checkpoint, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises UnpicklingError, RuntimeError, EOFError, KeyError and more
-        raise DataError(f"{checkpoint} is not a checkpoint of plain tensors and values: {error}") from error
+        reason = str(error).partition("\n")[0]
+        raise DataError(f"{checkpoint} is not a checkpoint of plain tensors and values: {reason}") from error
     settings = content.get("hyper_parameters", {}) if isinstance(content, dict) else {}
     if "classes" not in settings or "network" not in settings:
         raise DataError(
