@@ -8,7 +8,7 @@ RUN = runs/demo/fit
 
 demo: .venv/installed  ## make the digits data set, train on it, and use the network
 	$(BIN)/dctnet prepare digits $(DIGITS)
-	$(BIN)/dctnet fit --config digits --data.root $(DIGITS) --trainer.default_root_dir $(RUN)
+	$(BIN)/dctnet fit --config digits --data.root $(DIGITS) --trainer.default_root_dir $(RUN) --overwrite true
 	$(BIN)/dctnet validate --config digits --data.root $(DIGITS) --trainer.default_root_dir $(RUN) --ckpt_path $(RUN)/last.ckpt
 	$(BIN)/dctnet predict $(RUN)/last.ckpt $(DIGITS)/val --out runs/demo/predictions.csv
 	$(BIN)/dctnet inspect $$(ls $(DIGITS)/val/3/*.jpg | head -n 1) --out runs/demo/digit.png

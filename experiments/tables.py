@@ -1,0 +1,78 @@
+"""Write the tables of README.md from the result files.
+
+Usage: python experiments/tables.py [--check]
+
+A table stands between ``<!-- NAME -->`` and ``<!-- end -->``. ``--check`` writes nothing and fails where a table is not what
+the result files say; the tests run it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+
+from dctnet.report.tables import markdown
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def reading(name: str) -> str:
+    """Images per second of each reader beside ours."""
+    rows = [
+        row for row in json.loads((ROOT / "benchmarks" / f"{name}.json").read_text())["rows"] if "missing" not in row
+    ]
+    for row in rows:
+        row["faster"] = "" if row["reader"] == "dctnet" else f"{row['ratio']:.2f}x"
+    columns = {"reader": "{reader}", "images/s": "{images_per_second:,.0f}", "ours is faster by": "{faster}"}
+    return markdown(rows, columns | {"largest error": "{error}"})
+
+
+def runs(name: str) -> str:
+    """Accuracy and cost of trained networks."""
+    rows = json.loads((ROOT / "experiments" / f"{name}.json").read_text())["rows"]
+    columns = {
+        "run": "`{run}`",
+        "reads": "{reads}",
+        "parameters (M)": "{parameters_m:.2f}",
+        "GMAC": "{gmac:.2f}",
+        "top-1 (%)": "{top1:.1f}",
+        "images/s in training": "{images_per_second:.0f}",
+        "minutes": "{minutes:.1f}",
+    }
+    for row in rows:
+        row["reads"] = "RGB pixels" if row["network"].startswith("rgb") else "coefficients"
+    return markdown(rows, columns)
+
+
+TABLES = {
+    "read on ImageNet files": lambda: reading("read_imagenet"),
+    "read on photographs": lambda: reading("read_clothing"),
+    "clothing": lambda: runs("clothing"),
+}
+
+
+def filled(text: str) -> str:
+    """The text with every table made anew."""
+
+    def table(match: re.Match) -> str:
+        return f"<!-- {match[1]} -->\n{TABLES[match[1]]()}\n<!-- end -->"
+
+    return re.sub(r"<!-- ([^>]+?) -->\n.*?<!-- end -->", table, text, flags=re.DOTALL)
+
+
+def main() -> int:
+    readme = ROOT / "README.md"
+    before = readme.read_text()
+    after = filled(before)
+    if "--check" in sys.argv[1:]:
+        if before != after:
+            print("README.md does not show what the result files say; run: python experiments/tables.py")
+        return int(before != after)
+    readme.write_text(after)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
