@@ -123,10 +123,10 @@ private:
                 if (options_.dequantize) component.quantization = latched_[c].data();
             }
             if (!progressive || (header.first == 0 && header.high == 0)) {
-                component.dc = table(headers_.dc, header.dc[i], HuffmanUse::coefficients, true, header.offset);
+                component.dc = table(headers_.dc, header.dc[i], HuffmanUse::dc, true, header.offset);
             }
             if (!progressive || header.first != 0) {
-                const auto use = !progressive         ? HuffmanUse::coefficients
+                const auto use = !progressive       ? HuffmanUse::ac
                                  : header.high == 0 ? HuffmanUse::first
                                                     : HuffmanUse::symbols;
                 component.ac = table(headers_.ac, header.ac[i], use, false, header.offset);

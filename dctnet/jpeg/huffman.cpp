@@ -25,7 +25,7 @@ void fill(std::uint32_t* look, unsigned first, unsigned length, unsigned symbol,
         std::fill_n(look + first, 1u << spare, end);
     } else if (size == 0) {
         std::fill_n(look + first, 1u << spare, entry(length, 16, 0));
-    } else if (size > spare) {
+    } else if (size > spare || (use == HuffmanUse::ac && size > kSmallSize)) {
         std::fill_n(look + first, 1u << spare, extra_entry(length, size, run + 1));
     } else {
         for (unsigned bits = 0; bits < (1u << size); ++bits) {
@@ -36,8 +36,24 @@ void fill(std::uint32_t* look, unsigned first, unsigned length, unsigned symbol,
     }
 }
 
-HuffmanTable build(const HuffmanSpec& spec, HuffmanUse use) {
-    HuffmanTable table;
+// Joins entries that fit into one index; not after an end of block, and not with bits past the index.
+void make_pairs(HuffmanTable& table) {
+    for (std::uint32_t index = 0; index < table.look.size(); ++index) {
+        const std::uint32_t first = table.look[index], length = first & 63;
+        std::uint64_t second = first & 0xFFFF0000u;
+        std::uint32_t both = first;
+        if ((first & (kExtra | kLong)) == 0 && ((first >> 8) & 0xFF) != kEndOfBlock) {
+            const std::uint32_t next = table.look[(index << length) & (table.look.size() - 1)];
+            if ((next & (kExtra | kLong)) == 0 && length + (next & 63) <= kLookBits) {
+                second = (next & 0xFFFF0000u) | ((next >> 8) & 0xFF);
+                both += next & 63;
+            }
+        }
+        table.pairs[index] = both | (second | length << 8) << 32;
+    }
+}
+
+void build(HuffmanTable& table, const HuffmanSpec& spec, HuffmanUse use) {
     table.look.fill(kLong);
     const int count = spec.size - 16;
     table.symbols.fill(0);
@@ -53,7 +69,7 @@ HuffmanTable build(const HuffmanSpec& spec, HuffmanUse use) {
         const unsigned codes = spec.bytes[length - 1];
         if (codes != 0 && code + codes >= (1u << length)) {
             table.valid = false;
-            return table;
+            return;
         }
         for (unsigned i = 0; i < codes; ++i, ++code, ++index) {
             if (length <= kLookBits) {
@@ -64,12 +80,12 @@ HuffmanTable build(const HuffmanSpec& spec, HuffmanUse use) {
         table.limit[length] = code << (16 - length);
         code <<= 1;
     }
-    return table;
+    if (use == HuffmanUse::ac) make_pairs(table);
 }
 
 struct Cached {
     HuffmanSpec spec;
-    HuffmanUse use = HuffmanUse::coefficients;
+    HuffmanUse use = HuffmanUse::dc;
     std::shared_ptr<const HuffmanTable> table;
 };
 
@@ -122,7 +138,8 @@ std::shared_ptr<const HuffmanTable> huffman_table(const HuffmanSpec& spec, Huffm
             return cached.table;
         }
     }
-    auto table = std::make_shared<const HuffmanTable>(build(spec, use));
+    const std::shared_ptr<HuffmanTable> table(new HuffmanTable);
+    build(*table, spec, use);
     cache[oldest] = Cached{spec, use, table};
     oldest = (oldest + 1) % cache.size();
     return table;

@@ -14,9 +14,10 @@ struct HuffmanSpec {
 };
 
 enum class HuffmanUse : std::uint8_t {
-    coefficients,  // DC, and AC of sequential files: a symbol of size 0 with a run below 15 ends the block
-    first,         // AC, first pass of a progressive file: such a symbol begins a run of ended blocks
-    symbols,       // AC, refinement pass: entries give symbols
+    dc,       // run 0 throughout
+    ac,       // of sequential files: a symbol of size 0 with a run below 15 ends the block
+    first,    // AC, first pass of a progressive file: such a symbol begins a run of ended blocks
+    symbols,  // AC, refinement pass: entries give symbols
 };
 
 // An entry of HuffmanTable::look:
@@ -28,9 +29,20 @@ enum class HuffmanUse : std::uint8_t {
 inline constexpr int kLookBits = 11;
 inline constexpr std::uint32_t kExtra = 0x40, kLong = 0x80;
 inline constexpr unsigned kEndOfBlock = 128;
+// Values in the entries of `ac` have at most this many bits, longer ones take the way of kExtra: so the product with a
+// step of up to kSmallStep stays within int16.
+inline constexpr unsigned kSmallSize = 8;
+inline constexpr unsigned kSmallStep = 128;
 
+// An entry of HuffmanTable::pairs: that of `look`, and the next coefficient where the index holds it whole.
+//   bits 0-5    number of bits of both
+//   bits 6-31   as in `look`
+//   bits 32-39  of the second: run + 1, or kEndOfBlock; 0 where there is none
+//   bits 40-45  number of bits of the first alone
+//   bits 48-63  value of the second; where there is none, that of the first again
 struct HuffmanTable {
     std::array<std::uint32_t, 1 << kLookBits> look;
+    std::array<std::uint64_t, 1 << kLookBits> pairs;  // only for HuffmanUse::ac
     // Codes of up to l bits, shifted up to 16, are below limit[l]; symbol = symbols[(code >> (16 - l)) + offset[l]].
     std::array<std::uint32_t, 17> limit;
     std::array<std::int32_t, 17> offset;
