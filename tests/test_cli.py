@@ -96,14 +96,15 @@ def test_a_checkpoint_is_plain_and_knows_its_classes(place):
 
 
 @LIGHTNING
-def test_validate_repeats_the_accuracy_of_the_best_epoch(place, monkeypatch, capsys):
+def test_validate_and_test_repeat_the_accuracy_of_the_best_epoch(place, monkeypatch, capsys):
     monkeypatch.chdir(place)
-    assert main(["validate", "--config", "short.yaml"]) == 0
     with open("runs/short/metrics.csv") as file:
-        best = max(float(row["val_top1"]) for row in csv.DictReader(file))
-    printed = capsys.readouterr().out
-    (line,) = [line for line in printed.splitlines() if "val_top1" in line]
-    assert float(line.split("│")[2]) == pytest.approx(best)
+        best = max(csv.DictReader(file), key=lambda row: float(row["val_top1"]))
+    for stage in ("validate", "test"):  # without a folder test/, test reads val/
+        assert main([stage, "--config", "short.yaml"]) == 0
+        expected = f" loss {float(best['val_loss']):.4f}  top-1 {100 * float(best['val_top1']):.2f} %"
+        printed = capsys.readouterr().out
+        assert expected in printed and "8 files in part/val" in printed
 
 
 def test_predict_agrees_with_the_network_and_survives_broken_files(place, monkeypatch, capsys):

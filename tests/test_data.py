@@ -83,6 +83,7 @@ def test_a_step_holds_the_same_samples_for_any_number_of_ranks(length, batch, ra
     def steps(ranks, **options):
         parts = [KeyedBatches(length, batch, rank=r, ranks=ranks, seed=5, **options) for r in range(ranks)]
         assert len({len(part) for part in parts}) == 1
+        assert [part.share() for part in parts] == [sum(map(len, part)) for part in parts]
         return [[key for part in step for key in part] for step in zip(*map(list, parts), strict=True)]
 
     for shuffle in (False, True):

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import torch
 from torch.utils.data import Dataset
 
 from dctnet.coefficients import Coefficients
@@ -141,8 +140,3 @@ def load(
     if transform is None:
         return image.coefficients
     return transform(image, generator=sample_generator(seed, key))
-
-
-def labels(folder: JPEGFolder) -> torch.Tensor:
-    """All labels of a folder, int64."""
-    return torch.tensor([label for _, label in folder.samples])

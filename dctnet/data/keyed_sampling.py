@@ -143,7 +143,10 @@ class KeyedBatches:
 
     def share(self) -> int:
         """How many samples of an epoch this rank takes, repeats included."""
-        return len(self.order()[self.rank :: self.ranks])
+        total = len(self) * self.batch_size if self.drop_last else self.length
+        if self.pad:
+            total += -total % self.ranks
+        return len(range(self.rank, total, self.ranks))
 
     def __iter__(self) -> Iterator[list[SampleKey]]:
         order, epoch = self.order(), self.epoch

@@ -151,7 +151,10 @@ class Classifier(LightningModule):
         logits = self(batch.coefficients).float()
         losses = F.cross_entropy(logits, batch.labels, label_smoothing=self.hparams.label_smoothing, reduction="none")
         loss = losses.sum() / batch.planned
-        self.log("train_loss", loss.detach(), on_step=True, on_epoch=True, prog_bar=True, batch_size=batch.planned)
+        self.log("train_loss", loss.detach(), prog_bar=True, batch_size=batch.planned)
+        self.log(
+            "train_loss_epoch", loss.detach(), on_step=False, on_epoch=True, sync_dist=True, batch_size=batch.planned
+        )
         if hasattr(self.network, "penalty"):
             penalty = self.network.penalty()
             self.log("penalty", penalty.detach(), on_step=True, batch_size=batch.planned)

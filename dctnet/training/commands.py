@@ -14,12 +14,13 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from dctnet.data.folder import DataError
+from dctnet.data.folder import DataError, JPEGFolder
 from dctnet.data.module import DCTDataModule
 from dctnet.data.packaged import packaged_file, packaged_names
+from dctnet.training.accuracy import Sums
 from dctnet.training.checkpoints import AtomicCheckpointIO, RunCheckpoints
 from dctnet.training.classifier import Classifier
-from dctnet.training.progress import EpochTable, Throughput
+from dctnet.training.progress import Bar, EpochTable, Throughput
 
 # (text, why the user need not read it)
 SILENCED = (
@@ -82,8 +83,9 @@ class RunCLI(LightningCLI):
                     f"{folder} holds a run already. Go on with it: --ckpt_path last. Start over: --overwrite true. "
                     "Use another folder: --trainer.default_root_dir FOLDER."
                 )
-        elif config.ckpt_path is None:
-            config.ckpt_path = "best"
+        else:
+            config.ckpt_path = config.ckpt_path or "best"
+            config.verbose = False  # `_report` says it
         if config.ckpt_path in ("last", "best"):
             config.ckpt_path = str(folder / f"{config.ckpt_path}.ckpt")
         if config.ckpt_path is not None and not Path(config.ckpt_path).is_file():
@@ -112,6 +114,8 @@ class RunCLI(LightningCLI):
         options["plugins"] = [*(given.get("plugins") or []), AtomicCheckpointIO()]
         if given.get("enable_progress_bar") is None:
             options["enable_progress_bar"] = sys.stdout.isatty()
+        if options.get("enable_progress_bar", given.get("enable_progress_bar")):
+            options["callbacks"] = [*options.get("callbacks", given.get("callbacks") or []), Bar()]
         return super().instantiate_trainer(**options)
 
     def before_fit(self) -> None:
@@ -131,12 +135,27 @@ class RunCLI(LightningCLI):
             best = next(callback.best for callback in self.trainer.callbacks if isinstance(callback, RunCheckpoints))
             print(f"best validation top-1 {100 * best:.2f} %  checkpoints and logs in {self.folder}")
 
+    def after_validate(self) -> None:
+        """Print the result."""
+        self._report("val", self.datamodule.val_set)
+
+    def after_test(self) -> None:
+        """Print the result."""
+        self._report("test", self.datamodule.test_set)
+
+    def _report(self, stage: str, files: JPEGFolder) -> None:
+        if self.trainer.is_global_zero:
+            loss, top1, top5 = (float(self.trainer.callback_metrics[f"{stage}_{name}"]) for name in Sums.NAMES)
+            print(
+                f"{stage} loss {loss:.4f}  top-1 {100 * top1:.2f} %  top-5 {100 * top5:.2f} %  {len(files)} files in {files.root}"
+            )
+
 
 def run_trainer(command: str, arguments: list[str]) -> None:
     """``dctnet COMMAND``: arguments as Lightning's command line, where ``--config`` may name a run that comes with dctnet."""
     for text in SILENCED:
         warnings.filterwarnings("ignore", message=text)
-    for name in ("lightning.pytorch", "lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
         logging.getLogger(name).setLevel(logging.WARNING)
     RunCLI(
         Classifier,

@@ -9,8 +9,12 @@ import time
 from pathlib import Path
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import RichProgressBar
 
 from dctnet.data.torch_loader import Batch
+
+# What the progress bar shows, under which name.
+SHOWN = {"train_loss": "loss", "img/s": "img/s", "val_top1": "top-1"}
 
 
 class Throughput(Callback):
@@ -47,6 +51,18 @@ class Throughput(Callback):
         if now - self.since >= self.seconds:
             pl_module.log("img/s", self.pictures / (now - self.since), prog_bar=True, batch_size=1)
             self.since, self.pictures = now, 0
+
+
+class Bar(RichProgressBar):
+    """Lightning's bar with the loss, the pictures per second and the accuracy, and nothing else."""
+
+    def __init__(self):
+        super().__init__(leave=False)
+
+    def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, str]:
+        """What the bar shows, by name."""
+        metrics = super().get_metrics(trainer, pl_module)
+        return {shown: f"{float(metrics[name]):.4g}" for name, shown in SHOWN.items() if name in metrics}
 
 
 class EpochTable(Callback):
