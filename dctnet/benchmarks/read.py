@@ -59,7 +59,8 @@ def read(folder: str, repeats: int = 7, limit: int = 200, out: str | None = None
         raise ValueError(f"no readable JPEG files under {folder}; name a folder that holds some, at any depth")
     paths, raw = [path for path, _ in chosen], [blocks_of(image) for _, image in chosen]
     files = [path.read_bytes() for path in paths]
-    with tempfile.TemporaryDirectory() as workshop, one_core():
+    with tempfile.TemporaryDirectory() as workshop, one_core(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # peers that announce their end
         peers, missing = installed_peers(Path(workshop), paths, files)
         truth = next((peers[name].blocks for name in ("libjpeg-turbo", "jpeglib") if name in peers), None)
         rows = measure(peers, repeats, paths, files)

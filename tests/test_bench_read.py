@@ -1,0 +1,52 @@
+"""The benchmark of readers: that its rows are about the same files, and its pairing about the same minutes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from dctnet.benchmarks.pairing import paired
+from dctnet.benchmarks.read import read
+from tests.test_decoder import jpeg, picture
+
+
+def test_rows(tmp_path, capfd):
+    for i, options in enumerate(({"subsampling": 0}, {"subsampling": 2}, {"progressive": True})):
+        (tmp_path / f"{i}.jpg").write_bytes(jpeg(picture(40 + i, 50, seed=i), **options))
+    (tmp_path / "gray.JPEG").write_bytes(jpeg(picture(16, 16, "L")))
+    (tmp_path / "damaged.jpg").write_bytes(b"\xff\xd8\xff\xd9")
+    rows = read(str(tmp_path), repeats=3, out=str(tmp_path / "rows.json"))
+    assert "4 files" in capfd.readouterr().out
+    by_name = {row["reader"]: row for row in rows}
+    assert by_name["dctnet"]["error"] == by_name["jpeglib"]["error"] == 0
+    assert str(by_name["jpeg2dct"]["error"]).startswith("0")
+    if "missing" not in by_name["libjpeg-turbo"]:
+        assert by_name["libjpeg-turbo"]["error"] == 0
+    assert all("missing" in row or row["images_per_second"] > 0 for row in rows)
+    assert json.loads((tmp_path / "rows.json").read_text())["rows"] == rows
+
+
+def test_a_folder_without_files(tmp_path):
+    with pytest.raises(ValueError, match="no readable JPEG files"):
+        read(str(tmp_path))
+
+
+def test_pairs_are_ratios_within_a_round():
+    # A clock on which each call costs what its name says, all of them twice as much in every second round.
+    now, calls = 0.0, 0
+
+    def cost(seconds):
+        def run():
+            nonlocal now, calls
+            now += seconds * (1 + calls // 4 % 2)
+            calls += 1
+
+        return run
+
+    pairs = paired({"slow": (cost(3.0), cost(1.0)), "fast": (cost(0.5), cost(1.0))}, rounds=5, clock=lambda: now)
+    assert pairs["slow"].ratio == 3
+    assert pairs["slow"].spread == (3, 3)
+    assert pairs["fast"].ratio == 0.5
+    with pytest.raises(ValueError, match="3 rounds"):
+        paired({}, rounds=2)
