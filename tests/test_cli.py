@@ -49,11 +49,11 @@ def place(tmp_path_factory):
     return place
 
 
-def command(place, *arguments):
+def command(place, *arguments, timeout=120):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     return subprocess.run(
         [sys.executable, "-m", "dctnet.cli", *arguments],
-        cwd=place, env=environment, capture_output=True, text=True, timeout=120,
+        cwd=place, env=environment, capture_output=True, text=True, timeout=timeout,
     )  # fmt: skip
 
 
@@ -236,3 +236,12 @@ def test_inspect_draws(place, monkeypatch, capsys):
     assert main(["inspect", str(file), "--out", "digit.png"]) == 0
     assert capsys.readouterr().out.strip() == "digit.png"
     assert Path("digit.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+def test_the_run_on_digits_reads_digits(tmp_path):
+    for arguments in (["prepare", "digits"], ["fit", "--config", "digits", "--trainer.accelerator", "cpu"]):
+        done = command(tmp_path, *arguments, timeout=1200)
+        assert done.returncode == 0, done.stderr
+    with open(tmp_path / "runs" / "digits" / "metrics.csv") as file:
+        assert max(float(row["val_top1"]) for row in csv.DictReader(file)) >= 0.93
