@@ -147,7 +147,7 @@ std::shared_ptr<const HuffmanTable> huffman_table(const HuffmanSpec& spec, Huffm
 
 const HuffmanSpec& standard_huffman(bool ac, bool chroma) {
     static const Standard standard;
-    return standard.tables[2 * ac + chroma];
+    return standard.tables[(ac ? 2u : 0u) + (chroma ? 1u : 0u)];
 }
 
 }  // namespace dctnet::jpeg
