@@ -267,3 +267,36 @@ def test_names_that_do_not_exist():
     with pytest.raises(FileNotFoundError, match=r"there is no config called 'nothing'.*known: .*digits"):
         packaged_file("configs", "nothing")
     assert packaged_folder("configs").is_dir()
+
+
+def own_pictures(root: Path, counts: dict[str, int]) -> Path:
+    for name, count in counts.items():
+        (root / name / "series").mkdir(parents=True)
+        for number in range(count):
+            Image.new("RGB", (16, 16), (number, 0, 0)).save(root / name / "series" / f"{number}.JPG")
+    return root
+
+
+def test_a_folder_of_ones_own_is_parted_without_a_copy(tmp_path):
+    source = own_pictures(tmp_path / "photos", {"cat": 20, "dog": 2})
+    made = prepare("folder", tmp_path / "made", source)
+    parts = {
+        split: {path.relative_to(made / split).as_posix() for path in (made / split).rglob("*.JPG")}
+        for split in ("train", "val")
+    }
+    assert not parts["train"] & parts["val"]
+    assert parts["train"] | parts["val"] == {path.relative_to(source).as_posix() for path in source.rglob("*.JPG")}
+    assert sum(name.startswith("cat/") for name in parts["val"]) == 4
+    assert sum(name.startswith("dog/") for name in parts["val"]) == 1
+    assert all(path.is_symlink() and path.exists() for path in made.rglob("*.JPG"))
+    again = prepare("folder", tmp_path / "again", source)
+    assert {path.relative_to(again / "val").as_posix() for path in (again / "val").rglob("*.JPG")} == parts["val"]
+
+
+def test_a_class_of_one_picture_cannot_be_parted(tmp_path):
+    source = own_pictures(tmp_path / "photos", {"cat": 5, "dog": 1})
+    with pytest.raises(DataError, match="class 'dog' .* has 1 JPEG files"):
+        prepare("folder", tmp_path / "made", source)
+    with pytest.raises(DataError, match="--source"):
+        prepare("folder", tmp_path / "made")
+    assert not (tmp_path / "made").exists()

@@ -11,6 +11,7 @@ from dctnet.data.cifar10 import copy_tree, make_cifar10
 from dctnet.data.digits import make_digits
 from dctnet.data.folder import DataError, find_classes, find_images
 from dctnet.data.imagenet import make_imagenet
+from dctnet.data.split import split_folder
 
 MARK = "prepared.json"
 
@@ -18,6 +19,7 @@ RECIPES: dict[str, Callable[..., dict[str, object]]] = {
     "digits": make_digits,
     "cifar10": make_cifar10,
     "clothing": copy_tree,
+    "folder": split_folder,
     "imagenet": make_imagenet,
 }
 
