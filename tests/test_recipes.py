@@ -295,7 +295,7 @@ def test_a_folder_of_ones_own_is_parted_without_a_copy(tmp_path):
 
 def test_a_class_of_one_picture_cannot_be_parted(tmp_path):
     source = own_pictures(tmp_path / "photos", {"cat": 5, "dog": 1})
-    with pytest.raises(DataError, match="class 'dog' .* has 1 JPEG files"):
+    with pytest.raises(DataError, match=r"class 'dog' .* has 1 JPEG files"):
         prepare("folder", tmp_path / "made", source)
     with pytest.raises(DataError, match="--source"):
         prepare("folder", tmp_path / "made")

@@ -1,8 +1,9 @@
 """``dctnet bench read FOLDER``: reading JPEG files on one core, beside libjpeg-turbo and the usual readers.
 
 Every peer runs in turn with ours, file for file on the same input (bytes in memory; paths for jpeglib, which takes only
-those), in one process bound to one core. Ours is the public ``read_jpegs(threads=1)`` on lists of 16 files, with its
-memory, its tensors and the multiplication by the quantisation steps. The peers:
+those), in one process bound to one core. All read one file a call and drop the result before the next. Ours is the
+public ``read_jpegs(threads=1)``, with its memory, its tensors and the multiplication by the quantisation steps. The
+peers:
 
 - ``libjpeg-turbo``: ``jpeg_read_coefficients`` of the system's libjpeg called from C on memory (``libjpeg_peer.c``, compiled
   here where a C compiler and ``jpeglib.h`` are installed, such as Debian's libjpeg62-turbo-dev). Its blocks stay in
@@ -38,7 +39,6 @@ from rich.table import Table
 from dctnet.benchmarks.pairing import Pair, paired
 from dctnet.jpeg.reader import JPEGImage, read_jpegs
 
-BATCH = 16
 SUFFIXES = (".jpg", ".jpeg")
 Blocks = list[np.ndarray]  # (rows, columns, 64) of each component
 
@@ -101,11 +101,9 @@ def measure(peers: dict[str, Peer], repeats: int, paths: list[Path], files: list
     """Rows of ours and of each peer."""
 
     def ours(sources: Sequence) -> Callable[[], None]:
-        batches = [list(sources[i : i + BATCH]) for i in range(0, len(sources), BATCH)]
-
         def run() -> None:
-            for batch in batches:
-                read_jpegs(batch, threads=1)
+            for source in sources:
+                read_jpegs([source], threads=1)
 
         return run
 
