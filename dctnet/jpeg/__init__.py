@@ -1,0 +1,7 @@
+"""JPEG files to coefficients and back, and coefficients to pixels and back."""
+
+from dctnet.jpeg.errors import JPEGError
+from dctnet.jpeg.pixels import from_pixels, to_pixels
+from dctnet.jpeg.reader import JPEGImage, read_jpeg, read_jpegs
+
+__all__ = ["JPEGError", "JPEGImage", "from_pixels", "read_jpeg", "read_jpegs", "to_pixels"]

@@ -15,6 +15,12 @@ constexpr std::size_t kBlock = 64;
 
 std::size_t round_up(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
 
+constexpr std::array<int, 64> kNothing = [] {
+    std::array<int, 64> bits{};
+    bits.fill(-1);
+    return bits;
+}();
+
 class Decoder {
 public:
     Decoder(const std::uint8_t* data, std::size_t size, const Options& options)
@@ -116,6 +122,7 @@ private:
             if (progressive) {
                 if (!seen_[c]) clear(c);
                 seen_[c] = true;
+                for (int k = header.first; k <= header.last; ++k) missing_bits_[c][static_cast<std::size_t>(k)] = header.low;
                 if (header.first == 0) has_dc_[c] = true;
             } else {
                 if (seen_[c]) corrupt(header.offset, "a second scan of one component in a sequential file");
@@ -201,6 +208,11 @@ private:
         if (image_.components == 0) corrupt(headers_.position, "the image ends before its first scan");
         for (std::size_t c = 0; c < static_cast<std::size_t>(image_.components); ++c) {
             if (!has_dc_[c]) corrupt(headers_.position, "the image ends before the scan of component " + std::to_string(c + 1));
+            // Without EOI, a progressive file cut between two passes looks whole but for the bits that never came.
+            if (image_.progressive && !headers_.ended &&
+                std::any_of(missing_bits_[c].begin(), missing_bits_[c].end(), [](int bits) { return bits != 0; })) {
+                corrupt(size_, "the file ends before the last passes of component " + std::to_string(c + 1));
+            }
             if (image_.progressive && options_.dequantize) {
                 dequantize(image_.planes[c].blocks, blocks(c), image_.quantization + c * kBlock);
             }
@@ -216,6 +228,8 @@ private:
     std::uint64_t budget_ = 0;
     bool tables_completed_ = false;
     std::array<bool, 3> seen_{}, has_dc_{};
+    // Of each coefficient of a progressive file in zigzag order, the bits that no pass has brought yet; -1: no pass at all.
+    std::array<std::array<int, 64>, 3> missing_bits_ = {kNothing, kNothing, kNothing};
     std::array<std::array<std::uint16_t, 64>, 3> latched_{};
 };
 

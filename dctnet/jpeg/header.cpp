@@ -68,6 +68,7 @@ bool HeaderReader::next_scan(ScanHeader& scan) {
                 read_scan(scan);
                 return true;
             case 0xD9:
+                ended = true;
                 return false;
             case 0xE0: case 0xE1: case 0xEE:
                 read_application(marker);

@@ -54,6 +54,7 @@ public:
     std::array<HuffmanSpec, 4> dc, ac;
     std::uint32_t restart_interval = 0;
     int orientation = 1;
+    bool ended = false;  // by the marker EOI
 
 private:
     struct Segment {

@@ -103,8 +103,9 @@ def read_jpeg(source: Source, *, dequantize: bool = True, max_pixels: int = 2**2
     those of libjpeg-turbo. Raises JPEGError for damaged files and for more than ``max_pixels`` pixels, and what ``open``
     raises for paths that cannot be opened.
 
-    A file is complete when each component has had its scan; it may then end without the marker EOI, also between two
-    passes of a progressive file. Bytes between entropy-coded data and the next marker are passed over, as by libjpeg.
+    A file is complete when each component has had its scans; it may then end without the marker EOI. A progressive file that
+    ends without it must have brought every coefficient to its last bit. Bytes between entropy-coded data and the next
+    marker are passed over, as by libjpeg.
 
     >>> import io
     >>> from PIL import Image

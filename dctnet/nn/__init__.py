@@ -1,0 +1,5 @@
+"""Layers for networks on coefficients."""
+
+from dctnet.nn.pixel_frontend import PixelFrontend
+
+__all__ = ["PixelFrontend"]
