@@ -7,7 +7,7 @@ import json
 import pytest
 
 from dctnet.benchmarks.pairing import paired
-from dctnet.benchmarks.read import read
+from dctnet.cli import main
 from tests.test_decoder import jpeg, picture
 
 
@@ -16,20 +16,21 @@ def test_rows(tmp_path, capfd):
         (tmp_path / f"{i}.jpg").write_bytes(jpeg(picture(40 + i, 50, seed=i), **options))
     (tmp_path / "gray.JPEG").write_bytes(jpeg(picture(16, 16, "L")))
     (tmp_path / "damaged.jpg").write_bytes(b"\xff\xd8\xff\xd9")
-    rows = read(str(tmp_path), repeats=3, out=str(tmp_path / "rows.json"))
+    out = tmp_path / "rows.json"
+    assert main(["bench", "read", str(tmp_path), "--repeats", "3", "--out", str(out)]) == 0
     assert "4 files" in capfd.readouterr().out
+    rows = json.loads(out.read_text())["rows"]
     by_name = {row["reader"]: row for row in rows}
     assert by_name["dctnet"]["error"] == by_name["jpeglib"]["error"] == 0
     assert str(by_name["jpeg2dct"]["error"]).startswith("0")
     if "missing" not in by_name["libjpeg-turbo"]:
         assert by_name["libjpeg-turbo"]["error"] == 0
     assert all("missing" in row or row["images_per_second"] > 0 for row in rows)
-    assert json.loads((tmp_path / "rows.json").read_text())["rows"] == rows
 
 
-def test_a_folder_without_files(tmp_path):
-    with pytest.raises(ValueError, match="no readable JPEG files"):
-        read(str(tmp_path))
+def test_a_folder_without_files(tmp_path, capsys):
+    assert main(["bench", "read", str(tmp_path)]) == 2
+    assert "no readable JPEG files" in capsys.readouterr().err
 
 
 def test_pairs_are_ratios_within_a_round():

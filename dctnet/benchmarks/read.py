@@ -18,6 +18,7 @@ ones); readers of pixels have none. A peer that is not installed is listed as su
 
 from __future__ import annotations
 
+import argparse
 import ctypes
 import importlib.util
 import io
@@ -272,3 +273,16 @@ def show(rows: list[dict], folder: str, count: int, repeats: int) -> None:
         error = row.get("error")
         table.add_row(row["reader"], f"{row['images_per_second']:.0f}", ratio, "-" if error is None else str(error))
     Console().print(table)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """``dctnet bench read`` with these arguments."""
+    parser = argparse.ArgumentParser(
+        prog="dctnet bench read",
+        description="Reads JPEG files on one core, beside libjpeg-turbo and the usual readers.",
+    )
+    parser.add_argument("folder", metavar="FOLDER", help="a folder of JPEG files, at any depth")
+    parser.add_argument("--limit", type=int, default=200, metavar="N", help="at most N files (default 200)")
+    parser.add_argument("--repeats", type=int, default=7, metavar="N", help="rounds, 3 at least (default 7)")
+    parser.add_argument("--out", metavar="RESULT.json", help="write the rows here as well")
+    read(**vars(parser.parse_args(arguments)))
