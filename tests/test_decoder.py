@@ -263,6 +263,15 @@ def test_what_libjpeg_passes_over(name):
     assert_written(data, writer)
 
 
+def test_comments_of_impossible_length_are_empty():
+    """As for Pillow's libjpeg-turbo; jpeglib, which keeps the comments, refuses the file."""
+    writer, head = small()
+    data = writer.write([ScanSpec([0, 1, 2])], head=head)
+    odd = data[:2] + b"\xff\xfe\x00\x00" + b"\xff\xe5\x00\x01" + data[2:]
+    assert_same(planes_of(read_jpeg(odd, dequantize=False)), [component.blocks for component in writer.components])
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(odd))), np.asarray(Image.open(io.BytesIO(data))))
+
+
 def test_components_with_one_identifier():
     writer, head = small()
     for component in writer.components:

@@ -174,7 +174,7 @@ CASES = {
     "quantisation table with an index above 3": lambda: baseline_with(head=segment(0xDB, bytes([4, *[1] * 64]))),
     "quantisation table that is too short": lambda: baseline_with(head=segment(0xDB, bytes([0, *[1] * 63]))),
     "restart interval segment of wrong length": lambda: baseline_with(head=HEAD + segment(0xDD, b"\0\0\1")),
-    "length below 2": lambda: baseline_with(head=HEAD + b"\xff\xfe\x00\x01"),
+    "length below 2": lambda: baseline_with(head=HEAD + b"\xff\xdb\x00\x01"),
     "the height is 0": lambda: size_changed(baseline_with(), 0, 16),
     "the width is 0": lambda: size_changed(baseline_with(), 16, 0),
     "more than max_pixels": lambda: size_changed(baseline_with(), 65535, 65535),
@@ -284,3 +284,16 @@ def test_thousands_of_scans_of_a_large_frame_are_refused_soon():
     with pytest.raises(JPEGError, match="more scans than"):
         read_jpeg(bomb)
     assert time.perf_counter() - started < 5
+
+
+def test_many_scans_of_a_large_file_take_time_for_their_bytes_alone():
+    """20,000 scans of a byte each before 33 MB of comments: each scan costs what it holds, not what the file has left."""
+    one_bit = flat_huffman((0,)).__class__((1, *[0] * 15), (0,))
+    blocks = random_components(np.random.default_rng(0), 8, 8, [(1, 1)])
+    writer = Writer(8, 8, blocks, {0: one_bit}, {0: one_bit}, progressive=True)
+    head = writer.write([], head=HEAD, tail=b"")
+    first, again = (segment(0xDA, bytes([1, 1, 0, 0, 0, bits])) + b"\x7f" for bits in (0x01, 0x10))
+    data = head + first + again * 20_000 + segment(0xFE, bytes(65_000)) * 508 + b"\xff\xd9"
+    started = time.perf_counter()
+    assert decode(data)[0] is not None
+    assert time.perf_counter() - started < 3

@@ -9,29 +9,36 @@ namespace dctnet::jpeg {
 
 void IntervalReader::open(std::size_t position) {
     start_ = position;
-    const std::size_t rest = size_ - position;
-    if (memory_.size() < rest + kPadding) memory_.resize(rest + kPadding);
     const std::uint8_t* in = data_ + position;
     const std::uint8_t* const stop = data_ + size_;
-    std::uint8_t* out = memory_.data();
+    std::size_t used = 0;
     while (in < stop) {
         const auto* found = static_cast<const std::uint8_t*>(std::memchr(in, 0xFF, static_cast<std::size_t>(stop - in)));
         const std::uint8_t* upto = found != nullptr ? found : stop;
-        std::memcpy(out, in, static_cast<std::size_t>(upto - in));
-        out += upto - in;
+        const auto length = static_cast<std::size_t>(upto - in);
+        reserve(used + length + 1);
+        std::memcpy(memory_.data() + used, in, length);
+        used += length;
         in = upto;
         if (found == nullptr) break;
         // Any number of FF before the byte that decides: 00 stands for one FF of data, the rest are markers.
         const std::uint8_t* decides = found + 1;
         while (decides < stop && *decides == 0xFF) ++decides;
         if (decides == stop || *decides != 0) break;
-        *out++ = 0xFF;
+        memory_[used++] = 0xFF;
         in = decides + 1;
     }
     marker_ = static_cast<std::size_t>(in - data_);
+    reserve(used);
+    std::uint8_t* const out = memory_.data() + used;
     std::memset(out, 0, kPadding);
     bits = BitReader{0, 0, memory_.data(), memory_.data(), out};
     bits.refill();
+}
+
+// Grows by what the interval needs, not by what the file has left: a file may hold very many scans.
+void IntervalReader::reserve(std::size_t bytes) {
+    if (memory_.size() < bytes + kPadding) memory_.resize(std::max(bytes + kPadding, 2 * memory_.size()));
 }
 
 void IntervalReader::check() const {

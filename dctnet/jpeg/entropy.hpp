@@ -54,6 +54,7 @@ public:
     BitReader bits;
 
 private:
+    void reserve(std::size_t bytes);
     std::size_t position_in_file() const;
     void check() const;
 

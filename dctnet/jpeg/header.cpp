@@ -24,10 +24,11 @@ void HeaderReader::corrupt(std::size_t offset, const char* reason) const {
     throw Error{ErrorKind::corrupt, std::min(offset, size_), reason};
 }
 
-HeaderReader::Segment HeaderReader::segment() {
+HeaderReader::Segment HeaderReader::segment(bool needed) {
     if (size_ - position < 2) corrupt(size_, "the file ends within a marker segment");
-    const std::size_t length = word(position);
-    if (length < 2) corrupt(position, "a marker segment with a length below 2");
+    std::size_t length = word(position);
+    if (length < 2 && needed) corrupt(position, "a marker segment with a length below 2");
+    length = std::max(length, std::size_t{2});  // libjpeg takes such comments and APPn segments for empty ones
     if (length > size_ - position) corrupt(size_, "the file ends within a marker segment");
     const Segment content{position + 2, position + length};
     position = content.end;
@@ -78,7 +79,7 @@ bool HeaderReader::next_scan(ScanHeader& scan) {
             default:
                 if (marker == 0x01 || (marker >= 0xD0 && marker <= 0xD7)) break;  // TEM, stray RSTn: no content
                 if ((marker >= 0xE0 && marker <= 0xEF) || marker == 0xFE || marker == 0xCC || marker == 0xDC) {
-                    segment();  // APPn, COM, DAC, DNL: libjpeg passes over them as well
+                    segment(false);  // APPn, COM, DAC, DNL: libjpeg passes over them as well
                     break;
                 }
                 throw Error{ErrorKind::corrupt, marker_, "unknown marker " + std::to_string(marker)};
@@ -221,7 +222,7 @@ void HeaderReader::read_restart_interval() {
 }
 
 void HeaderReader::read_application(unsigned marker) {
-    const Segment content = segment();
+    const Segment content = segment(false);
     const std::size_t length = content.end - content.at;
     const std::uint8_t* const bytes = data_ + content.at;
     if (marker == 0xE0 && length >= 14 && std::memcmp(bytes, "JFIF\0", 5) == 0) {

@@ -64,7 +64,7 @@ private:
     [[noreturn]] void corrupt(std::size_t offset, const char* reason) const;
     unsigned byte(std::size_t at) const { return data_[at]; }
     unsigned word(std::size_t at) const { return unsigned{data_[at]} << 8 | data_[at + 1]; }
-    Segment segment();
+    Segment segment(bool needed = true);
     void read_frame(unsigned marker);
     void read_scan(ScanHeader& scan);
     void read_quantization();
