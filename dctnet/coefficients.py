@@ -86,8 +86,9 @@ def block_size(plane: Tensor) -> int:
 def infer_grid(coefficients: Coefficients, size: tuple[int, int] | None = None) -> Grid:
     """The grid of planes that come without one: picture ``size`` (default: the whole luma plane), spacing read off the shapes.
 
-    The chroma spacing is the factor 2, 1, 4 or 3 (tried in that order) that explains the number of chroma blocks; only
-    pictures of at most one block are ambiguous, and count as 4:2:0. ValueError where no factor explains the shapes.
+    Along each axis the chroma spacing is the first of the factors 2, 1, 4 and 3 that explains the number of chroma blocks.
+    On an axis of few blocks several may: of a picture up to 8 pixels high, 4:4:4 and 4:2:0 look alike, and 4:1:1 needs 17
+    pixels of width to be told from 4:2:0. ``JPEGImage.grid`` knows. ValueError where no factor explains the shapes.
     """
     luma = block_size(coefficients.y)
     rows, columns = coefficients.y.shape[-2] * luma, coefficients.y.shape[-1] * luma
@@ -95,7 +96,8 @@ def infer_grid(coefficients: Coefficients, size: tuple[int, int] | None = None) 
     if not (rows - luma < height <= rows and columns - luma < width <= columns):
         raise ValueError(
             f"size {(height, width)} does not fit a luma plane of {coefficients.y.shape[-2]}x{coefficients.y.shape[-1]} "
-            f"blocks of {luma}: it holds heights {rows - luma + 1}..{rows} and widths {columns - luma + 1}..{columns}"
+            f"blocks of {luma}: it holds heights {rows - luma + 1}..{rows} and widths {columns - luma + 1}..{columns}. "
+            "Where luma itself is subsampled, pass the grid of the image."
         )
 
     def spacing(plane: Tensor) -> tuple[Fraction, Fraction]:

@@ -155,6 +155,10 @@ def apply(plane: Tensor, vertical: Lifted, horizontal: Lifted) -> Tensor:
                 f"the plane {tuple(plane.shape)} has {blocks} blocks of {b}"
             )
     c = vertical.blocks.shape[1]
+    if horizontal.blocks.shape[1] != c:
+        raise ValueError(
+            f"the operators write different blocks: {c} vertically, {horizontal.blocks.shape[1]} horizontally"
+        )
     x = plane.movedim(-3, -1)[..., vertical.low : vertical.high, horizontal.low : horizontal.high, :]
     x = x if x.is_floating_point() else x.to(torch.float32)
     # Row i*b + v and column j*b + u of this matrix hold the coefficient (v, u) of block (i, j).

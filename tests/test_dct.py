@@ -142,6 +142,10 @@ def test_compose_and_extend_are_matrix_products():
             lambda: dct.apply(torch.zeros(64, 2, 2), dct.lift(torch.eye(24)), dct.lift(torch.eye(16))),
             "reads 3 blocks of 8",
         ),
+        (
+            lambda: dct.apply(torch.zeros(64, 2, 2), dct.lift(torch.eye(16)), dct.lift(torch.eye(16), 8, 4)),
+            "different blocks",
+        ),
         (lambda: resample(8, 4, 0, 1, 5, 5), "nothing to resample"),
         (lambda: compose(resample(8, 8, 0, 1), resample(8, 4, 0, 2)), "reads 8 samples, the inner one writes 4"),
     ],

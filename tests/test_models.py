@@ -390,3 +390,11 @@ def test_cifar_stem_is_the_usual_resnet18_of_cifar():
     assert multiply_adds(model, 32) == pytest.approx(0.556e9, rel=0.005)
     with pytest.raises(ValueError, match="stem is"):
         create_model("rgb_resnet18", stem="tiny")
+
+
+def test_the_published_rgb_figure_is_torchvisions_with_the_stride_moved():
+    """3.86 G multiply-adds belong to the original ResNet-50, whose stride sits on the first 1x1 of a stage."""
+    model = create_model("rgb_resnet50")
+    for layer in (model.resnet.layer2, model.resnet.layer3, model.resnet.layer4):
+        layer[0].conv1.stride, layer[0].conv2.stride = (2, 2), (1, 1)
+    assert multiply_adds(model) / 1e9 == pytest.approx(3.86, rel=0.02)

@@ -1,6 +1,6 @@
 """Check a built wheel: ``dctnet/`` alone, with the extension, the data cards and the run configurations inside.
 
-Usage: python tests/wheel_contents.py WHEEL
+Usage: python tests/wheel_contents.py WHEEL...
 """
 
 import sys
@@ -28,6 +28,7 @@ def check(wheel: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    problems = check(sys.argv[1])
-    print("\n".join(problems) or f"{sys.argv[1]}: as it should be")
-    sys.exit(bool(problems))
+    problems = {wheel: check(wheel) for wheel in sys.argv[1:]}
+    for wheel, found in problems.items():
+        print(f"{wheel}: {'; '.join(found) or 'as it should be'}")
+    sys.exit(any(problems.values()) or not problems)

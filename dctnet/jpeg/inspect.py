@@ -28,9 +28,14 @@ def facts(image: JPEGImage) -> dict[str, str]:
 
 
 def inspect_files(files: Sequence[str | Path], out: str | Path) -> list[Path]:
-    """Draw each file: ``out`` is the PNG for one file, and a folder of ``NAME.inspect.png`` for several; returns the PNGs."""
+    """Draw each file: ``out`` is the PNG for one file, and a folder of ``NAME.inspect.png`` for several; returns the PNGs.
+
+    ValueError for several files and one PNG.
+    """
     out = Path(out)
-    if len(files) == 1 and out.suffix.lower() == ".png":
+    if out.suffix.lower() == ".png" and not out.is_dir():
+        if len(files) > 1:
+            raise ValueError(f"--out {out} is one picture for {len(files)} files; give a folder")
         targets = [out]
     else:
         targets = [out / f"{Path(file).stem}.inspect.png" for file in files]

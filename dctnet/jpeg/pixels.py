@@ -2,7 +2,7 @@
 
 ``to_pixels`` follows libjpeg: its integer inverse DCT, "fancy" triangle upsampling of chroma in integers, the JFIF colour
 conversion, each rounded. ``image_through_pixels`` is the other direction, for CMYK, arithmetic
-coding, 12 bits, PNG under a JPEG name and whatever else Pillow can read: pixels, then an exact forward DCT.
+coding, PNG under a JPEG name and whatever else Pillow can read: pixels, then an exact forward DCT.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import io
 import math
 import warnings
 from fractions import Fraction
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -22,26 +23,28 @@ from dctnet.dct import block_dct, block_idct
 from dctnet.jpeg.errors import JPEGError
 from dctnet.jpeg.integer_idct import integer_idct
 
-# JFIF 1.02 (ITU-T T.871): R, G, B from Y, Cb - 128, Cr - 128, and back.
-RGB_FROM_YCC = torch.tensor(
-    [[1.0, 0.0, 1.402], [1.0, -0.344136286, -0.714136286], [1.0, 1.772, 0.0]], dtype=torch.float64
-)
+# JFIF 1.02 (ITU-T T.871): Y, Cb - 128, Cr - 128 from R, G, B.
 YCC_FROM_RGB = torch.tensor(
     [[0.299, 0.587, 0.114], [-0.168735892, -0.331264108, 0.5], [0.5, -0.418687589, -0.081312411]], dtype=torch.float64
 )
 
+_STRIP = 256  # rows at a time, whole blocks
 
-def to_pixels(coefficients: Coefficients, size: tuple[int, int] | None = None, grid: Grid | None = None) -> Tensor:
+
+def to_pixels(coefficients, size: tuple[int, int] | None = None, grid: Grid | None = None) -> Tensor:
     """RGB pixels, uint8 ``(..., 3, H, W)``, as libjpeg-turbo decodes the same coefficients.
 
-    ``size`` (height, width) is the part of the planes that is picture, by default all; ``grid`` (``image.grid``) says it
-    together with the chroma sampling, and is needed only for pictures of at most one block that are not 4:2:0.
-    ValueError where the planes do not belong to a picture of that size.
+    Of a ``JPEGImage``, or of ``Coefficients``: then ``size`` (height, width) is the part of the planes that is picture, by
+    default all, and ``grid`` (``image.grid``) says it together with the chroma sampling, which is otherwise read off the
+    shapes and can be mistaken on pictures of few blocks (``coefficients.infer_grid``). libjpeg's smoothing of progressive
+    files whose last passes are missing is left out. ValueError where the planes do not belong to a picture of that size.
 
     >>> flat = Coefficients(*(torch.zeros(64, n, n) for n in (2, 1, 1)))
     >>> to_pixels(flat, size=(12, 9)).unique()        # zero is the middle gray
     tensor([128], dtype=torch.uint8)
     """
+    if not isinstance(coefficients, Coefficients):
+        coefficients, grid = coefficients.coefficients, coefficients.grid
     grid = grid or infer_grid(coefficients, size)
     height, width = grid.size
     samples = []
@@ -125,34 +128,42 @@ def image_through_pixels(data: bytes, source: str, reason: str, max_pixels: int)
     """The fields of a ``JPEGImage`` for a file that Pillow can read and we cannot: its first frame as RGB, or gray.
 
     The coefficients are rounded to int16 (an error of at most 1/2 each), so the quantization table is all ones. ``reason``
-    says why the file comes this way. JPEGError where Pillow cannot read it either, or it has over ``max_pixels`` pixels.
+    says why the file comes this way. Needs about 20 bytes of memory a pixel at most. JPEGError where Pillow cannot read it
+    either, or it has over ``max_pixels`` pixels.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's advice on odd metadata; errors still raise
-            image = Image.open(io.BytesIO(data))
+            image = Image.open(io.BytesIO(data), formats=_formats())
             if image.width * image.height > max_pixels:
                 raise JPEGError(
                     source, None, f"{image.width}x{image.height} pixels are more than max_pixels={max_pixels}; raise it"
                 )
             orientation = image.getexif().get(0x0112, 1)
-            gray, levels = _eight_bits(image)
+            levels = _eight_bits(image)
+            del image
     except JPEGError:
         raise
     except UnidentifiedImageError as error:
-        raise JPEGError(source, 0, f"{reason}, and Pillow does not recognise the file either") from error
+        text = f"{reason}, and Pillow does not recognise the file either; convert it to an 8-bit JPEG first"
+        raise JPEGError(source, 0, text) from error
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, struct.error, ValueError and more
         raise JPEGError(source, None, f"{reason}, and Pillow cannot decode it: {error}") from error
     height, width = levels.shape[:2]
-    if gray:
-        luma = block_dct(_fill_blocks(torch.from_numpy(levels).to(torch.float64) - 128, 8))
-        chroma = torch.zeros(64, -(-height // 16), -(-width // 16))
-        planes = Coefficients(luma, chroma, chroma.clone())
-    else:
-        planes = from_pixels(torch.from_numpy(levels).movedim(-1, 0))
-    components = 1 if gray else 3
+    components = 1 if levels.ndim == 2 else 3
+    planes = [torch.empty(-(-height // 8), -(-width // 8), 64, dtype=torch.int16) for _ in range(components)]
+    for top in range(0, height, _STRIP):  # a strip at a time: the arithmetic in float64 takes ten times the levels
+        strip = torch.from_numpy(levels[top : top + _STRIP])
+        if components == 1:
+            made = [block_dct(_fill_blocks(strip.to(torch.float64) - 128, 8))]
+        else:
+            made = from_pixels(strip.movedim(-1, 0))
+        for plane, part in zip(planes, made, strict=True):
+            plane[top // 8 : top // 8 + part.shape[-2]] = part.movedim(0, -1).round()
+    if components == 1:
+        planes += [torch.zeros(-(-height // 16), -(-width // 16), 64, dtype=torch.int16) for _ in range(2)]
     return {
-        "coefficients": planes.map(lambda plane: plane.round().to(torch.int16)),
+        "coefficients": Coefficients(*(plane.permute(2, 0, 1) for plane in planes)),
         "size": (height, width),
         "sampling": ((1, 1),) * components,
         "quantization": torch.ones(components, 64, dtype=torch.uint16),
@@ -160,12 +171,19 @@ def image_through_pixels(data: bytes, source: str, reason: str, max_pixels: int)
     }
 
 
-def _eight_bits(image: Image.Image) -> tuple[bool, np.ndarray]:
-    """(is it gray, its levels 0..255 as an array H x W or H x W x 3)."""
+@lru_cache(maxsize=1)
+def _formats() -> tuple[str, ...]:
+    """All that Pillow reads by itself: EPS would be handed to Ghostscript, a program, from a file named .jpg."""
+    Image.init()
+    return tuple(name for name in Image.ID if name != "EPS")
+
+
+def _eight_bits(image: Image.Image) -> np.ndarray:
+    """Levels 0..255, uint8: H x W of a gray image, H x W x 3 of any other."""
     if image.mode.startswith("I;16"):
-        return True, (np.asarray(image) >> 8).astype(np.uint8)
+        return (np.asarray(image) >> 8).astype(np.uint8)
     if image.mode in ("1", "L", "I", "F"):
-        return True, np.array(image.convert("L"))
+        return np.array(image.convert("L"))
     if image.mode in ("P", "PA", "LA", "La"):
         image = image.convert("RGBA")
-    return False, np.array(image.convert("RGB"))
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Literal, SupportsIndex
 
 import torch
 from torch import Tensor
@@ -136,11 +136,14 @@ def read_jpegs(
     if on_error not in ("raise", "skip"):
         raise ValueError(f'on_error is "raise" or "skip"; got {on_error!r}')
     for name, value in (("threads", threads), ("max_pixels", max_pixels)):
-        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < 2**63:
+        if isinstance(value, bool) or not isinstance(value, SupportsIndex) or not 1 <= value < 2**63:
             raise ValueError(f"{name} is a positive integer; got {value!r}")
-    sources = list(sources)
     try:
-        results = _decoder.decode(sources, threads, bool(dequantize), max_pixels)
+        sources = list(sources)
+    except TypeError as error:
+        raise ValueError(f"sources is a list of paths or buffers; got {type(sources).__name__}") from error
+    try:
+        results = _decoder.decode(sources, int(threads), bool(dequantize), int(max_pixels))
     except (TypeError, BufferError) as error:
         raise ValueError(f"a source is a path, or a contiguous buffer of bytes: {error}") from error
     images: list[JPEGImage | None] = []
@@ -194,7 +197,8 @@ def _count_through_pixels(name: str, reason: str) -> None:
     _through_pixels += 1
     if _through_pixels == 1:
         warnings.warn(
-            f"{name}: {reason}; read through pixels, exact but slow. Further such files are counted without a warning "
+            f"{name}: {reason}; read through pixels: slower, and coefficients rounded to integers. "
+            "Further such files are counted without a warning "
             "(dctnet.jpeg.reader.through_pixels_count).",
             UserWarning,
             stacklevel=5,
