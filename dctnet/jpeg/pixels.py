@@ -28,7 +28,7 @@ YCC_FROM_RGB = torch.tensor(
     [[0.299, 0.587, 0.114], [-0.168735892, -0.331264108, 0.5], [0.5, -0.418687589, -0.081312411]], dtype=torch.float64
 )
 
-_STRIP = 256  # rows at a time, whole blocks
+_STRIP = 64  # rows at a time, whole blocks
 
 
 def to_pixels(coefficients, size: tuple[int, int] | None = None, grid: Grid | None = None) -> Tensor:
