@@ -144,6 +144,13 @@ def test_errors_of_folders(tmp_path, made):
         JPEGFolder(made / "val", classes=["x"])
 
 
+def test_a_link_loop_adds_no_files(tmp_path):
+    (tmp_path / "cat" / "more").mkdir(parents=True)
+    (tmp_path / "cat" / "more" / "1.jpg").write_bytes(jpeg(0))
+    (tmp_path / "cat" / "more" / "up").symlink_to(tmp_path / "cat", target_is_directory=True)
+    assert len(JPEGFolder(tmp_path)) == 1
+
+
 def test_an_unreadable_file_raises_its_own_error(tmp_path):
     (tmp_path / "cat").mkdir()
     (tmp_path / "cat" / "cut.jpg").write_bytes(jpeg(0)[:200])
@@ -182,6 +189,8 @@ def test_the_module_does_what_its_settings_say(made):
                 seen += 1
     assert seen == 24
     assert sum(batch.planned for batch in data.predict_dataloader()) == 24
+    with pytest.raises(ValueError, match="image_size is a number of pixels, at least 1; got 0"):
+        DCTDataModule(str(made), image_size=0)
     with pytest.raises(ValueError, match="resize_size 30 is smaller than image_size 32"):
         DCTDataModule(str(made), image_size=32, resize_size=30)
 

@@ -1,5 +1,6 @@
 """The loader: one stream of samples for any number of workers and ranks, after resuming, and around broken files."""
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,10 @@ import torch
 from PIL import Image
 
 from dctnet.data.folder import DataError, JPEGFolder
+from dctnet.data.module import DCTDataModule
 from dctnet.data.torch_loader import KeyedLoader, collate
+from dctnet.jpeg.errors import JPEGError
+from dctnet.jpeg.reader import read_jpeg
 from dctnet.transforms.compose import Compose
 from dctnet.transforms.geometric import RandomHorizontalFlip, RandomResizedCrop
 
@@ -138,9 +142,62 @@ def test_broken_files_are_left_out_counted_and_named_once(root, damaged, workers
 @pytest.mark.parametrize("workers", [0, 2])
 def test_too_many_broken_files_stop_the_run(damaged, workers):
     with pytest.raises(
-        DataError, match=r"2 of 26 files could not be read, more than the share of 0.05 allowed: .*\.jpg"
+        DataError,
+        match=r"2 of 26 files .* more than the share of 0.05 allowed: .*\.jpg.*Remove or repair .* raise --data.max_broken",
     ):
         list(loader(damaged, workers=workers, max_broken=0.05))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_list_names_every_broken_file_once_with_its_byte(damaged, tmp_path, workers):
+    many = tmp_path / "data" / "a"
+    many.mkdir(parents=True)
+    folder = JPEGFolder(damaged)
+    for number in range(14):
+        source = Path(folder.path(BROKEN[0] if number < 12 else 0))
+        (many / f"{number:02d}.jpg").write_bytes(source.read_bytes())
+    target = tmp_path / "run" / "broken.csv"
+    for _ in range(2):  # a resumed run adds nothing
+        with pytest.warns(UserWarning, match=r"; and 2 more; all found so far are named in .*broken\.csv"):
+            list(loader(tmp_path / "data", 4, workers=workers, max_broken=1.0, broken_list=target))
+    with target.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert sorted(row["path"] for row in rows) == [str(many / f"{number:02d}.jpg") for number in range(12)]
+    with pytest.raises(JPEGError) as caught:
+        read_jpeg(rows[0]["path"])
+    assert {row["reason"] for row in rows} == {f"byte {caught.value.offset}: {caught.value.reason}"}
+
+
+def test_the_list_holds_the_files_that_stopped_the_run(damaged, tmp_path):
+    with pytest.raises(DataError, match=r"named in .*broken\.csv"):
+        list(loader(damaged, max_broken=0.05, broken_list=tmp_path / "broken.csv"))
+    assert len((tmp_path / "broken.csv").read_text().splitlines()) == 1 + len(BROKEN)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_files_read_through_pixels_are_counted_over_workers(tmp_path, workers):
+    (tmp_path / "a").mkdir()
+    for number in range(6):
+        Image.new("RGB", (40, 40)).save(tmp_path / "a" / f"{number}.jpg", "PNG" if number < 4 else "JPEG")
+    batches = loader(tmp_path, 2, workers=workers)
+    with pytest.warns(
+        UserWarning, match=r"4 of 6 files were read through pixels, exact but slow: .*\.jpg \("
+    ) as caught:
+        seen = [file.path for batch in batches for file in batch.through_pixels]
+    assert len(caught) == 1  # not one a worker, too
+    assert sorted(seen) == [str(tmp_path / "a" / f"{number}.jpg") for number in range(4)]
+    list(batches)  # named once
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"workers": -1}, {"batch_size": 0}, {"max_broken": -0.1}, {"max_broken": 1.1}, {"prefetch": 0}]
+)
+def test_numbers_out_of_range(root, wrong):
+    (name,) = wrong
+    with pytest.raises(ValueError, match=f"{name} is a .*got {wrong[name]}"):
+        loader(root, **wrong)
+    with pytest.raises(ValueError, match=f"{name} is a .*got {wrong[name]}"):
+        DCTDataModule(str(root), **wrong)
 
 
 def test_a_batch_of_which_nothing_is_left(damaged):

@@ -14,8 +14,9 @@ from torch.utils.data import DataLoader, Dataset
 from torchmetrics.functional.classification import multiclass_accuracy
 
 from dctnet.coefficients import Coefficients
+from dctnet.data.broken import Broken
 from dctnet.data.keyed_sampling import SampleKey, mix, sample_generator
-from dctnet.data.torch_loader import Batch, Broken, KeyedLoader, collate
+from dctnet.data.torch_loader import Batch, Item, KeyedLoader, collate
 from dctnet.jpeg.errors import JPEGError
 from dctnet.models.zoo import create_model
 from dctnet.training.accuracy import Sums, hits
@@ -44,12 +45,12 @@ class Noise(Dataset):
     def path(self, index):
         return f"{index}.jpg"
 
-    def __getitem__(self, key):
+    def sample(self, key):
         if key.index in self.broken:
             raise JPEGError(self.path(key.index), 7, "made to fail")
         g = sample_generator(0, key)
         shapes = ((4, 4, 4), (4, 2, 2), (4, 2, 2))
-        return Coefficients(*(torch.randn(*shape, generator=g) for shape in shapes)), key.index % 3
+        return Coefficients(*(torch.randn(*shape, generator=g) for shape in shapes)), key.index % 3, None
 
 
 class Net(nn.Module):
@@ -140,7 +141,7 @@ def test_accuracy_against_torchmetrics():
 
 def batch_of(indices, planned=None):
     data = Noise()
-    batch = collate([(*data[SampleKey(0, i)], i) for i in indices])
+    batch = collate([Item(*data.sample(SampleKey(0, i))[:2], i) for i in indices])
     return batch._replace(planned=planned or batch.planned)
 
 
@@ -332,7 +333,7 @@ def test_broken_files_do_not_stop_training(tmp_path):
     trainer = Trainer(max_epochs=2, accelerator="cpu", logger=False, enable_progress_bar=False,
                       enable_model_summary=False, enable_checkpointing=False)  # fmt: skip
     train = KeyedLoader(Noise(8, broken=(2,)), 1, shuffle=True, max_broken=0.2)  # batches of one: one of them is empty
-    with pytest.warns(UserWarning, match=r"1 of 8 files could not be read, left out: 2\.jpg \(made to fail\)"):
+    with pytest.warns(UserWarning, match=r"1 of 8 files could not be read, left out: 2\.jpg \(byte 7: made to fail\)"):
         trainer.fit(model, train, KeyedLoader(Noise(4), 4))
     assert trainer.global_step == 16
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from torch.utils.data import Dataset
 
@@ -19,6 +20,14 @@ Transform = Callable[..., Coefficients]
 
 class DataError(ValueError):
     """A data set that is absent, empty or too broken to use; the message says what to do."""
+
+
+class Sample(NamedTuple):
+    """Coefficients and label; ``from_pixels`` says why the file was read through pixels, None for a true read."""
+
+    coefficients: Coefficients
+    label: int
+    from_pixels: str | None
 
 
 def find_classes(root: str | Path) -> list[str]:
@@ -36,13 +45,24 @@ def find_classes(root: str | Path) -> list[str]:
 
 
 def find_images(folder: str | Path) -> list[str]:
-    """The paths of the JPEG files anywhere below ``folder``, sorted; hidden files are passed over."""
-    return sorted(
-        os.path.join(parent, name)
-        for parent, _, names in os.walk(folder, followlinks=True)
-        for name in names
-        if name.lower().endswith(EXTENSIONS) and not name.startswith(".")
-    )
+    """The paths of the JPEG files anywhere below ``folder``, sorted; hidden files are passed over.
+
+    Links to folders are followed, each real folder is visited once: a link that leads back into ``folder`` adds nothing.
+    """
+    found, visited = [], set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in visited:
+            folders.clear()
+            continue
+        visited.add(real)
+        folders.sort()  # which of two ways to a folder counts does not hang on the file system
+        found += [
+            os.path.join(parent, name)
+            for name in names
+            if name.lower().endswith(EXTENSIONS) and not name.startswith(".")
+        ]
+    return sorted(found)
 
 
 class JPEGFolder(Dataset):
@@ -101,10 +121,14 @@ class JPEGFolder(Dataset):
         """The label of sample ``index``, without reading the file."""
         return self.samples[index][1]
 
-    def __getitem__(self, key: SampleKey | int) -> tuple[Coefficients, int]:
+    def sample(self, key: SampleKey | int) -> Sample:
+        """The sample as ``key`` draws it, with what the loader wants to know about its file."""
         key = key if isinstance(key, SampleKey) else SampleKey(0, key)
         path, label = self.samples[key.index]
-        return load(path, key, self.transform, self.seed, self.read), label
+        return load(path, label, key, self.transform, self.seed, self.read)
+
+    def __getitem__(self, key: SampleKey | int) -> tuple[Coefficients, int]:
+        return self.sample(key)[:2]
 
 
 class FileList(Dataset):
@@ -127,16 +151,21 @@ class FileList(Dataset):
         """The file of sample ``index``."""
         return self.paths[index]
 
-    def __getitem__(self, key: SampleKey | int) -> tuple[Coefficients, int]:
+    def sample(self, key: SampleKey | int) -> Sample:
+        """The sample as ``key`` draws it, with what the loader wants to know about its file."""
         key = key if isinstance(key, SampleKey) else SampleKey(0, key)
-        return load(self.paths[key.index], key, self.transform, self.seed, self.read), -1
+        return load(self.paths[key.index], -1, key, self.transform, self.seed, self.read)
+
+    def __getitem__(self, key: SampleKey | int) -> tuple[Coefficients, int]:
+        return self.sample(key)[:2]
 
 
 def load(
-    path: str, key: SampleKey, transform: Transform | None, seed: int, read: Callable[[str], JPEGImage]
-) -> Coefficients:
+    path: str, label: int, key: SampleKey, transform: Transform | None, seed: int, read: Callable[[str], JPEGImage]
+) -> Sample:
     """One file read and transformed, the transform's draws keyed by ``(seed, key)``."""
     image = read(path)
-    if transform is None:
-        return image.coefficients
-    return transform(image, generator=sample_generator(seed, key))
+    coefficients = image.coefficients
+    if transform is not None:
+        coefficients = transform(image, generator=sample_generator(seed, key))
+    return Sample(coefficients, label, image.from_pixels)

@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 
 from dctnet.data.folder import FileList, JPEGFolder, find_classes, find_images
-from dctnet.data.torch_loader import KeyedLoader
+from dctnet.data.torch_loader import KeyedLoader, check_settings
 from dctnet.transforms.compose import Compose
 from dctnet.transforms.geometric import CenterCrop, RandomHorizontalFlip, RandomResizedCrop, Resize
 
@@ -29,7 +29,8 @@ class DCTDataModule(LightningDataModule):
     are keyed by ``seed``.
 
     ``batch_size`` counts the samples of a training step over *all* processes, so a run does not change with their
-    number. Training drops the last, incomplete batch of an epoch; validation sees each file exactly once over all
+    number. ``broken_list`` (an attribute, None at first) is the CSV file that names the files that cannot be read.
+    Training drops the last, incomplete batch of an epoch; validation sees each file exactly once over all
     ranks. ``block_size`` is a number or a pair (luma, chroma).
 
     Args:
@@ -63,6 +64,9 @@ class DCTDataModule(LightningDataModule):
         prefetch: int = 2,
     ):
         super().__init__()
+        check_settings(batch_size, workers, prefetch, max_broken)
+        if image_size < 1:
+            raise ValueError(f"image_size is a number of pixels, at least 1; got {image_size}")
         self.root = Path(root)
         self.image_size = image_size
         self.resize_size = round(image_size * 256 / 224) if resize_size is None else resize_size
@@ -73,6 +77,7 @@ class DCTDataModule(LightningDataModule):
         self.block_size = block_size if isinstance(block_size, int) else tuple(block_size)
         self.batch_size, self.workers, self.seed = batch_size, workers, seed
         self.max_broken, self.prefetch = max_broken, prefetch
+        self.broken_list: Path | None = None
         self.train_transform = Compose(
             [RandomResizedCrop(image_size, scale=scale, ratio=ratio), RandomHorizontalFlip(flip)],
             block_size=self.block_size,
@@ -137,4 +142,5 @@ class DCTDataModule(LightningDataModule):
             pin_memory=torch.cuda.is_available(),
             prefetch=self.prefetch,
             max_broken=self.max_broken,
+            broken_list=self.broken_list,
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -15,13 +16,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from dctnet.coefficients import Coefficients, stack
+from dctnet.data.broken import Broken, BrokenList
 from dctnet.data.folder import DataError
 from dctnet.data.keyed_sampling import KeyedBatches, SampleKey
 from dctnet.jpeg.errors import JPEGError
 
 
-class Broken(NamedTuple):
-    """A file that could not be read, and why."""
+class ThroughPixels(NamedTuple):
+    """A file that was read through pixels, and why."""
 
     path: str
     reason: str
@@ -31,7 +33,8 @@ class Batch(NamedTuple):
     """What one rank gets at one step.
 
     ``coefficients`` of n samples (None when n is 0), ``labels`` and ``indices`` (n,) int64. ``planned`` is the number of
-    samples that were asked for: n and the files that could not be read, which ``broken`` names.
+    samples that were asked for: n and the files that could not be read, which ``broken`` names. ``through_pixels`` names
+    those of the n whose files hold no coefficients that we read, and came through pixels.
     """
 
     coefficients: Coefficients | None
@@ -39,10 +42,24 @@ class Batch(NamedTuple):
     indices: Tensor
     planned: int
     broken: tuple[Broken, ...]
+    through_pixels: tuple[ThroughPixels, ...] = ()
+
+
+class Item(NamedTuple):
+    """One sample on its way into a batch."""
+
+    coefficients: Coefficients
+    label: int
+    index: int
+    through_pixels: ThroughPixels | None = None
 
 
 class _Tolerant(Dataset):
-    """A data set whose unreadable files come as ``Broken`` instead of an exception."""
+    """A data set whose unreadable files come as ``Broken`` instead of an exception.
+
+    The reader's own warning of files that come through pixels is silent here: each worker would give it. The loader
+    counts them and warns once.
+    """
 
     def __init__(self, dataset: Dataset):
         self.dataset = dataset
@@ -50,24 +67,39 @@ class _Tolerant(Dataset):
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, key: SampleKey) -> tuple[Coefficients, int, int] | Broken:
+    def __getitem__(self, key: SampleKey) -> Item | Broken:
+        path = self.dataset.path(key.index)
         try:
-            coefficients, label = self.dataset[key]
-        except (JPEGError, OSError) as error:
-            return Broken(self.dataset.path(key.index), getattr(error, "reason", None) or str(error))
-        return coefficients, label, key.index
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message=".*read through pixels")
+                coefficients, label, from_pixels = self.dataset.sample(key)
+        except JPEGError as error:
+            return Broken(path, error.reason if error.offset is None else f"byte {error.offset}: {error.reason}")
+        except OSError as error:
+            return Broken(path, error.strerror or str(error))
+        return Item(coefficients, label, key.index, ThroughPixels(path, from_pixels) if from_pixels else None)
 
 
-def collate(items: Sequence[tuple[Coefficients, int, int] | Broken]) -> Batch:
+def collate(items: Sequence[Item | Broken]) -> Batch:
     """A batch of the samples that could be read. ValueError where their shapes differ."""
     good = [item for item in items if not isinstance(item, Broken)]
     return Batch(
-        stack([coefficients for coefficients, _, _ in good]) if good else None,
-        torch.tensor([label for _, label, _ in good], dtype=torch.int64),
-        torch.tensor([index for _, _, index in good], dtype=torch.int64),
+        stack([item.coefficients for item in good]) if good else None,
+        torch.tensor([item.label for item in good], dtype=torch.int64),
+        torch.tensor([item.index for item in good], dtype=torch.int64),
         len(items),
         tuple(item for item in items if isinstance(item, Broken)),
+        tuple(item.through_pixels for item in good if item.through_pixels),
     )
+
+
+def check_settings(batch_size: int, workers: int, prefetch: int, max_broken: float) -> None:
+    """ValueError for numbers that no loader can work with."""
+    for name, value, least in (("batch_size", batch_size, 1), ("workers", workers, 0), ("prefetch", prefetch, 1)):
+        if value < least:
+            raise ValueError(f"{name} is a number of at least {least}; got {value}")
+    if not 0 <= max_broken <= 1:
+        raise ValueError(f"max_broken is a share of the files, from 0 to 1; got {max_broken}")
 
 
 class KeyedLoader(DataLoader):
@@ -78,9 +110,11 @@ class KeyedLoader(DataLoader):
     counted by the batches handed out; after ``load_state_dict`` the first pass goes on with the batch after that,
     whatever the workers had read ahead when the state was taken.
 
-    A file that cannot be read leaves its batch one sample smaller. At the end of an epoch a warning names those that are
-    new; as soon as they are more than the share ``max_broken`` of this rank's samples of the epoch, DataError is raised.
-    Each rank counts its own files. ``report=False`` warns of nothing: the batches carry the names.
+    A file that cannot be read leaves its batch one sample smaller. At the end of an epoch a warning counts those that are
+    new and names ten; ``broken_list`` is a CSV file that gets the names of all. As soon as they are more than the share
+    ``max_broken`` of this rank's samples of the epoch, DataError is raised. Files that came through pixels are counted at
+    the end of the epoch, too. Each rank counts its own files. ``report=False`` warns of nothing: the batches carry the
+    names. ValueError for numbers out of range.
     """
 
     def __init__(
@@ -99,7 +133,9 @@ class KeyedLoader(DataLoader):
         prefetch: int = 2,
         max_broken: float = 0.01,
         report: bool = True,
+        broken_list: str | Path | None = None,
     ):
+        check_settings(batch_size, workers, prefetch, max_broken)
         batches = KeyedBatches(
             len(dataset),
             batch_size,
@@ -123,6 +159,7 @@ class KeyedLoader(DataLoader):
         )
         self.place = batches.sampler
         self.max_broken, self.report = max_broken, report
+        self.broken_list = None if broken_list is None else BrokenList(broken_list)
         self.reported: set[str] = set()
 
     def set_epoch(self, epoch: int) -> None:
@@ -143,24 +180,36 @@ class KeyedLoader(DataLoader):
         keys.epoch, keys.start = self.place.begin()
         asked = keys.share()
         broken: dict[str, str] = {}
+        through_pixels: dict[str, str] = {}
         for batch in super().__iter__():
             self.place.batch += 1
             broken.update(batch.broken)
+            through_pixels.update(batch.through_pixels)
+            if batch.broken and self.broken_list is not None:
+                self.broken_list.add(batch.broken)
             if len(broken) > self.max_broken * asked:
-                raise DataError(self._describe(broken, asked, f"more than the share of {self.max_broken:g} allowed"))
+                raise DataError(
+                    f"{len(broken)} of {asked} files could not be read, more than the share of {self.max_broken:g} "
+                    f"allowed: {_named(broken)}{self._all_names()}. Remove or repair the files, or raise "
+                    "--data.max_broken."
+                )
             if self.place.batch >= len(keys):
-                self._report(broken, asked)
+                self._report(broken, asked, "could not be read, left out", self._all_names())
+                self._report(through_pixels, asked, "were read through pixels, exact but slow")
             yield batch
 
-    def _report(self, broken: dict[str, str], asked: int) -> None:
-        """Warn of the broken files that no earlier epoch named."""
-        new = {path: reason for path, reason in broken.items() if path not in self.reported}
+    def _report(self, files: dict[str, str], asked: int, verdict: str, end: str = "") -> None:
+        """Warn of the files that no earlier epoch named."""
+        new = {path: reason for path, reason in files.items() if path not in self.reported}
         self.reported.update(new)
         if new and self.report:
-            warnings.warn(self._describe(new, asked, "left out"), stacklevel=2)
+            warnings.warn(f"{len(new)} of {asked} files {verdict}: {_named(new)}{end}", stacklevel=3)
 
-    @staticmethod
-    def _describe(broken: dict[str, str], asked: int, verdict: str) -> str:
-        names = "; ".join(f"{path} ({reason})" for path, reason in list(broken.items())[:10])
-        more = f"; and {len(broken) - 10} more" if len(broken) > 10 else ""
-        return f"{len(broken)} of {asked} files could not be read, {verdict}: {names}{more}"
+    def _all_names(self) -> str:
+        return "" if self.broken_list is None else f"; all found so far are named in {self.broken_list.path}"
+
+
+def _named(files: dict[str, str]) -> str:
+    """The first ten with their reasons, and how many there are besides."""
+    names = "; ".join(f"{path} ({reason})" for path, reason in list(files.items())[:10])
+    return names + (f"; and {len(files) - 10} more" if len(files) > 10 else "")
