@@ -20,7 +20,7 @@ from dctnet.data.digits import draw_digit
 from dctnet.data.folder import DataError, JPEGFolder
 from dctnet.data.imagenet import DEVKIT
 from dctnet.data.packaged import packaged_file, packaged_folder, packaged_names
-from dctnet.data.recipes import RECIPES, prepare
+from dctnet.data.recipes import PARTIAL_MARK, RECIPES, prepare
 from dctnet.jpeg.reader import read_jpeg
 
 
@@ -97,9 +97,37 @@ def test_a_killed_run_leaves_no_half_data_set(tmp_path, monkeypatch):
 
     monkeypatch.setitem(RECIPES, "digits", stops)
     (tmp_path / "digits.partial" / "train").mkdir(parents=True)  # as a SIGKILL leaves it
+    (tmp_path / "digits.partial" / PARTIAL_MARK).touch()
     with pytest.raises(KeyboardInterrupt):
         prepare("digits", tmp_path / "digits")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_partial_folder_of_ones_own_is_left_alone(tmp_path):
+    (tmp_path / "mine.partial").mkdir()
+    (tmp_path / "mine.partial" / "thesis.txt").write_text("all my work")
+    with pytest.raises(DataError, match=r"mine\.partial is in the way and was not made by"):
+        prepare("digits", tmp_path / "mine")
+    assert (tmp_path / "mine.partial" / "thesis.txt").read_text() == "all my work"
+
+
+def test_the_present_folder_is_filled_if_empty(tmp_path, monkeypatch):
+    source = own_pictures(tmp_path / "photos", {"cat": 4})
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    made = prepare("folder", ".", source)
+    assert {path.name for path in Path().iterdir()} == {"train", "val", "prepared.json"}
+    assert len(JPEGFolder(made / "train")) == 3
+    assert {path.name for path in tmp_path.iterdir()} == {"photos", "here"}
+
+
+def test_two_files_for_one_place_are_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
+        for name in ("a/train/cat/1.jpg", "b/train/cat/1.jpg", "a/val/cat/2.jpg"):
+            archive.writestr(name, b"")
+    with pytest.raises(DataError, match=r"two files that belong at train/cat/1\.jpg: a/train/cat/1\.jpg and b/"):
+        prepare("clothing", tmp_path / "out", tmp_path / "two.zip")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.fixture

@@ -77,7 +77,8 @@ def copy_tree(folder: Path, source: Path | None = None) -> dict[str, object]:
 
 
 def planned(names: list[str], source: Path) -> dict[str, str]:
-    """From each name that is ``.../SPLIT/CLASS/FILE`` of a JPEG file to where it goes; DataError if a split is missing.
+    """From each name that is ``.../SPLIT/CLASS/FILE`` of a JPEG file to where it goes; DataError if a split is missing,
+    or two names go to one place.
 
     >>> planned(["a/train/cat/1.jpg", "a/test/cat/2.jpg", "a/LICENSE"], Path("x.zip"))
     {'a/train/cat/1.jpg': 'train/cat/1.jpg', 'a/test/cat/2.jpg': 'val/cat/2.jpg'}
@@ -95,4 +96,13 @@ def planned(names: list[str], source: Path) -> dict[str, str]:
         )
     if splits & {"val", "validation"}:
         found = {name: parts for name, parts in found.items() if parts[0] != "test"}
-    return {name: f"{SPLITS[split]}/{label}/{file}" for name, (split, label, file) in found.items()}
+    targets: dict[str, str] = {}
+    for name, (split, label, file) in found.items():
+        target = f"{SPLITS[split]}/{label}/{file}"
+        if target in targets:
+            raise DataError(
+                f"{source} has two files that belong at {target}: {targets[target]} and {name}. Rename one, or give "
+                "--source one data set at a time."
+            )
+        targets[target] = name
+    return {name: target for target, name in targets.items()}

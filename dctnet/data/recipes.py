@@ -14,6 +14,7 @@ from dctnet.data.imagenet import make_imagenet
 from dctnet.data.split import split_folder
 
 MARK = "prepared.json"
+PARTIAL_MARK = ".made-by-dctnet-prepare"
 
 RECIPES: dict[str, Callable[..., dict[str, object]]] = {
     "digits": make_digits,
@@ -27,10 +28,11 @@ RECIPES: dict[str, Callable[..., dict[str, object]]] = {
 def prepare(name: str, folder: str | Path | None = None, source: str | Path | None = None) -> Path:
     """Make the data set ``name`` in ``folder`` (default ``data/NAME``); returns the folder.
 
-    It is made beside ``folder`` under a name that ends in ``.partial`` and renamed when it is whole, so ``folder`` is
-    never half a data set; what a killed run left is removed. ``folder/prepared.json`` says what was made; where it
-    says ``name`` already, nothing is done. ``source`` is a folder or file that the recipe starts from.
-    DataError for an unknown name, a ``folder`` that holds something else, or a source that the recipe cannot use.
+    It is made beside ``folder`` under a name that ends in ``.partial`` and renamed when it is whole (an empty ``folder``,
+    which may be the present one, stays and is filled by renaming); what a killed run left is removed. ``folder/prepared.json``
+    comes last and says what was made; where it says ``name`` already, nothing is done. ``source`` is a folder or file that
+    the recipe starts from. DataError for an unknown name, a ``folder`` (or ``.partial``) that holds something else, or a
+    source that the recipe cannot use.
     """
     if name not in RECIPES:
         raise DataError(f"there is no data set {name!r}; there are: {', '.join(RECIPES)}")
@@ -45,10 +47,16 @@ def prepare(name: str, folder: str | Path | None = None, source: str | Path | No
         raise DataError(
             f"{folder} exists and was not made by `dctnet prepare {name}`; remove it or choose another folder"
         )
-    partial = folder.with_name(folder.name + ".partial")
+    whole = folder.resolve()
+    partial = whole.with_name(whole.name + ".partial")
     if partial.exists():
+        if not (partial / PARTIAL_MARK).is_file():
+            raise DataError(
+                f"{partial} is in the way and was not made by `dctnet prepare`; move it, or choose another folder"
+            )
         shutil.rmtree(partial)
     partial.mkdir(parents=True)
+    (partial / PARTIAL_MARK).touch()
     print(f"making {name} in {folder} ...", flush=True)
     try:
         facts = RECIPES[name](partial, None if source is None else Path(source))
@@ -57,9 +65,13 @@ def prepare(name: str, folder: str | Path | None = None, source: str | Path | No
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-    if folder.exists():
-        folder.rmdir()
-    partial.rename(folder)
+    (partial / PARTIAL_MARK).unlink()
+    if whole.exists():
+        for entry in sorted(partial.iterdir(), key=lambda entry: entry.name == MARK):
+            entry.rename(whole / entry.name)
+        partial.rmdir()
+    else:
+        partial.rename(whole)
     print(f"{folder} holds {name}: {_describe(made)}")
     return folder
 
