@@ -43,7 +43,7 @@ def to_pixels(coefficients, size: tuple[int, int] | None = None, grid: Grid | No
     >>> to_pixels(flat, size=(12, 9)).unique()        # zero is the middle gray
     tensor([128], dtype=torch.uint8)
     """
-    if not isinstance(coefficients, Coefficients):
+    if hasattr(coefficients, "coefficients"):
         coefficients, grid = coefficients.coefficients, coefficients.grid
     grid = grid or infer_grid(coefficients, size)
     height, width = grid.size

@@ -9,6 +9,8 @@ import os
 import re
 import shutil
 import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,8 @@ from tests.jpeg_writer import ScanSpec, Writer, dqt, random_components
 from tests.test_decoder import PROGRESSIONS, TABLES, jpeg, picture
 
 HERE = Path(__file__).resolve().parent
-JPEG = HERE.parents[1] / "dctnet" / "jpeg"
+ROOT = HERE.parents[1]
+JPEG = ROOT / "dctnet" / "jpeg"
 SOURCES = [JPEG / f"{name}.cpp" for name in ("decoder", "entropy", "header", "huffman", "progressive", "sequential")]
 MUTATIONS = 8000
 
@@ -98,3 +101,52 @@ def test_folder(driver):
     if folder is None:
         pytest.skip("DCTNET_SANITIZE_FOLDER names no folder of further files")
     run(driver, 10, sorted(path for path in Path(folder).rglob("*") if path.is_file()))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_tests_of_the_decoder(tmp_path):
+    """The whole extension, bindings and memory pool included, instrumented and put through the decoder's own tests.
+
+    The peers in those tests are not ours to judge: jpeg2dct frees what it allocated another way, and libjpeg's subprocess
+    may die of a damaged file.
+    """
+    runtimes = [
+        subprocess.run(
+            ["g++", f"-print-file-name=lib{name}.so"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        for name in ("asan", "ubsan")
+    ]
+    flags = "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all"
+    build = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--quiet", "--wheel-dir", tmp_path, ROOT]
+    build += ["-C", "cmake.build-type=RelWithDebInfo", "-C", f"cmake.define.CMAKE_CXX_FLAGS={flags}"]
+    built = subprocess.run(
+        [*build, "-C", f"build-dir={tmp_path / 'build'}"], capture_output=True, text=True, check=False
+    )
+    assert built.returncode == 0, built.stderr[-4000:]
+    with zipfile.ZipFile(next(tmp_path.glob("dctnet-*.whl"))) as wheel:
+        name = next(name for name in wheel.namelist() if name.startswith("dctnet/jpeg/_decoder"))
+        extension = wheel.extract(name, tmp_path)
+    tests = [ROOT / "tests" / f"test_{name}.py" for name in ("decoder", "decoder_robustness", "reader")]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "tests.sanitize.instrumented",
+        "-p",
+        "no:cacheprovider",
+        *tests,
+    ]
+    environment = os.environ | {
+        "DCTNET_EXTENSION": str(extension),
+        "LD_PRELOAD": " ".join(runtimes),
+        "ASAN_OPTIONS": f"detect_leaks=0:alloc_dealloc_mismatch=0:allocator_may_return_null=1:log_path={tmp_path / 'log'}",
+        "UBSAN_OPTIONS": "print_stacktrace=1",
+        "OMP_NUM_THREADS": "1",
+    }
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    reports = [path.read_text() for path in tmp_path.glob("log.*")]
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:] + "".join(reports)[-8000:]
+    assert not [report for report in reports if "_decoder" in report]
