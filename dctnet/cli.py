@@ -47,8 +47,8 @@ def run_test(arguments: list[str]) -> None:
     import_module("dctnet.training.commands").run_trainer("test", arguments)
 
 
-def run_predict(arguments: list[str]) -> None:
-    """Classify files."""
+def run_predict(arguments: list[str]) -> int:
+    """Classify files; 1 where none could be read."""
     parser = argparse.ArgumentParser(
         prog="dctnet predict", description="The most probable classes of JPEG files, by a network that dctnet trained."
     )
@@ -63,7 +63,7 @@ def run_predict(arguments: list[str]) -> None:
     parser.add_argument("--workers", type=int, default=0, metavar="N", help="reading processes (default 0)")
     parser.add_argument("--device", help="cpu, cuda, cuda:1, ... (default: a GPU if there is one)")
     options = parser.parse_args(arguments)
-    import_module("dctnet.training.predict").predict_files(**vars(options))
+    return import_module("dctnet.training.predict").predict_files(**vars(options))
 
 
 def run_prepare(arguments: list[str]) -> None:
@@ -110,7 +110,7 @@ def run_bench(arguments: list[str]) -> None:
 
 BENCHMARKS = ("read",)
 
-COMMANDS: dict[str, Callable[[list[str]], None]] = {
+COMMANDS: dict[str, Callable[[list[str]], int | None]] = {
     "prepare": run_prepare,
     "fit": run_fit,
     "validate": run_validate,
@@ -122,7 +122,10 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns the exit status: 0, or 2 with one line on stderr for what the user can put right."""
+    """Run one command; returns the exit status.
+
+    0; 1 where ``predict`` could read no file; 2 with one line on stderr for what the user can put right.
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(HELP, end="")
@@ -135,14 +138,13 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"dctnet: there is no command {command!r}; there are: {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
     try:
-        COMMANDS[command](rest)
+        return COMMANDS[command](rest) or 0
     except (ValueError, OSError) as error:
         # What dctnet raises for a user's data and arguments is a ValueError (DataError, JPEGError) or a file's OSError.
         if not is_for_users(error):
             raise
         print(f"dctnet {command}: {error}", file=sys.stderr)
         return 2
-    return 0
 
 
 def is_for_users(error: BaseException) -> bool:

@@ -2,22 +2,29 @@
 
 import csv
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
+from PIL import Image
 
 from dctnet import __version__
+from dctnet.benchmarks.read import show
 from dctnet.cli import COMMANDS, main
 from dctnet.data.module import DCTDataModule
 from dctnet.data.packaged import packaged_file, packaged_names
 from dctnet.data.recipes import prepare
+from dctnet.jpeg.reader import read_jpeg
 from dctnet.models.cost import blank
 from dctnet.models.zoo import create_model
+from dctnet.report.figures import band_energy
+from dctnet.training.classifier import Classifier
 from dctnet.training.commands import resolve_configs
 from dctnet.training.predict import load_classifier, predict
 
@@ -81,6 +88,101 @@ def test_a_fit_leaves_its_results_and_says_little(place):
     assert lines[0].startswith("epoch 1/2  train loss") and lines[2].startswith("best validation top-1")
     assert f"{100 * float(rows[1]['val_top1']):.2f} %" in lines[1]
     assert (place / "fit.err").read_text() == ""
+
+
+def other_classes(place):
+    """The same files under the names 4 and 8."""
+    if not (place / "other").exists():
+        for split in ("train", "val"):
+            for old, new in (("3", "4"), ("7", "8")):
+                shutil.copytree(place / "part" / split / old, place / "other" / split / new)
+    return "other"
+
+
+@LIGHTNING
+@pytest.mark.parametrize("stage", ["validate", "test", "fit"])
+def test_a_checkpoint_of_other_classes_is_refused(place, monkeypatch, capsys, stage):
+    monkeypatch.chdir(place)
+    resume = ["--ckpt_path", "runs/short/best.ckpt", "--data.root", other_classes(place)]
+    assert main([stage, "--config", "short.yaml", *resume]) == 2
+    expected = "runs/short/best.ckpt was trained with classes 3, 7, these settings and files have 4, 8. Give the data"
+    assert expected in capsys.readouterr().err.splitlines()[-1]
+
+
+@LIGHTNING
+@pytest.mark.parametrize("setting", ["block_size=[2, 2]", "image_size=48"])
+def test_a_checkpoint_of_other_planes_is_refused(place, monkeypatch, capsys, setting):
+    monkeypatch.chdir(place)
+    assert main(["validate", "--config", "short.yaml", f"--data.{setting}"]) == 2
+    assert f"was trained with {setting.split('=')[0]} " in capsys.readouterr().err.splitlines()[-1]
+
+
+@LIGHTNING
+def test_starting_over_is_said_each_time_and_leaves_nothing_old(place, monkeypatch, capsys):
+    monkeypatch.chdir(place)
+    again, folder = ["fit", "--config", "short.yaml", "--trainer.max_epochs", "1"], Path("runs/again")
+    again += ["--trainer.default_root_dir", str(folder)]
+    for extra in ([], ["--overwrite", "true"]):
+        assert main(again + extra) == 0
+        assert len(list((folder / "tensorboard").glob("events*"))) == 1
+        (folder / "broken.csv").write_text("path,reason\n")
+    assert not {"overwrite", "ckpt_path"} & yaml.safe_load((folder / "config.yaml").read_text()).keys()
+    before = (folder / "last.ckpt").read_bytes()
+    assert main(["fit", "--config", str(folder / "config.yaml")]) == 2
+    assert (folder / "last.ckpt").read_bytes() == before
+    (folder / "last.ckpt").unlink()
+    assert main(again) == 2
+    assert "runs/again holds a run already. Go on with it: --ckpt_path best." in capsys.readouterr().err
+    assert main([*again, "--overwrite", "true"]) == 0
+    assert not (folder / "broken.csv").exists()
+
+
+@LIGHTNING
+def test_a_run_without_validation(place, monkeypatch, capsys):
+    monkeypatch.chdir(place)
+    run = ["--config", "short.yaml", "--trainer.default_root_dir", "runs/blind"]
+    assert main(["fit", *run, "--trainer.max_epochs", "0"]) == 0
+    assert capsys.readouterr().out == "no epoch was trained, there is no checkpoint in runs/blind\n"
+    assert main(["fit", *run, "--trainer.max_epochs", "1", "--trainer.limit_val_batches", "0"]) == 0
+    assert "no validation, so no best.ckpt  checkpoints and logs in runs/blind" in capsys.readouterr().out
+    assert main(["validate", *run]) == 0
+    printed = capsys.readouterr()
+    assert "taking last.ckpt" in printed.err and "8 files in part/val" in printed.out
+
+
+@LIGHTNING
+@pytest.mark.filterwarnings("ignore:2 of 20 files could not be read")
+def test_precision_clipping_sparse_validation_and_broken_files(place, monkeypatch):
+    """bf16 and the clip arrive at the network; epochs without validation have empty cells; broken.csv names the files."""
+    monkeypatch.chdir(place)
+    shutil.copytree("part", "damaged")
+    cut = sorted(Path("damaged/train").glob("*/*.jpg"))[:2]
+    for path in cut:
+        path.write_bytes(path.read_bytes()[:700])
+    dtypes, norms = set(), []
+    monkeypatch.setattr(
+        Classifier, "forward", lambda self, planes: (out := self.network(planes), dtypes.add(out.dtype))[0]
+    )
+
+    def record(self, optimizer):  # before the next step: the gradients that the last one used
+        gradients = [parameter.grad.flatten() for parameter in self.parameters() if parameter.grad is not None]
+        norms.extend([torch.cat(gradients).norm().item()] if gradients else [])
+
+    monkeypatch.setattr(Classifier, "on_before_zero_grad", record)
+    arguments = ["--trainer.max_epochs=3", "--trainer.check_val_every_n_epoch=2", "--trainer.precision=bf16-mixed"]
+    arguments += ["--trainer.gradient_clip_val=0.01", "--data.root=damaged", "--data.max_broken=0.2"]
+    assert main(["fit", "--config", "short.yaml", "--trainer.default_root_dir=runs/mixed", *arguments]) == 0
+    assert dtypes == {torch.bfloat16}
+    assert len(norms) >= 4 and max(norms) == pytest.approx(0.01, rel=1e-3)
+    with open("runs/mixed/metrics.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [[bool(row[name]) for name in ("val_loss", "val_top1", "val_top5")] for row in rows] == [
+        [False] * 3, [True] * 3, [False] * 3,
+    ]  # fmt: skip
+    with open("runs/mixed/broken.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert sorted(row["path"] for row in rows) == [str(path) for path in cut]
+    assert all(row["reason"].startswith("byte ") for row in rows)
 
 
 def test_the_saved_settings_repeat_the_run(place):
@@ -170,6 +272,54 @@ def test_errors_are_one_line_and_status_2(place, monkeypatch, capsys, arguments,
 
 
 @LIGHTNING
+@pytest.mark.parametrize(
+    "arguments,message",
+    [
+        (["fit", "--model.lr=-1"], "lr is a number of at least 0; got -1"),
+        (["fit", "--data.workers=-1"], "workers is a number of at least 0; got -1"),
+        (["fit", f"--trainer.accelerator={'tpu' if torch.cuda.is_available() else 'cuda'}"], "trainer's settings do not work"),
+        (["predict", "--device", "foo"], "there is no usable device 'foo' here"),
+        (["predict", "--workers", "-1"], "workers is a number of at least 0; got -1"),
+        (["predict", "--rows", "-1"], "--rows is the number of rows to print"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)  # fmt: skip
+def test_values_that_cannot_work(place, monkeypatch, capsys, arguments, message):
+    monkeypatch.chdir(place)
+    command, *rest = arguments
+    run = {
+        "fit": ["--config", "short.yaml", "--trainer.default_root_dir", "runs/never"],
+        "predict": ["runs/short/best.ckpt", "part/val"],
+    }[command]
+    assert main([command, *run, *rest]) == 2
+    error = capsys.readouterr().err.splitlines()
+    assert len(error) == 1 and error[0].startswith(f"dctnet {command}: ") and message in error[0]
+
+
+def test_predict_fails_where_no_file_can_be_read(place, monkeypatch, capsys):
+    monkeypatch.chdir(place)
+    Path("text.jpg").write_text("no picture at all")
+    assert main(["predict", "runs/short/best.ckpt", "text.jpg"]) == 1
+    assert "1 of 1 files could not be read, text.jpg: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["IMG[edited].jpg", "a[/x].jpg", "cost$5_$6^.jpg", "[red].jpg", ":smile:.jpg"])
+def test_names_are_shown_as_they_are(place, tmp_path, monkeypatch, capsys, name):
+    monkeypatch.chdir(tmp_path)
+    good = sorted((place / "part" / "val").glob("*/*.jpg"))[0].read_bytes()
+    for folder, content in (("odd", good), ("cut", good[:400])):
+        (Path(folder) / name).parent.mkdir(parents=True)
+        (Path(folder) / name).write_bytes(content)
+    model = str(place / "runs" / "short" / "best.ckpt")
+    assert main(["predict", model, f"odd/{name}", f"cut/{name}"]) == 0
+    printed = capsys.readouterr().out
+    assert f"odd/{name} " in printed and f"cut/{name} " in printed
+    assert main(["inspect", f"odd/{name}", "--out", "picture.png"]) == 0
+    show([{"reader": "other", "missing": "absent"}], name, 1, 3)
+    assert name in capsys.readouterr().out
+
+
+@LIGHTNING
 @pytest.mark.parametrize("wrong", ["--model.lrr=1", "--data.batch_size=many"])
 def test_settings_that_do_not_exist(place, monkeypatch, capsys, wrong):
     monkeypatch.chdir(place)
@@ -236,6 +386,22 @@ def test_inspect_draws(place, monkeypatch, capsys):
     assert main(["inspect", str(file), "--out", "digit.png"]) == 0
     assert capsys.readouterr().out.strip() == "digit.png"
     assert Path("digit.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_inspect_of_several_needs_a_folder(place, monkeypatch, capsys):
+    monkeypatch.chdir(place)
+    files = [str(path) for path in sorted(Path("part").rglob("*.jpg"))[:2]]
+    assert main(["inspect", *files, "--out", "w.png"]) == 2
+    assert "--out w.png is one picture for 2 files; give a folder" in capsys.readouterr().err
+    assert not Path("w.png").exists()
+
+
+def test_energy_lies_where_the_waves_run(tmp_path):
+    """A wave from left to right of horizontal frequency 3 puts all its energy into row 0 (v), column 3 (u)."""
+    wave = 128 + 60 * np.cos((2 * np.arange(64) + 1) * 3 * np.pi / 16)
+    Image.fromarray(np.tile(np.rint(wave), (40, 1)).astype(np.uint8)).save(tmp_path / "wave.jpg", quality=95)
+    energy = band_energy(read_jpeg(tmp_path / "wave.jpg").coefficients.y.numpy())
+    assert energy.shape == (8, 8) and energy[0, 3] > 0.999 * energy.sum()
 
 
 @pytest.mark.slow

@@ -3,6 +3,8 @@
 import contextlib
 import csv
 import math
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -19,6 +21,7 @@ from dctnet.data.keyed_sampling import SampleKey, mix, sample_generator
 from dctnet.data.torch_loader import Batch, Item, KeyedLoader, collate
 from dctnet.jpeg.errors import JPEGError
 from dctnet.models.zoo import create_model
+from dctnet.training import progress
 from dctnet.training.accuracy import Sums, hits
 from dctnet.training.checkpoints import AtomicCheckpointIO, RunCheckpoints
 from dctnet.training.classifier import Classifier, parameter_groups
@@ -187,6 +190,85 @@ def test_norms_and_biases_are_not_decayed():
     assert len(decayed["params"]) + len(spared["params"]) == len(list(network.parameters()))
     (everything,) = parameter_groups(network, 0.01, decay_all=True)
     assert len(everything["params"]) == len(list(network.parameters()))
+
+
+def test_without_momentum_there_is_no_nesterov():
+    model = Classifier(Net(), CLASSES, momentum=0.0)
+    model.trainer = SimpleNamespace(estimated_stepping_batches=40, max_epochs=10)
+    assert model.configure_optimizers()["optimizer"].param_groups[0]["nesterov"] is False
+
+
+OPTIMIZERS = {
+    "sgd": ({"momentum": 0.8, "nesterov": True}, torch.optim.SGD),
+    "adamw": ({"betas": (0.7, 0.95)}, torch.optim.AdamW),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_the_optimizer_is_the_one_of_the_settings(name):
+    options, kind = OPTIMIZERS[name]
+    model = Classifier(Net(), CLASSES, optimizer=name, lr=0.3, weight_decay=0.02, warmup_epochs=2, **options)
+    model.trainer = SimpleNamespace(estimated_stepping_batches=40, max_epochs=10)
+    made = model.configure_optimizers()
+    optimizer, schedule = made["optimizer"], made["lr_scheduler"]["scheduler"]
+    assert type(optimizer) is kind and made["lr_scheduler"]["interval"] == "step"
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.02, 0.0]
+    for group in optimizer.param_groups:
+        assert {key: group[key] for key in options} == options
+    # 10 epochs of 4 steps: 2 epochs of warm-up are 8 steps
+    rates = [0.3 * (s + 1) / 9 if s < 8 else 0.15 * (1 + math.cos(math.pi * (s - 8) / 32)) for s in range(40)]
+    for rate in rates:
+        assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([rate, rate], rel=1e-9)
+        optimizer.step()
+        schedule.step()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"lr": -1}, {"lr": math.inf}, {"momentum": 1}, {"betas": (0.9, 1.5)}, {"weight_decay": -1},
+        {"warmup_epochs": -1}, {"label_smoothing": 2}, {"ema": 1.0},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_numbers_out_of_range(wrong):
+    (name,) = wrong
+    with pytest.raises(ValueError, match=rf"^{name}.*; got "):
+        Classifier(Net(), CLASSES, **wrong)
+
+
+def test_channels_last_is_the_memory_of_the_weights():
+    for asked in (True, False):
+        model = Classifier("late_concat", CLASSES, {"depth": 18, "width": 0.1}, block_size=(4, 2), channels_last=asked)
+        convolutions = [module for module in model.network.modules() if isinstance(module, nn.Conv2d)]
+        wide = [c.weight for c in convolutions if c.weight.shape[1] > 1 and c.weight[0, 0].numel() > 1]
+        assert wide
+        assert all(weight.is_contiguous(memory_format=torch.channels_last) == asked for weight in wide)
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_compile_compiles(asked):
+    model = Classifier(Net(), CLASSES, compile=asked)
+    model.network.compile = Mock()
+    model.on_fit_start()
+    assert model.network.compile.call_count == asked
+
+
+def test_throughput_by_a_clock(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: now[0])
+    throughput, logged = Throughput(seconds=1.0), []
+    module = SimpleNamespace(log=lambda name, value, **_: logged.append((name, value)))
+    trainer = SimpleNamespace(world_size=2)
+    throughput.on_train_start(trainer, module)
+    now[0] += 50  # validation
+    throughput.on_train_epoch_start(trainer, module)
+    for _ in range(5):
+        now[0] += 0.5
+        throughput.on_train_batch_end(trainer, module, None, batch_of([0, 1], planned=3), 0)
+    # two ranks of three pictures each half second
+    assert logged == [("img/s", pytest.approx(12)), ("img/s", pytest.approx(12))]
+    assert throughput.epoch_rate == pytest.approx(12)
 
 
 class StopAt(Callback):

@@ -32,6 +32,7 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from dctnet.benchmarks.pairing import Pair, paired
 from dctnet.benchmarks.readers import Blocks, Peer, blocks_of, installed_peers
@@ -145,12 +146,13 @@ def one_core():
 
 def show(rows: list[dict], folder: str, count: int, repeats: int) -> None:
     """Prints the rows."""
-    table = Table(title=f"{count} files of {folder}, one core, median of {repeats} rounds")
+    # Text, since rich takes brackets in a folder's name for markup.
+    table = Table(title=Text(f"{count} files of {folder}, one core, median of {repeats} rounds", style="table.title"))
     for name, side in (("reader", "left"), ("images/s", "right"), ("ours is faster by", "right"), ("error", "right")):
         table.add_column(name, justify=side)
     for row in rows:
         if "missing" in row:
-            table.add_row(row["reader"], "-", "-", row["missing"])
+            table.add_row(row["reader"], "-", "-", Text(row["missing"]))
             continue
         low, high = row["spread"]
         ratio = "1" if row["reader"] == "dctnet" else f"{row['ratio']:.2f} ({low:.2f}-{high:.2f})"

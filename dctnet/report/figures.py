@@ -24,7 +24,7 @@ def picture_anatomy(
     axes[0, 0].set_title(f"picture, {image.shape[1]}x{image.shape[0]}")
     axes[1, 0].text(
         0, 1, "\n".join(f"{name}: {value}" for name, value in facts.items()), va="top", family="monospace", fontsize=9,
-        transform=axes[1, 0].transAxes, wrap=True,
+        transform=axes[1, 0].transAxes, wrap=True, parse_math=False,
     )  # fmt: skip
     for column, (name, plane) in enumerate(planes.items(), start=1):
         bands, rows, columns = plane.shape
@@ -35,7 +35,7 @@ def picture_anatomy(
         )
         axes[0, column].set_title(f"{name}: |coefficient| + 1\n{columns}x{rows} blocks of {b}x{b}")
         figure.colorbar(shown, ax=axes[0, column], shrink=0.75)
-        energy = np.square(plane.astype(np.float64)).mean((1, 2)).reshape(b, b)
+        energy = band_energy(plane)
         shown = axes[1, column].imshow(energy + 1e-2, norm=LogNorm(1e-2, max(1.0, float(energy.max()))), cmap="viridis")
         axes[1, column].set_title(
             f"{name}: mean energy of each band\nDC holds {energy[0, 0] / max(energy.sum(), 1e-12):.1%}"
@@ -45,5 +45,17 @@ def picture_anatomy(
         figure.colorbar(shown, ax=axes[1, column], shrink=0.75)
     for axis in (*axes[0], axes[1, 0]):
         axis.set_axis_off()
-    figure.suptitle(title)
+    figure.suptitle(title, parse_math=False)  # a file's name may hold dollars
     figure.savefig(path, dpi=110)
+
+
+def band_energy(plane: np.ndarray) -> np.ndarray:
+    """The mean square of each band of ``plane`` (b*b, H/b, W/b), as (b, b): row v, column u.
+
+    >>> plane = np.zeros((4, 3, 5))
+    >>> plane[1] = 2  # channel b*v + u with b = 2: v = 0, u = 1, a wave from left to right
+    >>> band_energy(plane).tolist()
+    [[0.0, 4.0], [0.0, 0.0]]
+    """
+    b = round(plane.shape[0] ** 0.5)
+    return np.square(plane.astype(np.float64)).mean((1, 2)).reshape(b, b)

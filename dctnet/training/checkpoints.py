@@ -12,6 +12,8 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
+from dctnet.data.folder import DataError
+
 
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes ``PATH.new`` beside ``PATH``, forces it to the disk, and then renames it.
@@ -34,6 +36,21 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             file.flush()
             os.fsync(file.fileno())
         os.replace(new, path)
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """The content of a checkpoint of plain tensors and values. DataError where the file is absent or no such checkpoint."""
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"there is no checkpoint {path}; `dctnet fit` writes best.ckpt and last.ckpt in its run folder")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises UnpicklingError, RuntimeError, EOFError, KeyError and more
+        reason = str(error).partition("\n")[0]
+        raise DataError(f"{path} is not a checkpoint of plain tensors and values: {reason}") from error
+    if not isinstance(content, dict) or "state_dict" not in content:
+        raise DataError(f"{path} is not a checkpoint: it holds no weights of a network")
+    return content
 
 
 class RunCheckpoints(Checkpoint):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 import torch
@@ -50,6 +51,8 @@ class Classifier(LightningModule):
         channels_last: keep convolution weights in channels-last memory, as the planes are.
         compile: pass the network through torch.compile.
         seed: key of the draws inside the network.
+
+    ValueError for numbers out of range.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class Classifier(LightningModule):
         seed: int = 0,
     ):
         super().__init__()
+        check_settings(lr, momentum, betas, weight_decay, warmup_epochs, label_smoothing, ema)
         block_size = block_size if isinstance(block_size, int) else tuple(block_size)
         resize_size = round(image_size * 256 / 224) if resize_size is None else resize_size
         classes, options = list(classes), dict(options or {})
@@ -101,7 +105,7 @@ class Classifier(LightningModule):
                 parameter_groups(self.network, options.weight_decay, options.decay_all),
                 lr=options.lr,
                 momentum=options.momentum,
-                nesterov=options.nesterov,
+                nesterov=options.nesterov and options.momentum > 0,  # without momentum it is the same; torch refuses
             )
         else:
             optimizer = torch.optim.AdamW(
@@ -187,6 +191,32 @@ class Classifier(LightningModule):
         means = self.sums.means(self.device, lambda total: self.trainer.strategy.reduce(total, reduce_op="sum"))
         for name, value in means.items():
             self.log(f"{stage}_{name}", value, prog_bar=name == "top1", sync_dist=True)
+
+
+def check_settings(
+    lr: float,
+    momentum: float,
+    betas: tuple[float, float],
+    weight_decay: float,
+    warmup_epochs: float,
+    label_smoothing: float,
+    ema: float | None,
+) -> None:
+    """ValueError for numbers that no training can work with."""
+    for name, value in (("lr", lr), ("weight_decay", weight_decay), ("warmup_epochs", warmup_epochs)):
+        if not 0 <= value < math.inf:
+            raise ValueError(f"{name} is a number of at least 0; got {value}")
+    shares = (
+        ("momentum", momentum),
+        ("betas[0]", betas[0]),
+        ("betas[1]", betas[1]),
+        ("ema", 0 if ema is None else ema),
+    )
+    for name, value in shares:
+        if not 0 <= value < 1:
+            raise ValueError(f"{name} lies in [0, 1); got {value}")
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"label_smoothing is a share, from 0 to 1; got {label_smoothing}")
 
 
 def parameter_groups(network: nn.Module, weight_decay: float, decay_all: bool = False) -> list[dict[str, Any]]:

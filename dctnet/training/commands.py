@@ -12,13 +12,14 @@ from typing import Any
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from dctnet.data.folder import DataError, JPEGFolder
 from dctnet.data.module import DCTDataModule
 from dctnet.data.packaged import packaged_file, packaged_names
 from dctnet.training.accuracy import Sums
-from dctnet.training.checkpoints import AtomicCheckpointIO, RunCheckpoints
+from dctnet.training.checkpoints import AtomicCheckpointIO, RunCheckpoints, read_checkpoint
 from dctnet.training.classifier import Classifier
 from dctnet.training.progress import Bar, EpochTable, Throughput
 
@@ -77,14 +78,19 @@ class RunCLI(LightningCLI):
             config.weights_only = True
         self.folder = folder
         if self.subcommand == "fit":
-            last = folder / "last.ckpt"
-            if config.ckpt_path is None and last.exists() and not config.overwrite:
+            held = [name for name in ("last", "best") if (folder / f"{name}.ckpt").exists()]
+            if config.ckpt_path is None and held and not config.overwrite:
                 raise DataError(
-                    f"{folder} holds a run already. Go on with it: --ckpt_path last. Start over: --overwrite true. "
+                    f"{folder} holds a run already. Go on with it: --ckpt_path {held[0]}. Start over: --overwrite true. "
                     "Use another folder: --trainer.default_root_dir FOLDER."
                 )
         else:
-            config.ckpt_path = config.ckpt_path or "best"
+            if config.ckpt_path is None:
+                # A run without validation has no best epoch.
+                only_last = not (folder / "best.ckpt").exists() and (folder / "last.ckpt").exists()
+                config.ckpt_path = "last" if only_last else "best"
+                if only_last:
+                    print(f"{folder} has no best.ckpt, its run did not validate; taking last.ckpt", file=sys.stderr)
             config.verbose = False  # `_report` says it
         if config.ckpt_path in ("last", "best"):
             config.ckpt_path = str(folder / f"{config.ckpt_path}.ckpt")
@@ -116,24 +122,60 @@ class RunCLI(LightningCLI):
             options["enable_progress_bar"] = sys.stdout.isatty()
         if options.get("enable_progress_bar", given.get("enable_progress_bar")):
             options["callbacks"] = [*options.get("callbacks", given.get("callbacks") or []), Bar()]
-        return super().instantiate_trainer(**options)
+        try:
+            return super().instantiate_trainer(**options)
+        except MisconfigurationException as error:  # such as an accelerator that is not there
+            raise DataError(f"the trainer's settings do not work here: {error}") from error
 
     def before_fit(self) -> None:
-        """Keep the run's settings beside its results."""
+        """Keep the run's settings beside its results; a run that starts anew removes what the old one left."""
+        self._same_classes()
+        self.datamodule.broken_list = self.folder / "broken.csv"
         if rank_zero_only.rank == 0:
             self.folder.mkdir(parents=True, exist_ok=True)
             if self._get(self.config, "ckpt_path") is None:
-                for name in ("last.ckpt", "best.ckpt"):
-                    (self.folder / name).unlink(missing_ok=True)
+                events = (self.folder / "tensorboard").glob("events.out.tfevents.*")
+                for path in (*(self.folder / name for name in ("last.ckpt", "best.ckpt", "broken.csv")), *events):
+                    path.unlink(missing_ok=True)
+            # What says how to start belongs to this start alone: with it the saved file would write over the run.
+            settings = self.config["fit"].clone()
+            for name in ("overwrite", "ckpt_path"):
+                settings.pop(name, None)
             self._parser("fit").save(
-                self.config["fit"], str(self.folder / "config.yaml"), skip_none=False, overwrite=True, multifile=False
+                settings, str(self.folder / "config.yaml"), skip_none=False, overwrite=True, multifile=False
             )
+
+    def before_validate(self) -> None:
+        """Refuse a checkpoint of other classes."""
+        self._same_classes()
+
+    def before_test(self) -> None:
+        """Refuse a checkpoint of other classes."""
+        self._same_classes()
+
+    def _same_classes(self) -> None:
+        """DataError where the checkpoint was trained on other classes, blocks or sizes than these settings say."""
+        path = self._get(self.config, "ckpt_path")
+        if path is None:
+            return
+        trained, now = read_checkpoint(path).get("hyper_parameters", {}), self.model.hparams
+        for name in ("classes", "block_size", "image_size"):
+            if name in trained and trained[name] != now[name]:
+                raise DataError(
+                    f"{path} was trained with {name} {_short(trained[name])}, these settings and files have "
+                    f"{_short(now[name])}. Give the data and settings of that run (config.yaml in its folder), or another "
+                    "--ckpt_path."
+                )
 
     def after_fit(self) -> None:
         """Say where the results are."""
         if self.trainer.is_global_zero:
             best = next(callback.best for callback in self.trainer.callbacks if isinstance(callback, RunCheckpoints))
-            print(f"best validation top-1 {100 * best:.2f} %  checkpoints and logs in {self.folder}")
+            if not (self.folder / "last.ckpt").exists():
+                print(f"no epoch was trained, there is no checkpoint in {self.folder}")
+                return
+            found = "no validation, so no best.ckpt" if best < 0 else f"best validation top-1 {100 * best:.2f} %"
+            print(f"{found}  checkpoints and logs in {self.folder}")
 
     def after_validate(self) -> None:
         """Print the result."""
@@ -149,6 +191,13 @@ class RunCLI(LightningCLI):
             print(
                 f"{stage} loss {loss:.4f}  top-1 {100 * top1:.2f} %  top-5 {100 * top5:.2f} %  {len(files)} files in {files.root}"
             )
+
+
+def _short(value: Any) -> str:
+    """A list of many names by its number and its first five."""
+    if isinstance(value, (list, tuple)) and len(value) > 5:
+        return f"{len(value)}: {', '.join(map(str, value[:5]))}, ..."
+    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
 def run_trainer(command: str, arguments: list[str]) -> None:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import csv
 import sys
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from dctnet.data.folder import DataError, FileList, find_images
 from dctnet.data.module import evaluation_transform
 from dctnet.data.torch_loader import KeyedLoader
+from dctnet.training.checkpoints import read_checkpoint
 from dctnet.training.classifier import Classifier
 
 
@@ -27,17 +30,8 @@ class Prediction(NamedTuple):
 
 def load_classifier(checkpoint: str | Path) -> Classifier:
     """The trained classifier in evaluation mode, from a checkpoint alone. DataError where the file is no such checkpoint."""
-    checkpoint = Path(checkpoint)
-    if not checkpoint.is_file():
-        raise DataError(
-            f"there is no checkpoint {checkpoint}; `dctnet fit` writes best.ckpt and last.ckpt in its run folder"
-        )
-    try:
-        content = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises UnpicklingError, RuntimeError, EOFError, KeyError and more
-        reason = str(error).partition("\n")[0]
-        raise DataError(f"{checkpoint} is not a checkpoint of plain tensors and values: {reason}") from error
-    settings = content.get("hyper_parameters", {}) if isinstance(content, dict) else {}
+    content = read_checkpoint(checkpoint)
+    settings = content.get("hyper_parameters", {})
     if "classes" not in settings or "network" not in settings:
         raise DataError(
             f"{checkpoint} does not say how its network was made: it was not written by `dctnet fit`, or the network was "
@@ -64,6 +58,18 @@ def expand(files: list[str]) -> list[str]:
     return paths
 
 
+def usable_device(name: str | None) -> torch.device:
+    """The device called ``name``, by default a GPU if there is one. DataError where it does not exist or does not work."""
+    name = name or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device).add(1).item()
+    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
+        reason = str(error).partition("\n")[0]
+        raise DataError(f"there is no usable device {name!r} here, try --device cpu: {reason}") from error
+    return device
+
+
 @torch.inference_mode()
 def predict(
     classifier: Classifier,
@@ -73,18 +79,23 @@ def predict(
     workers: int = 0,
     device: str | None = None,
 ) -> list[Prediction]:
-    """The ``top`` most probable classes of each file, in the order of ``paths``; unreadable files carry their reason."""
+    """The ``top`` most probable classes of each file, in the order of ``paths``; unreadable files carry their reason.
+
+    Files that came through pixels are counted in one warning.
+    """
     if top < 1:
         raise DataError(f"--top is the number of classes to show, at least 1; got {top}")
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    device = usable_device(device)
     settings = classifier.hparams
     transform = evaluation_transform(settings.resize_size, settings.image_size, settings.block_size)
     loader = KeyedLoader(FileList(paths, transform), batch_size, workers=workers, max_broken=1.0, report=False)
     classifier = classifier.to(device)
     found: dict[int, Prediction] = {}
     broken: dict[str, str] = {}
+    through_pixels: set[str] = set()
     for batch in loader:
         broken.update(batch.broken)
+        through_pixels.update(path for path, _ in batch.through_pixels)
         if batch.coefficients is None:
             continue
         probabilities = classifier(batch.coefficients.to(device)).float().softmax(dim=1).cpu()
@@ -94,6 +105,10 @@ def predict(
         ):
             names = (settings.classes[label] for label in labels)
             found[index] = Prediction(paths[index], tuple(zip(names, values, strict=True)))
+    if through_pixels:
+        warnings.warn(
+            f"{len(through_pixels)} of {len(paths)} files were read through pixels, exact but slow", stacklevel=2
+        )
     return [found.get(index) or Prediction(path, (), broken[path]) for index, path in enumerate(paths)]
 
 
@@ -106,8 +121,13 @@ def predict_files(
     batch_size: int = 64,
     workers: int = 0,
     device: str | None = None,
-) -> None:
-    """Print the table, write it to ``out``, and say the accuracy over files whose folder is named after a class."""
+) -> int:
+    """Print the table, write it to ``out``, and say the accuracy over files whose folder is named after a class.
+
+    Returns the exit status: 1 where no file could be read, else 0.
+    """
+    if rows < 0:
+        raise DataError(f"--rows is the number of rows to print, at least 0; got {rows}")
     classifier = load_classifier(checkpoint)
     predictions = predict(classifier, expand(files), top, batch_size, workers, device)
     if out is not None:
@@ -116,10 +136,11 @@ def predict_files(
     console = Console(width=None if sys.stdout.isatty() else 200)
     table = Table("file", f"top {min(top, len(classifier.hparams.classes))} classes")
     for prediction in predictions[:rows]:
-        shown = "  ".join(f"{name} {value:.1%}" for name, value in prediction.classes)
-        table.add_row(
-            prediction.path, shown if prediction.error is None else f"[red]not read:[/red] {prediction.error}"
-        )
+        # Text, since rich takes brackets in the names of files and classes for markup.
+        shown = Text("  ".join(f"{name} {value:.1%}" for name, value in prediction.classes))
+        if prediction.error is not None:
+            shown = Text.assemble(("not read: ", "red"), prediction.error)
+        table.add_row(Text(prediction.path), shown)
     console.print(table)
     if len(predictions) > rows:
         print(f"and {len(predictions) - rows} more files" + (f" in {out}" if out else "; --out TABLE.csv has them all"))
@@ -129,8 +150,14 @@ def predict_files(
         print(
             f"top-1 accuracy {right / len(known):.2%}: {right} of {len(known)} files lie in the folder of their class"
         )
-    if unread := sum(p.error is not None for p in predictions):
-        print(f"{unread} of {len(predictions)} files could not be read", file=sys.stderr)
+    unread = [p for p in predictions if p.error is not None]
+    if unread:
+        print(
+            f"{len(unread)} of {len(predictions)} files could not be read, {unread[0].path}: {unread[0].error}"
+            + (", ..." if len(unread) > 1 else ""),
+            file=sys.stderr,
+        )
+    return int(len(unread) == len(predictions))
 
 
 def write_table(predictions: list[Prediction], top: int, out: str | Path) -> None:

@@ -78,6 +78,7 @@ class EpochTable(Callback):
     def __init__(self, path: str | Path, throughput: Throughput):
         self.path, self.throughput = Path(path), throughput
         self.since = 0.0
+        self.validated = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Drop the rows of epochs that come again."""
@@ -90,6 +91,10 @@ class EpochTable(Callback):
                 rows = [row for row in csv.DictReader(file) if int(row["epoch"]) < trainer.current_epoch]
         self._write(rows)
 
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Remember that this epoch has numbers of its own; Lightning keeps those of earlier epochs."""
+        self.validated = not trainer.sanity_checking
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Add the epoch's row."""
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
@@ -98,11 +103,11 @@ class EpochTable(Callback):
             "step": trainer.global_step,
             "lr": trainer.optimizers[0].param_groups[0]["lr"],
             "train_loss": metrics.get("train_loss_epoch"),
-            **{name: metrics.get(name) for name in ("val_loss", "val_top1", "val_top5")},
+            **{name: metrics.get(name) if self.validated else None for name in ("val_loss", "val_top1", "val_top5")},
             "img/s": self.throughput.epoch_rate,
             "seconds": time.perf_counter() - self.since,
         }
-        self.since = time.perf_counter()
+        self.since, self.validated = time.perf_counter(), False
         if not trainer.is_global_zero:
             return
         row = {name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()}
