@@ -357,6 +357,13 @@ def test_every_run_that_comes_along_is_valid(name, tmp_path, monkeypatch, capsys
     run = yaml.safe_load(capsys.readouterr().out)
     head = packaged_file("configs", name).read_text().splitlines()
     assert head[0].startswith("# ") and any(f"dctnet fit --config {name}" in line for line in head[:20])
+    # what it takes: measured, or computed from something measured
+    assert any(
+        word in line
+        for line in head
+        if line.startswith("#")
+        for word in ("Measured", "Estimate, not a measured", "table in README.md")
+    )
     model = create_model(
         run["model"]["network"], 10, block_size=_pair(run["data"]["block_size"]), **run["model"]["options"]
     )
