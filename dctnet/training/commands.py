@@ -124,7 +124,7 @@ class RunCLI(LightningCLI):
             options["callbacks"] = [*options.get("callbacks", given.get("callbacks") or []), Bar()]
         try:
             return super().instantiate_trainer(**options)
-        except MisconfigurationException as error:  # such as an accelerator that is not there
+        except (MisconfigurationException, ValueError) as error:  # such as an accelerator that is not there
             raise DataError(f"the trainer's settings do not work here: {error}") from error
 
     def before_fit(self) -> None:
