@@ -110,11 +110,20 @@ def test_a_checkpoint_of_other_classes_is_refused(place, monkeypatch, capsys, st
 
 
 @LIGHTNING
-@pytest.mark.parametrize("setting", ["block_size=[2, 2]", "image_size=48"])
-def test_a_checkpoint_of_other_planes_is_refused(place, monkeypatch, capsys, setting):
+@pytest.mark.parametrize(
+    "setting", ["data.block_size=[2, 2]", "model.network=late_concat_rfa", "model.options.width=0.5"]
+)
+def test_the_checkpoint_of_another_network_is_refused(place, monkeypatch, capsys, setting):
     monkeypatch.chdir(place)
-    assert main(["validate", "--config", "short.yaml", f"--data.{setting}"]) == 2
-    assert f"was trained with {setting.split('=')[0]} " in capsys.readouterr().err.splitlines()[-1]
+    assert main(["validate", "--config", "short.yaml", f"--{setting}"]) == 2
+    assert f"was trained with {setting.split('=')[0].split('.')[1]} " in capsys.readouterr().err.splitlines()[-1]
+
+
+@LIGHTNING
+def test_a_network_is_validated_at_another_size(place, monkeypatch, capsys):
+    monkeypatch.chdir(place)
+    assert main(["validate", "--config", "short.yaml", "--data.image_size=48"]) == 0
+    assert "top-1" in capsys.readouterr().out
 
 
 @LIGHTNING

@@ -129,7 +129,7 @@ class RunCLI(LightningCLI):
 
     def before_fit(self) -> None:
         """Keep the run's settings beside its results; a run that starts anew removes what the old one left."""
-        self._same_classes()
+        self._same_network()
         self.datamodule.broken_list = self.folder / "broken.csv"
         if rank_zero_only.rank == 0:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -146,20 +146,23 @@ class RunCLI(LightningCLI):
             )
 
     def before_validate(self) -> None:
-        """Refuse a checkpoint of other classes."""
-        self._same_classes()
+        """Refuse the checkpoint of another network."""
+        self._same_network()
 
     def before_test(self) -> None:
-        """Refuse a checkpoint of other classes."""
-        self._same_classes()
+        """Refuse the checkpoint of another network."""
+        self._same_network()
 
-    def _same_classes(self) -> None:
-        """DataError where the checkpoint was trained on other classes, blocks or sizes than these settings say."""
+    def _same_network(self) -> None:
+        """DataError where the checkpoint holds another network, or one of other classes or blocks, than these settings say.
+
+        Another image size is allowed: networks of convolutions take it.
+        """
         path = self._get(self.config, "ckpt_path")
         if path is None:
             return
         trained, now = read_checkpoint(path).get("hyper_parameters", {}), self.model.hparams
-        for name in ("classes", "block_size", "image_size"):
+        for name in ("classes", "block_size", "network", "options"):
             if name in trained and trained[name] != now[name]:
                 raise DataError(
                     f"{path} was trained with {name} {_short(trained[name])}, these settings and files have "
