@@ -49,6 +49,45 @@ def banded(R: Banded | Tensor) -> Banded:
     return Banded(start, R.to(torch.float64).gather(1, start[:, None] + torch.arange(taps)), inputs)
 
 
+class Resampling(NamedTuple):
+    """Linear interpolation with antialiasing, its rows not yet computed: see ``resample``.
+
+    A chain of transforms often keeps few of the rows (the centre of an enlarged picture), so they are made when asked for.
+    """
+
+    inputs: int
+    outputs: int
+    origin: float
+    scale: float
+    low: int
+    high: int
+
+    def rows(self, first: int = 0, last: int | None = None) -> Banded:
+        """Rows ``first`` to ``last`` (exclusive; default: all) as a matrix."""
+        support = max(abs(self.scale), 1.0)
+        outputs = torch.arange(first, self.outputs if last is None else last, dtype=torch.float64)
+        centre = (self.origin + (outputs + 0.5) * self.scale).clamp(self.low, self.high)
+        taps = min(math.ceil(2 * support - 1e-9), self.high - self.low)
+        start = (centre - support + 0.5).floor().long().clamp(self.low, self.high - taps)
+        samples = start[:, None] + torch.arange(taps, dtype=torch.float64) + 0.5
+        weights = (1 - (samples - centre[:, None]).abs() / support).clamp(min=0)
+        if taps == 2 and support == 1 and not weights[:, 1].any():  # whole-sample shifts need one tap
+            weights = weights[:, :1]
+        return Banded(start, weights / weights.sum(1, keepdim=True), self.inputs)
+
+
+def resampling(
+    inputs: int, outputs: int, origin: float, scale: float, low: float | None = None, high: float | None = None
+) -> Resampling:
+    """``resample`` with its rows still to be computed. ValueError where there is nothing to take samples from."""
+    # A box edge that misses a sample's edge by rounding alone must not admit the sample.
+    first = 0 if low is None else max(0, math.floor(low + 1e-9))
+    last = inputs if high is None else min(inputs, math.ceil(high - 1e-9))
+    if not (inputs > 0 and outputs > 0 and first < last):
+        raise ValueError(f"nothing to resample: {inputs} samples in, {outputs} out, taken from [{first}, {last})")
+    return Resampling(inputs, outputs, origin, scale, first, last)
+
+
 def resample(
     inputs: int, outputs: int, origin: float, scale: float, low: float | None = None, high: float | None = None
 ) -> Banded:
@@ -62,21 +101,7 @@ def resample(
     >>> (resample(4, 2, 0, 2).dense() * 7).round().tolist()
     [[3.0, 3.0, 1.0, 0.0], [0.0, 1.0, 3.0, 3.0]]
     """
-    support = max(abs(scale), 1.0)
-    # A box edge that misses a sample's edge by rounding alone must not admit the sample.
-    low = 0 if low is None else max(0, math.floor(low + 1e-9))
-    high = inputs if high is None else min(inputs, math.ceil(high - 1e-9))
-    if not (inputs > 0 and outputs > 0 and low < high):
-        raise ValueError(f"nothing to resample: {inputs} samples in, {outputs} out, taken from [{low}, {high})")
-    centre = origin + (torch.arange(outputs, dtype=torch.float64) + 0.5) * scale
-    centre = centre.clamp(low, high)
-    taps = min(math.ceil(2 * support - 1e-9), high - low)
-    start = (centre - support + 0.5).floor().long().clamp(low, high - taps)
-    samples = start[:, None] + torch.arange(taps, dtype=torch.float64) + 0.5
-    weights = (1 - (samples - centre[:, None]).abs() / support).clamp(min=0)
-    if taps == 2 and support == 1 and not weights[:, 1].any():  # whole-sample shifts need one tap
-        weights = weights[:, :1]
-    return Banded(start, weights / weights.sum(1, keepdim=True), inputs)
+    return resampling(inputs, outputs, origin, scale, low, high).rows()
 
 
 def extend(R: Banded, outputs: int) -> Banded:
@@ -91,15 +116,22 @@ def extend(R: Banded, outputs: int) -> Banded:
     return Banded(R.start[rows], R.weights[rows], R.inputs)
 
 
-def compose(outer: Banded, inner: Banded) -> Banded:
+def compose(outer: Banded | Resampling, inner: Banded | Resampling) -> Banded:
     """The product outer @ inner: first ``inner``, then ``outer``. ValueError where the sizes do not meet.
+
+    Of a ``Resampling`` inside only the rows that ``outer`` reads are computed.
 
     >>> half = resample(8, 4, 0, 2)
     >>> torch.allclose(compose(resample(4, 2, 0, 2), half).dense(), resample(4, 2, 0, 2).dense() @ half.dense())
     True
     """
-    if outer.inputs != len(inner.start):
-        raise ValueError(f"the outer operator reads {outer.inputs} samples, the inner one writes {len(inner.start)}")
+    outputs = inner.outputs if isinstance(inner, Resampling) else len(inner.start)
+    if outer.inputs != outputs:
+        raise ValueError(f"the outer operator reads {outer.inputs} samples, the inner one writes {outputs}")
+    outer = outer.rows() if isinstance(outer, Resampling) else outer
+    if isinstance(inner, Resampling):
+        first, last = int(outer.start.amin()), int(outer.start.amax()) + outer.weights.shape[1]
+        outer, inner = Banded(outer.start - first, outer.weights, last - first), inner.rows(first, last)
     rows = outer.start[:, None] + torch.arange(outer.weights.shape[1])
     starts = inner.start[rows]
     start = starts.amin(1)

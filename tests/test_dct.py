@@ -1,5 +1,7 @@
 """The block DCT and lifted operators, against SciPy's transform and the pixel domain in float64."""
 
+import time
+
 import numpy as np
 import pytest
 import scipy.fft
@@ -7,7 +9,7 @@ import torch
 
 from dctnet import dct
 from dctnet.coefficients import BLOCK_SIZES
-from dctnet.resampling import banded, compose, extend, resample
+from dctnet.resampling import banded, compose, extend, resample, resampling
 
 
 def samples(*shape, seed=0):
@@ -128,6 +130,18 @@ def test_compose_and_extend_are_matrix_products():
     tall = extend(inner, 35).dense()
     torch.testing.assert_close(tall[:30], inner.dense())
     assert (tall[30:] == inner.dense()[-1]).all()
+
+
+def test_compose_computes_only_the_rows_that_are_read():
+    """The centre of a picture enlarged to five million samples, as quickly as that of a small one, and the same numbers."""
+    started = time.perf_counter()
+    enlarged = resampling(20_000, 5_120_000, 0, 20_000 / 5_120_000)
+    centre = compose(resample(5_120_000, 224, 2_559_888, 1, 2_559_888, 2_560_112), enlarged)
+    assert time.perf_counter() - started < 0.5
+    whole = compose(resample(512, 24, 100, 1, 100, 124), resample(20, 512, 0, 20 / 512))
+    part = compose(resample(512, 24, 100, 1, 100, 124), resampling(20, 512, 0, 20 / 512))
+    torch.testing.assert_close(part.dense(), whole.dense(), rtol=0, atol=0)
+    torch.testing.assert_close(centre.weights.sum(1), torch.ones(224, dtype=torch.float64))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 from dctnet.coefficients import Coefficients, Grid, block_size, block_sizes, grid_420
 from dctnet.dct import apply, lift
-from dctnet.resampling import Banded, compose, extend, resample
+from dctnet.resampling import Banded, Resampling, compose, extend, resampling
+
+Axis = Banded | Resampling
 
 
 class Separable(NamedTuple):
@@ -15,8 +17,8 @@ class Separable(NamedTuple):
     The planes they make lie on the 4:2:0 grid of that size.
     """
 
-    vertical: tuple[Banded, Banded, Banded]
-    horizontal: tuple[Banded, Banded, Banded]
+    vertical: tuple[Axis, Axis, Axis]
+    horizontal: tuple[Axis, Axis, Axis]
     size: tuple[int, int]
 
 
@@ -37,9 +39,9 @@ def box_to_size(
     if not (size[0] >= 1 and size[1] >= 1):
         raise ValueError(f"the output size is at least 1x1 pixel; got {size[0]}x{size[1]}")
     target = grid_420(size)
-    made: dict[tuple, Banded] = {}
+    made: dict[tuple, Axis] = {}
 
-    def axis(plane: int, number: int, start: float, length: float, backwards: bool) -> Banded:
+    def axis(plane: int, number: int, start: float, length: float, backwards: bool) -> Axis:
         spacing, spacing_out = grid.spacing[plane][number], target.spacing[plane][number]
         key = (number, spacing, spacing_out)
         if key not in made:
@@ -47,7 +49,7 @@ def box_to_size(
             scale = float(length * spacing_out / (spacing * size[number]))
             origin, scale = (high, -scale) if backwards else (low, scale)
             samples, outputs = grid.samples(plane)[number], target.samples(plane)[number]
-            made[key] = resample(samples, outputs, float(origin), scale, float(low), float(high))
+            made[key] = resampling(samples, outputs, float(origin), scale, float(low), float(high))
         return made[key]
 
     return Separable(
@@ -59,9 +61,9 @@ def box_to_size(
 
 def after(outer: Separable, inner: Separable) -> Separable:
     """The product: first ``inner``, then ``outer``."""
-    made: dict[tuple[int, int], Banded] = {}  # Cb and Cr mostly share one operator; their product is one too
+    made: dict[tuple[int, int], Axis] = {}  # Cb and Cr mostly share one operator; their product is one too
 
-    def product(second: Banded, first: Banded) -> Banded:
+    def product(second: Axis, first: Axis) -> Axis:
         key = (id(second), id(first))
         if key not in made:
             made[key] = compose(second, first)
@@ -79,9 +81,10 @@ def lifted(coefficients: Coefficients, operators: Separable, block_out: int | tu
     luma, chroma = block_sizes(block_out)
     made = {}
 
-    def operator(banded: Banded, b: int, c: int):
-        key = (id(banded), b, c)
+    def operator(axis: Axis, b: int, c: int):
+        key = (id(axis), b, c)
         if key not in made:
+            banded = axis.rows() if isinstance(axis, Resampling) else axis
             outputs = -(-len(banded.start) // c) * c
             made[key] = lift(extend(banded, outputs), b, c)
         return made[key]
