@@ -181,7 +181,7 @@ def test_files_read_through_pixels_are_counted_over_workers(tmp_path, workers):
         Image.new("RGB", (40, 40)).save(tmp_path / "a" / f"{number}.jpg", "PNG" if number < 4 else "JPEG")
     batches = loader(tmp_path, 2, workers=workers)
     with pytest.warns(
-        UserWarning, match=r"4 of 6 files were read through pixels, exact but slow: .*\.jpg \("
+        UserWarning, match=r"4 of 6 files were read through pixels, slower and rounded: .*\.jpg \("
     ) as caught:
         seen = [file.path for batch in batches for file in batch.through_pixels]
     assert len(caught) == 1  # not one a worker, too

@@ -16,7 +16,7 @@ from dctnet.models.blocks import BasicBlock, Bottleneck
 from dctnet.models.cost import blank, multiply_adds, parameters
 from dctnet.models.jpeg_resnet import jpeg_resnet
 from dctnet.models.rgb import MEAN, STD, rgb_resnet
-from dctnet.models.transform_resnet import transform_resnet
+from dctnet.models.transform_resnet import TransformResNet
 from dctnet.models.zoo import create_model, list_models
 
 # Parameters in M and multiply-adds in G of a forward pass at 224 px, ResNet-50 bodies (Gueguen et al., NeurIPS 2018).
@@ -380,7 +380,7 @@ def test_networks_that_do_not_exist_are_refused(name, options, message):
 
 def test_transform_networks_refuse_pictures_smaller_than_a_block():
     with pytest.raises(ValueError, match=r"at least 8 x 8 pixels; got \(4, 4\)"):
-        transform_resnet("learned_dct", 10, 18, block_size=4, width=0.125)(blank(4, 4))
+        TransformResNet("learned_dct", 10, 18, block_size=4, width=0.125)(blank(4, 4))
 
 
 def test_cifar_stem_is_the_usual_resnet18_of_cifar():

@@ -195,7 +195,7 @@ class KeyedLoader(DataLoader):
                 )
             if self.place.batch >= len(keys):
                 self._report(broken, asked, "could not be read, left out", self._all_names())
-                self._report(through_pixels, asked, "were read through pixels, exact but slow")
+                self._report(through_pixels, asked, "were read through pixels, slower and rounded")
             yield batch
 
     def _report(self, files: dict[str, str], asked: int, verdict: str, end: str = "") -> None:

@@ -31,7 +31,12 @@ class TransformResNet(nn.Module):
     """Logits ``(n, num_classes)`` from Coefficients, by way of YCbCr pixels and a block transform of ``size`` samples.
 
     Reads 4:2:0 planes and planes of full-resolution chroma, of pictures of any size of at least ``size`` pixels a side;
-    pixels beyond the last whole block are not seen.
+    pixels beyond the last whole block are not seen. ``block_size`` is that of the planes that come in, ``size`` that of the
+    network's own transform; ``depth`` and ``width`` as in ``stages``.
+
+    >>> model = TransformResNet("orthonormal_dct", num_classes=10, depth=18, width=0.25)
+    >>> round(model.penalty().item(), 6)                                 # it starts orthonormal
+    0.0
     """
 
     def __init__(
@@ -90,24 +95,3 @@ class TransformResNet(nn.Module):
         with full_precision(pixels.device):
             x = self.transform(pixels.to(self.fc.weight.dtype))
         return self.fc(self.body(x).mean((2, 3)))
-
-
-def transform_resnet(
-    kind: str,
-    num_classes: int = 1000,
-    depth: int = 50,
-    block_size: int | tuple[int, int] = 8,
-    width: float = 1.0,
-    size: int = 8,
-    penalty_weight: float = 0.1,
-    zero_init_residual: bool = False,
-) -> TransformResNet:
-    """The network of one of the four ``KINDS``; ``depth`` and ``width`` as in ``stages``.
-
-    ``block_size`` is that of the planes that come in; ``size`` is that of the network's own transform.
-
-    >>> model = transform_resnet("orthonormal_dct", num_classes=10, depth=18, width=0.25)
-    >>> round(model.penalty().item(), 6)                                 # it starts orthonormal
-    0.0
-    """
-    return TransformResNet(kind, num_classes, depth, block_size, width, size, penalty_weight, zero_init_residual)

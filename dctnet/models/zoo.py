@@ -11,7 +11,7 @@ from torch import nn
 
 from dctnet.models.jpeg_resnet import jpeg_resnet
 from dctnet.models.rgb import rgb_resnet
-from dctnet.models.transform_resnet import transform_resnet
+from dctnet.models.transform_resnet import TransformResNet
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
     "upsampling": partial(jpeg_resnet, "upsampling"),
@@ -21,10 +21,10 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "late_concat": partial(jpeg_resnet, "late_concat"),
     "late_concat_rfa": partial(jpeg_resnet, "late_concat_rfa"),
     "late_concat_rfa_thinner": partial(jpeg_resnet, "late_concat_rfa_thinner"),
-    "learned_dct": partial(transform_resnet, "learned_dct"),
-    "orthonormal_dct": partial(transform_resnet, "orthonormal_dct"),
-    "frozen_dct": partial(transform_resnet, "frozen_dct"),
-    "frozen_dct_x2": partial(transform_resnet, "frozen_dct_x2"),
+    "learned_dct": partial(TransformResNet, "learned_dct"),
+    "orthonormal_dct": partial(TransformResNet, "orthonormal_dct"),
+    "frozen_dct": partial(TransformResNet, "frozen_dct"),
+    "frozen_dct_x2": partial(TransformResNet, "frozen_dct_x2"),
     "rgb_resnet18": partial(rgb_resnet, 18),
     "rgb_resnet34": partial(rgb_resnet, 34),
     "rgb_resnet50": partial(rgb_resnet, 50),

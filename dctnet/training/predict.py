@@ -107,7 +107,7 @@ def predict(
             found[index] = Prediction(paths[index], tuple(zip(names, values, strict=True)))
     if through_pixels:
         warnings.warn(
-            f"{len(through_pixels)} of {len(paths)} files were read through pixels, exact but slow", stacklevel=2
+            f"{len(through_pixels)} of {len(paths)} files were read through pixels, slower and rounded", stacklevel=2
         )
     return [found.get(index) or Prediction(path, (), broken[path]) for index, path in enumerate(paths)]
 

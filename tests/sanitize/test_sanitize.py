@@ -1,7 +1,4 @@
-"""The decoder under AddressSanitizer and UBSan: made files and real ones, cut and mutated by ``driver.cpp``.
-
-``DCTNET_SANITIZE_FOLDER`` names a folder of further JPEG files to decode and mutate.
-"""
+"""The decoder under AddressSanitizer and UBSan: made files and real ones, cut and mutated by ``driver.cpp``."""
 
 from __future__ import annotations
 
@@ -93,14 +90,6 @@ def test_unusual_and_damaged_files(driver, real_data):
     paths = [path for path in sorted((real_data / "edge_jpegs").glob("*.jp*g")) if path.stat().st_size < 20_000]
     decoded, _ = run(driver, 20, paths)
     assert decoded > 100
-
-
-@pytest.mark.slow
-def test_folder(driver):
-    folder = os.environ.get("DCTNET_SANITIZE_FOLDER")
-    if folder is None:
-        pytest.skip("DCTNET_SANITIZE_FOLDER names no folder of further files")
-    run(driver, 10, sorted(path for path in Path(folder).rglob("*") if path.is_file()))
 
 
 @pytest.mark.slow
