@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from dctnet.jpeg import _decoder
+from dctnet.jpeg import _native
 from dctnet.jpeg.errors import JPEGError
 from dctnet.jpeg.reader import read_jpeg
 from tests.jpeg_writer import ScanSpec, Writer, dqt, flat_huffman, random_components, segment, skewed_huffman
@@ -24,7 +24,7 @@ HEAD = dqt(0, [1] * 64) + dqt(1, [1] * 64)
 
 def decode(data: bytes) -> tuple:
     """What the decoder says, without the way through pixels."""
-    return _decoder.decode([data], 1, True, 2**24)[0]
+    return _native.decode([data], 1, True, 2**24)[0]
 
 
 def gray_writer(height: int = 16, width: int = 16, **options) -> Writer:
@@ -109,7 +109,7 @@ def test_mutations_that_are_read_are_read_as_by_libjpeg(tmp_path):
     for name in VICTIMS:
         raw = planes_of(read_jpeg(victims()[name], dequantize=False))
         for mutated in mutations(victims()[name], 4000):
-            result = _decoder.decode([mutated], 1, False, 2**24)[0]
+            result = _native.decode([mutated], 1, False, 2**24)[0]
             if result[0] is None:
                 continue
             planes = list(result[: len(result[5])])

@@ -39,7 +39,7 @@ def imports(path: Path):
             if node.module and node.module.split(".")[0] == "dctnet":
                 base = ROOT / node.module.replace(".", "/")
                 for alias in node.names:
-                    module = (base / f"{alias.name}.py").exists() or alias.name == "_decoder"  # the compiled one
+                    module = (base / f"{alias.name}.py").exists() or alias.name == "_native"  # the compiled one
                     yield f"{node.module}.{alias.name}" if module else node.module
 
 

@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 from dctnet.coefficients import Coefficients
-from dctnet.jpeg import _decoder, reader
+from dctnet.jpeg import _native, reader
 from dctnet.jpeg.errors import JPEGError
 from dctnet.jpeg.reader import JPEGImage, read_jpeg, read_jpegs
 from tests.test_decoder import jpeg, picture
@@ -233,13 +233,13 @@ def test_memory_is_reused_but_never_shared():
     assert torch.equal(view, expected)
     del view
     gc.collect()
-    held = _decoder.pooled_bytes()
+    held = _native.pooled_bytes()
     assert held > 0
     image = read_jpeg(first)
-    assert _decoder.pooled_bytes() < held
+    assert _native.pooled_bytes() < held
     del image
     gc.collect()
-    assert _decoder.pooled_bytes() == held
+    assert _native.pooled_bytes() == held
 
 
 def test_pool_is_bounded():
@@ -247,7 +247,7 @@ def test_pool_is_bounded():
     images = read_jpegs([data] * 10)
     del images
     gc.collect()
-    assert _decoder.pooled_bytes() <= 128 * 2**20
+    assert _native.pooled_bytes() <= 128 * 2**20
 
 
 def png(image: Image.Image) -> bytes:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from dctnet.coefficients import Coefficients, Grid
-from dctnet.jpeg import _decoder
+from dctnet.jpeg import _native
 from dctnet.jpeg.errors import JPEGError
 from dctnet.jpeg.pixels import image_through_pixels
 
@@ -143,7 +143,7 @@ def read_jpegs(
     except TypeError as error:
         raise ValueError(f"sources is a list of paths or buffers; got {type(sources).__name__}") from error
     try:
-        results = _decoder.decode(sources, int(threads), bool(dequantize), int(max_pixels))
+        results = _native.decode(sources, int(threads), bool(dequantize), int(max_pixels))
     except (TypeError, BufferError) as error:
         raise ValueError(f"a source is a path, or a contiguous buffer of bytes: {error}") from error
     images: list[JPEGImage | None] = []

@@ -7,7 +7,7 @@ import importlib.util
 import os
 import sys
 
-NAME = "dctnet.jpeg._decoder"
+NAME = "dctnet.jpeg._native"
 
 
 def pytest_configure() -> None:

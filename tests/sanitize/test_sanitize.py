@@ -114,7 +114,7 @@ def test_the_tests_of_the_decoder(tmp_path):
     )
     assert built.returncode == 0, built.stderr[-4000:]
     with zipfile.ZipFile(next(tmp_path.glob("dctnet-*.whl"))) as wheel:
-        name = next(name for name in wheel.namelist() if name.startswith("dctnet/jpeg/_decoder"))
+        name = next(name for name in wheel.namelist() if name.startswith("dctnet/jpeg/_native"))
         extension = wheel.extract(name, tmp_path)
     tests = [ROOT / "tests" / f"test_{name}.py" for name in ("decoder", "decoder_robustness", "reader")]
     command = [
@@ -138,4 +138,4 @@ def test_the_tests_of_the_decoder(tmp_path):
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     reports = [path.read_text() for path in tmp_path.glob("log.*")]
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:] + "".join(reports)[-8000:]
-    assert not [report for report in reports if "_decoder" in report]
+    assert not [report for report in reports if "_native" in report]

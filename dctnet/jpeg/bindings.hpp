@@ -1,0 +1,10 @@
+// What the Python module dctnet.jpeg._native is made of; each function lives beside the subject that it binds.
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+namespace dctnet::jpeg {
+
+void bind_decoder(nanobind::module_& module);
+
+}  // namespace dctnet::jpeg
