@@ -18,6 +18,7 @@ FLOORS = {
     "jpeg": 3,
     "transforms": 3,
     "dct": 2,
+    "bands": 1,
     "resampling": 1,
     "coefficients": 1,
     "report": 1,
