@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "target.hpp"
+
 #if defined(_MSC_VER)
 #include <cstdlib>
 #endif
@@ -16,7 +18,7 @@ namespace dctnet::jpeg {
 // start is checked, and a refill looks 8 bytes ahead.
 inline constexpr std::size_t kPadding = 320;
 
-inline std::uint64_t load_big_endian(const std::uint8_t* bytes) {
+DCTNET_INLINE std::uint64_t load_big_endian(const std::uint8_t* bytes) {
     std::uint64_t word;
     std::memcpy(&word, bytes, sizeof word);
     if constexpr (std::endian::native == std::endian::little) {
@@ -38,23 +40,23 @@ struct BitReader {
     const std::uint8_t* end = nullptr;
 
     // At least 56 bits are in the buffer afterwards.
-    void refill() {
+    DCTNET_INLINE void refill() {
         buffer |= load_big_endian(next) >> count;
         next += (63 - count) >> 3;
         count |= 56;
     }
-    void skip(unsigned bits) {
+    DCTNET_INLINE void skip(unsigned bits) {
         buffer <<= bits;
         count -= bits;
     }
     // `bits` in 1..32, all of them loaded.
-    std::uint32_t take(unsigned bits) {
+    DCTNET_INLINE std::uint32_t take(unsigned bits) {
         const auto value = static_cast<std::uint32_t>(buffer >> (64 - bits));
         skip(bits);
         return value;
     }
     // True once reading has gone so far past the end that the padding might not hold another block.
-    bool exhausted() const { return next > end + 16; }
+    DCTNET_INLINE bool exhausted() const { return next > end + 16; }
     std::size_t bits_taken() const { return static_cast<std::size_t>(next - begin) * 8 - count; }
     bool overran() const { return bits_taken() > static_cast<std::size_t>(end - begin) * 8; }
 };

@@ -25,7 +25,7 @@ void fill(std::uint32_t* look, unsigned first, unsigned length, unsigned symbol,
         std::fill_n(look + first, 1u << spare, end);
     } else if (size == 0) {
         std::fill_n(look + first, 1u << spare, entry(length, 16, 0));
-    } else if (size > spare || (use == HuffmanUse::ac && size > kSmallSize)) {
+    } else if (size > spare) {
         std::fill_n(look + first, 1u << spare, extra_entry(length, size, run + 1));
     } else {
         for (unsigned bits = 0; bits < (1u << size); ++bits) {
@@ -36,25 +36,48 @@ void fill(std::uint32_t* look, unsigned first, unsigned length, unsigned symbol,
     }
 }
 
-// Joins entries that fit into one index; not after an end of block, and not with bits past the index.
-void make_pairs(HuffmanTable& table) {
-    for (std::uint32_t index = 0; index < table.look.size(); ++index) {
-        const std::uint32_t first = table.look[index], length = first & 63;
-        std::uint64_t second = first & 0xFFFF0000u;
-        std::uint32_t both = first;
-        if ((first & (kExtra | kLong)) == 0 && ((first >> 8) & 0xFF) != kEndOfBlock) {
-            const std::uint32_t next = table.look[(index << length) & (table.look.size() - 1)];
-            if ((next & (kExtra | kLong)) == 0 && length + (next & 63) <= kLookBits) {
-                second = (next & 0xFFFF0000u) | ((next >> 8) & 0xFF);
-                both += next & 63;
-            }
-        }
-        table.pairs[index] = both | (second | length << 8) << 32;
-    }
+// The symbol that an index of 16 bits begins with.
+struct Prefix {
+    unsigned length = 0;  // of the code; 0: there is none
+    unsigned run = 0, size = 0;
+    bool ends() const { return size == 0 && run != 15; }
+    unsigned whole() const { return length + size; }
+};
+
+std::uint16_t ones(unsigned count) { return static_cast<std::uint16_t>((1u << count) - 1); }
+
+Stride make_stride(const HuffmanTable& table, std::uint32_t index) {
+    const auto stride = [](unsigned length, unsigned latter, unsigned former, std::int32_t value, unsigned size) {
+        return Stride{static_cast<std::uint8_t>(length), static_cast<std::uint8_t>(latter), static_cast<std::uint16_t>(former),
+                      static_cast<std::int16_t>(value), ones(size)};
+    };
+    const auto prefix = [&](std::uint32_t bits, unsigned known) {
+        const unsigned length = code_length(table, bits << (16 - kStrideBits));
+        if (length > known) return Prefix{};
+        const unsigned symbol = symbol_of(table, bits << (16 - kStrideBits), length);
+        return Prefix{length, symbol >> 4, symbol & 15};
+    };
+    const Prefix first = prefix(index, kStrideBits);
+    if (first.length == 0 || first.whole() > kLongestStride) return stride(0, kStrideLong, 0, 0, 0);
+    const Stride alone = stride(first.whole(), first.ends() ? kStrideEnd : first.run, 0, 0, first.size);
+    if (first.ends() || first.whole() >= kStrideBits) return alone;
+    const Prefix second = prefix(index << first.whole() & ones(kStrideBits), kStrideBits - first.whole());
+    if (second.length == 0 || first.whole() + second.whole() > kLongestStride) return alone;
+    const std::uint32_t bits = index >> (kStrideBits - first.whole()) & ones(first.size);
+    return stride(first.whole() + second.whole(), second.ends() ? kStrideEnd + first.run : first.run + 1 + second.run,
+                  first.run, extend(bits, static_cast<int>(first.size)), second.size);
+}
+
+Difference make_difference(const HuffmanTable& table, std::uint32_t index) {
+    const std::uint32_t bits = index << (16 - kDifferenceBits);
+    const unsigned length = code_length(table, bits);
+    if (length > kDifferenceBits) return Difference{};
+    const unsigned size = symbol_of(table, bits, length);
+    return Difference{static_cast<std::uint16_t>(length + size), ones(size)};
 }
 
 void build(HuffmanTable& table, const HuffmanSpec& spec, HuffmanUse use) {
-    table.look.fill(kLong);
+    if (use != HuffmanUse::ac) table.look.fill(kLong);
     const int count = spec.size - 16;
     table.symbols.fill(0);
     std::copy_n(spec.bytes.begin() + 16, count, table.symbols.begin());
@@ -72,15 +95,17 @@ void build(HuffmanTable& table, const HuffmanSpec& spec, HuffmanUse use) {
             return;
         }
         for (unsigned i = 0; i < codes; ++i, ++code, ++index) {
-            if (length <= kLookBits) {
-                fill(table.look.data(), code << (kLookBits - length), length, table.symbols[static_cast<std::size_t>(index)],
-                     use);
-            }
+            if (length > kLookBits || use == HuffmanUse::ac) continue;
+            fill(table.look.data(), code << (kLookBits - length), length, table.symbols[static_cast<std::size_t>(index)], use);
         }
         table.limit[length] = code << (16 - length);
         code <<= 1;
     }
-    if (use == HuffmanUse::ac) make_pairs(table);
+    if (use == HuffmanUse::ac) {
+        for (std::uint32_t i = 0; i < table.strides.size(); ++i) table.strides[i] = make_stride(table, i);
+    } else if (use == HuffmanUse::dc && table.fits_dc) {
+        for (std::uint32_t i = 0; i < table.differences.size(); ++i) table.differences[i] = make_difference(table, i);
+    }
 }
 
 struct Cached {

@@ -14,9 +14,9 @@ struct HuffmanSpec {
 };
 
 enum class HuffmanUse : std::uint8_t {
-    dc,       // run 0 throughout
-    ac,       // of sequential files: a symbol of size 0 with a run below 15 ends the block
-    first,    // AC, first pass of a progressive file: such a symbol begins a run of ended blocks
+    dc,       // of either kind of file
+    ac,       // of sequential files
+    first,    // AC, first pass of a progressive file: a symbol of size 0 with a run below 15 begins a run of ended blocks
     symbols,  // AC, refinement pass: entries give symbols
 };
 
@@ -29,20 +29,37 @@ enum class HuffmanUse : std::uint8_t {
 inline constexpr int kLookBits = 11;
 inline constexpr std::uint32_t kExtra = 0x40, kLong = 0x80;
 inline constexpr unsigned kEndOfBlock = 128;
-// Values in the entries of `ac` have at most this many bits, longer ones take the way of kExtra: so the product with a
-// step of up to kSmallStep stays within int16.
-inline constexpr unsigned kSmallSize = 8;
-inline constexpr unsigned kSmallStep = 128;
 
-// An entry of HuffmanTable::pairs: that of `look`, and the next coefficient where the index holds it whole.
-//   bits 0-5    number of bits of both
-//   bits 6-31   as in `look`
-//   bits 32-39  of the second: run + 1, or kEndOfBlock; 0 where there is none
-//   bits 40-45  number of bits of the first alone
-//   bits 48-63  value of the second; where there is none, that of the first again
+// An entry of HuffmanTable::strides, the AC decoding of sequential files: one or two coefficients at a time. With p the
+// place in zigzag order of the next coefficient, the former, if there is one, has its code and its value within the index;
+// of the latter only the code need be. Where there is one coefficient, it is the latter, and the former a zero at p.
+struct Stride {
+    std::uint8_t length;  // bits of both together, values included; at most kLongestStride
+    std::uint8_t latter;  // its place less p; kStrideEnd + run of the former where the latter ends the block; kStrideLong
+                          // where no code of up to kStrideBits bits begins the index
+    std::uint16_t former; // its place less p
+    std::int16_t value;   // of the former
+    std::uint16_t ones;   // as many as the latter has value bits
+};
+static_assert(sizeof(Stride) == 8);
+inline constexpr int kStrideBits = 11;
+inline constexpr unsigned kStrideEnd = 128, kStrideLong = 255;
+// Of the 56 bits that a refill leaves at least, two strides leave enough for another index.
+inline constexpr unsigned kLongestStride = 22;
+static_assert(56 - 2 * kLongestStride >= kStrideBits);
+
+// An entry of HuffmanTable::differences, the DC decoding of sequential files; the fields are those of Stride, length 0
+// where no code of up to kDifferenceBits bits begins the index.
+struct Difference {
+    std::uint16_t length, ones;
+};
+inline constexpr int kDifferenceBits = 9;
+
 struct HuffmanTable {
-    std::array<std::uint32_t, 1 << kLookBits> look;
-    std::array<std::uint64_t, 1 << kLookBits> pairs;  // only for HuffmanUse::ac
+    // Small tables stay in the cache beside the blocks that stream through it.
+    std::array<std::uint32_t, 1 << kLookBits> look;   // but for HuffmanUse::ac
+    std::array<Stride, 1 << kStrideBits> strides;     // only for HuffmanUse::ac
+    std::array<Difference, 1 << kDifferenceBits> differences;  // only for HuffmanUse::dc
     // Codes of up to l bits, shifted up to 16, are below limit[l]; symbol = symbols[(code >> (16 - l)) + offset[l]].
     std::array<std::uint32_t, 17> limit;
     std::array<std::int32_t, 17> offset;
@@ -50,6 +67,18 @@ struct HuffmanTable {
     bool valid;     // the counts describe a prefix code in which no code is all ones
     bool fits_dc;   // no symbol above 15
 };
+
+// The length of the code that 16 bits begin with; 17 where there is none.
+inline unsigned code_length(const HuffmanTable& table, std::uint32_t bits) {
+    unsigned length = 1;
+    while (length <= 16 && bits >= table.limit[length]) ++length;
+    return length;
+}
+
+// The symbol of a code of `length` bits, at most 16, with which 16 bits begin.
+inline unsigned symbol_of(const HuffmanTable& table, std::uint32_t bits, unsigned length) {
+    return table.symbols[static_cast<std::size_t>(static_cast<std::int32_t>(bits >> (16 - length)) + table.offset[length])];
+}
 
 // The table of a specification, from a cache of this thread: files of one source share their tables.
 std::shared_ptr<const HuffmanTable> huffman_table(const HuffmanSpec& spec, HuffmanUse use);

@@ -1,204 +1,229 @@
 // The inner loop of sequential files: where nearly all the time goes.
+//
+// A look-up gives up to two coefficients (HuffmanTable::strides). What the loop waits for from one look-up to the next is
+// index, load, shift; all else runs beside it, and the one branch of a look-up is the end of the block. A block is decoded
+// into a small buffer that stays in the cache; while the next one is decoded, vectors multiply it by the quantisation
+// steps, write it to its place and clear the buffer.
 
-#include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "entropy.hpp"
-
-#if defined(_MSC_VER)
-#define DCTNET_INLINE __forceinline
-#define DCTNET_UNLIKELY(condition) (condition)
-#else
-#define DCTNET_INLINE inline __attribute__((always_inline))
-#define DCTNET_UNLIKELY(condition) __builtin_expect(static_cast<bool>(condition), 0)
-#endif
+#include "finish.hpp"
+#include "target.hpp"
 
 namespace dctnet::jpeg {
 namespace {
 
-// Completes an entry with kExtra or kLong: gives an entry's length, advance and value, or false for an invalid code.
-struct Symbol {
-    unsigned length, advance;
-    std::int32_t value;
+// A BitReader for this loop. Only the low six bits of `count` mean anything, which saves masking what is subtracted.
+struct Bits {
+    std::uint64_t buffer, count;
+    const std::uint8_t* next;
+
+    explicit Bits(const BitReader& bits) : buffer(bits.buffer), count(bits.count), next(bits.next) {}
+    void give_back(BitReader& bits) const {
+        bits.buffer = buffer;
+        bits.count = static_cast<unsigned>(count & 63);
+        bits.next = next;
+    }
+    // At least 56 bits are in the buffer afterwards.
+    DCTNET_INLINE void refill() {
+        buffer |= load_big_endian(next) >> (count & 63);
+        next += ~count >> 3 & 7;
+        count |= 56;
+    }
+    // Of `bits` the low six count.
+    DCTNET_INLINE void skip(std::uint64_t bits) {
+        buffer <<= bits & 63;
+        count -= bits;
+    }
 };
 
-bool long_symbol(std::uint64_t buffer, const HuffmanTable& table, Symbol& symbol) {
-    const auto code = static_cast<std::uint32_t>(buffer >> 48);
-    unsigned length = kLookBits + 1;
-    while (length <= 16 && code >= table.limit[length]) ++length;
-    if (length > 16) return false;
-    const auto index = static_cast<std::int32_t>(code >> (16 - length)) + table.offset[length];
-    const unsigned byte = table.symbols[static_cast<std::size_t>(index)], run = byte >> 4, size = byte & 15;
-    symbol.length = length + size;
-    symbol.value = 0;
-    symbol.advance = run + 1;
-    if (size != 0) {
-        symbol.value = extend(static_cast<std::uint32_t>(buffer << length >> (64 - size)), static_cast<int>(size));
-    } else if (run != 15) {
-        symbol.advance = kEndOfBlock;
+// One AC coefficient the long way; `place` is 64 afterwards if the block has ended. For codes longer than the index, and
+// for blocks that end without an end-of-block code.
+DCTNET_NOINLINE Outcome take_coefficient(Bits& bits, const HuffmanTable& table, std::int16_t* block, unsigned& place) {
+    bits.refill();
+    const auto code = static_cast<std::uint32_t>(bits.buffer >> 48);
+    const unsigned length = code_length(table, code);
+    if (length > 16) return Outcome::invalid_code;
+    const unsigned symbol = symbol_of(table, code, length), run = symbol >> 4, size = symbol & 15;
+    bits.skip(length);
+    if (size == 0 && run != 15) {
+        place = 64;
+        return Outcome::ok;
     }
+    if (place + run > 63) return Outcome::past_end;
+    if (size != 0) {
+        const auto value = static_cast<std::uint32_t>(bits.buffer >> (64 - size));
+        block[kNaturalOrder[place + run]] = static_cast<std::int16_t>(extend(value, static_cast<int>(size)));
+        bits.skip(size);
+    }
+    place += run + 1;
+    return Outcome::ok;
+}
+
+// A DC difference whose code is longer than the index, at the front of the buffer.
+DCTNET_NOINLINE bool find_difference(std::uint64_t buffer, const HuffmanTable& table, Difference& found) {
+    const auto code = static_cast<std::uint32_t>(buffer >> 48);
+    const unsigned length = code_length(table, code);
+    if (length > 16) return false;
+    const unsigned size = symbol_of(table, code, length);
+    found = {static_cast<std::uint16_t>(length + size), static_cast<std::uint16_t>((1u << size) - 1)};
     return true;
 }
 
-DCTNET_INLINE bool complete(std::uint32_t entry, std::uint64_t buffer, const HuffmanTable& table, Symbol& symbol) {
-    if (DCTNET_UNLIKELY(entry & kLong)) return long_symbol(buffer, table, symbol);
-    const unsigned length = (entry >> 16) & 0xFF, size = entry >> 24;
-    symbol.length = entry & 63;
-    symbol.advance = (entry >> 8) & 0xFF;
-    symbol.value = extend(static_cast<std::uint32_t>(buffer << length >> (64 - size)), static_cast<int>(size));
-    return true;
+// The value (F.2.2.1, EXTEND) that ends with the first `length` bits of the buffer (of which the low six bits count) and has
+// as many bits as `ones`.
+DCTNET_INLINE std::int32_t value_of(std::uint64_t buffer, std::uint64_t length, std::int32_t ones) {
+    const std::int32_t bits = static_cast<std::int32_t>(buffer >> (-length & 63)) & ones;
+    return bits - (2 * bits > ones ? 0 : ones);
 }
 
-DCTNET_INLINE std::int16_t scale(std::int32_t value, std::int32_t step) {
-    return static_cast<std::int16_t>(std::clamp(value * step, -32768, 32767));
+enum class Step { on, end, slow };
+
+// One stride from `stride`, already looked up, with its bits loaded.
+DCTNET_INLINE Step take_stride(const Stride& stride, Bits& bits, std::int16_t* block, unsigned& place) {
+    // The length is in the low six bits of the whole: one load for what the next index waits for.
+    std::uint64_t whole;
+    std::memcpy(&whole, &stride, sizeof whole);
+    const unsigned latter = place + static_cast<std::uint8_t>(whole >> 8), former = place + stride.former;
+    const std::uint64_t buffer = bits.buffer;
+    if (latter < 63) {
+        bits.skip(whole);
+        block[kNaturalOrder[former]] = stride.value;
+        block[kNaturalOrder[latter]] =
+            static_cast<std::int16_t>(value_of(buffer, whole, static_cast<std::int32_t>(whole >> 48)));
+        place = latter + 1;
+        return Step::on;
+    }
+    if (DCTNET_UNLIKELY(latter - kStrideEnd >= 63)) return Step::slow;
+    bits.skip(whole);
+    block[kNaturalOrder[former]] = stride.value;
+    return Step::end;
 }
 
-enum class Scaling { raw, small_steps, any_steps };
+// Decodes one block into `block`, which is clear. On entry and on success at least kStrideBits bits are loaded: an entry
+// is looked up before the buffer is refilled, so that the table's latency hides the refill's.
+DCTNET_INLINE Outcome decode_block(Bits& bits, const HuffmanTable& dc, const HuffmanTable& ac, std::int32_t& prediction,
+                                   std::int16_t* block) {
+    Difference difference = dc.differences[bits.buffer >> (64 - kDifferenceBits)];
+    bits.refill();
+    if (DCTNET_UNLIKELY(difference.length == 0) && !find_difference(bits.buffer, dc, difference)) return Outcome::invalid_code;
+    // Wraps like libjpeg's 16-bit coefficients; unsigned, so that a hostile file cannot overflow.
+    prediction = static_cast<std::int32_t>(
+        static_cast<std::uint32_t>(prediction) +
+        static_cast<std::uint32_t>(value_of(bits.buffer, difference.length, difference.ones)));
+    bits.skip(difference.length);
+    block[0] = static_cast<std::int16_t>(static_cast<std::uint16_t>(prediction));
 
-// The product with a step. Values of kSmallSize bits and steps up to kSmallStep need no saturation.
-template <Scaling scaling>
-DCTNET_INLINE std::int16_t scale_small(std::int32_t value, std::int32_t step) {
-    return scaling == Scaling::any_steps ? scale(value, step) : static_cast<std::int16_t>(value * step);
+    for (unsigned place = 1;;) {
+        const Stride& first = ac.strides[bits.buffer >> (64 - kStrideBits)];
+        bits.refill();
+        Step step = take_stride(first, bits, block, place);
+        if (step == Step::on) {
+            step = take_stride(ac.strides[bits.buffer >> (64 - kStrideBits)], bits, block, place);
+            if (step == Step::on) continue;
+        }
+        if (step == Step::end) return Outcome::ok;
+        // Copies go there and back, so that the loop's own variables stay in registers.
+        Bits copy = bits;
+        unsigned next = place;
+        const Outcome outcome = take_coefficient(copy, ac, block, next);
+        bits = copy;
+        place = next;
+        if (outcome != Outcome::ok || place == 64) return outcome;
+    }
 }
 
-// Where the blocks of one place in an MCU lie, and what decodes them.
+// Where the blocks of one place in an MCU lie, and what decodes and finishes them.
 struct Place {
     std::int16_t* out;
     std::ptrdiff_t step;
     int inside;
     const HuffmanTable* dc;
     const HuffmanTable* ac;
-    const std::uint16_t* steps;
+    const Finish* finish;
     std::int32_t* prediction;
 };
 
-// Decodes one block into `out`. On entry and on success at least 25 bits are loaded: an entry is looked up before the
-// buffer is refilled, so the table's latency hides the refill's; one refill then covers the longest code and value.
-template <Scaling scaling>
-DCTNET_INLINE Outcome decode_block(BitReader& bits, const HuffmanTable& dc, const HuffmanTable& ac,
-                                   std::int32_t& prediction, std::int16_t* out, const std::uint16_t* steps) {
-    std::memset(out, 0, 64 * sizeof(std::int16_t));
-    const std::uint32_t entry = dc.look[bits.buffer >> (64 - kLookBits)];
-    bits.refill();
-    Symbol symbol{entry & 63, 0, static_cast<std::int32_t>(entry) >> 16};
-    if (DCTNET_UNLIKELY(entry & (kExtra | kLong)) && !complete(entry, bits.buffer, dc, symbol)) {
-        return Outcome::invalid_code;
-    }
-    bits.skip(symbol.length);
-    // Wraps like libjpeg's 16-bit coefficients; unsigned, so that a hostile file cannot overflow.
-    prediction = static_cast<std::int32_t>(static_cast<std::uint32_t>(prediction) + static_cast<std::uint32_t>(symbol.value));
-    const auto level = static_cast<std::int16_t>(static_cast<std::uint16_t>(prediction));
-    out[0] = scaling == Scaling::raw ? level : scale(level, steps[0]);
-
-    const auto store = [&](unsigned k, std::int32_t value) {
-        out[kNaturalOrder[k]] =
-            scaling == Scaling::raw ? static_cast<std::int16_t>(value) : scale_small<scaling>(value, steps[k]);
-    };
-    for (unsigned k = 0;;) {
-        const std::uint64_t pair = ac.pairs[bits.buffer >> (64 - kLookBits)];
-        bits.refill();
-        if (DCTNET_UNLIKELY(pair & (kExtra | kLong))) {
-            if (!complete(static_cast<std::uint32_t>(pair), bits.buffer, ac, symbol)) return Outcome::invalid_code;
-            bits.skip(symbol.length);
-            k += symbol.advance;
-            if (k > 63) return k >= kEndOfBlock ? Outcome::ok : Outcome::past_end;
-            out[kNaturalOrder[k]] =
-                scaling == Scaling::raw ? static_cast<std::int16_t>(symbol.value) : scale(symbol.value, steps[k]);
-            if (k == 63) return Outcome::ok;
-            continue;
-        }
-        const unsigned first = k + ((pair >> 8) & 0xFF), second = first + ((pair >> 32) & 0xFF);
-        const auto first_value = static_cast<std::int16_t>(pair >> 16), second_value = static_cast<std::int16_t>(pair >> 48);
-        if (DCTNET_UNLIKELY(second >= 63)) {
-            // The block ends here, nearly always with an end-of-block code as the first or the second of the pair.
-            // Which one cannot be predicted, so both go one way: the value of the former is stored where nobody looks.
-            if (second >= kEndOfBlock && first - 63 > kEndOfBlock - 1 - 63) {
-                std::int16_t nowhere;
-                const unsigned k_first = std::min(first, 63u);
-                std::int16_t* const place = first > 63 ? &nowhere : out + kNaturalOrder[k_first];
-                *place = scaling == Scaling::raw ? first_value : scale_small<scaling>(first_value, steps[k_first]);
-                bits.skip(pair & 63);
-                return Outcome::ok;
-            }
-            if (first > 63) return Outcome::past_end;
-            store(first, first_value);
-            if (first == 63) {  // what follows is no coefficient of this block
-                bits.skip((pair >> 40) & 63);
-                return Outcome::ok;
-            }
-            if (second > 63) return Outcome::past_end;
-            bits.skip(pair & 63);
-            store(second, second_value);
-            return Outcome::ok;
-        }
-        bits.skip(pair & 63);
-        store(first, first_value);
-        store(second, second_value);
-        k = second;
-    }
-}
-
-template <Scaling scaling>
-Outcome decode_run(const Scan& scan, BitReader& reader, std::array<std::int32_t, 3>& predictions, int row, int column,
-                   int length) {
-    std::array<BlockPlace, 10> blocks;
+struct Run {
     std::array<Place, 10> places;
-    const int count = place_blocks(scan, row, column, blocks);
-    for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
-        const auto c = static_cast<std::size_t>(blocks[i].component);
-        const ScanComponent& component = scan.components[c];
-        places[i] = {blocks[i].out,      blocks[i].step,         blocks[i].inside, component.dc.get(),
-                     component.ac.get(), component.quantization, &predictions[c]};
-    }
-    alignas(64) std::array<std::int16_t, 64> dropped;
-    BitReader bits = reader;
+    int count = 0;  // of places
+    int length = 0; // of the run, in MCUs
+};
+
+DCTNET_INLINE Outcome decode_run(Run& run, BitReader& reader) {
+    alignas(64) std::int16_t memory[2][64] = {};
+    alignas(64) std::int16_t dropped[64];
+    std::int16_t *block = memory[0], *done = memory[1];
+    std::int16_t* out_done = dropped;
+    const Finish* finish_done = run.places[0].finish;
+    Bits bits(reader);
+    const std::uint8_t* const limit = reader.end + 16;
     Outcome outcome = Outcome::ok;
-    const Place* const end = places.data() + count;
-    for (int mcu = 0; mcu < length && outcome == Outcome::ok; ++mcu) {
-        for (Place* place = places.data(); place != end; ++place) {
-            std::int16_t* out = dropped.data();
-            if (mcu < place->inside) {
-                out = place->out;
-                place->out += place->step;
-            }
-            outcome = decode_block<scaling>(bits, *place->dc, *place->ac, *place->prediction, out, place->steps);
-            if (DCTNET_UNLIKELY(outcome != Outcome::ok)) break;
-            if (DCTNET_UNLIKELY(bits.exhausted())) {
-                outcome = Outcome::exhausted;
-                break;
-            }
+    Place* const end = run.places.data() + run.count;
+    Place* place = run.places.data();
+    for (std::int64_t left = std::int64_t{run.length} * run.count; left > 0; --left) {
+        outcome = decode_block(bits, *place->dc, *place->ac, *place->prediction, block);
+        if (DCTNET_UNLIKELY(outcome != Outcome::ok)) break;
+        if (DCTNET_UNLIKELY(bits.next > limit)) {
+            outcome = Outcome::exhausted;
+            break;
         }
+        finish_done->run(done, out_done, *finish_done);
+        std::swap(block, done);
+        finish_done = place->finish;
+        // No branches here: their outcome hangs on what a predictor has long forgotten after a block.
+        out_done = place->inside > 0 ? place->out : dropped;
+        --place->inside;
+        place->out += place->step;
+        place = place + 1 == end ? run.places.data() : place + 1;
     }
-    reader = bits;
+    finish_done->run(done, out_done, *finish_done);
+    bits.give_back(reader);
     return outcome;
 }
 
-Scaling scaling_of(const Scan& scan) {
-    Scaling scaling = Scaling::small_steps;
-    for (int c = 0; c < scan.count; ++c) {
-        const std::uint16_t* const steps = scan.components[static_cast<std::size_t>(c)].quantization;
-        if (steps == nullptr) return Scaling::raw;
-        if (*std::max_element(steps, steps + 64) > kSmallStep) scaling = Scaling::any_steps;
-    }
-    return scaling;
+Outcome decode_run_portable(Run& run, BitReader& reader) { return decode_run(run, reader); }
+
+#if defined(DCTNET_AVX2)
+DCTNET_AVX2 Outcome decode_run_avx2(Run& run, BitReader& reader) { return decode_run(run, reader); }
+#endif
+
+auto fastest_decode_run() {
+#if defined(DCTNET_AVX2)
+    if (has_avx2()) return decode_run_avx2;
+#endif
+    return decode_run_portable;
 }
 
 }  // namespace
 
 void decode_sequential(const Scan& scan, IntervalReader& reader) {
+    static const auto decode = fastest_decode_run();
     std::array<std::int32_t, 3> predictions{};
-    const Scaling scaling = scaling_of(scan);
+    std::array<Finish, 3> finishes;
+    for (std::size_t c = 0; c < static_cast<std::size_t>(scan.count); ++c) {
+        finishes[c] = finish_with(scan.components[c].quantization);
+    }
+    std::array<BlockPlace, 10> blocks;
+    Run run;
     for_each_run(
         scan, reader, [&] { predictions.fill(0); },
         [&](int row, int column, int length) {
-            switch (scaling) {
-                case Scaling::raw:
-                    return decode_run<Scaling::raw>(scan, reader.bits, predictions, row, column, length);
-                case Scaling::small_steps:
-                    return decode_run<Scaling::small_steps>(scan, reader.bits, predictions, row, column, length);
-                default:
-                    return decode_run<Scaling::any_steps>(scan, reader.bits, predictions, row, column, length);
+            run.count = place_blocks(scan, row, column, blocks);
+            run.length = length;
+            for (std::size_t i = 0; i < static_cast<std::size_t>(run.count); ++i) {
+                const auto c = static_cast<std::size_t>(blocks[i].component);
+                run.places[i] = {blocks[i].out,
+                                 blocks[i].step,
+                                 blocks[i].inside,
+                                 scan.components[c].dc.get(),
+                                 scan.components[c].ac.get(),
+                                 &finishes[c],
+                                 &predictions[c]};
             }
+            return decode(run, reader.bits);
         });
 }
 
