@@ -127,7 +127,7 @@ private:
             } else {
                 if (seen_[c]) corrupt(header.offset, "a second scan of one component in a sequential file");
                 seen_[c] = has_dc_[c] = true;
-                if (options_.dequantize) component.quantization = latched_[c].data();
+                if (options_.dequantize) component.quantization = image_.quantization + c * kBlock;
             }
             if (!progressive || (header.first == 0 && header.high == 0)) {
                 component.dc = table(headers_.dc, header.dc[i], HuffmanUse::dc, true, header.offset);
@@ -185,12 +185,12 @@ private:
         }
     }
 
-    static std::shared_ptr<const HuffmanTable> table(const std::array<HuffmanSpec, 4>& specs, unsigned index,
-                                                     HuffmanUse use, bool dc, std::size_t offset) {
+    static const HuffmanTable* table(const std::array<HuffmanSpec, 4>& specs, unsigned index,
+                                     HuffmanUse use, bool dc, std::size_t offset) {
         if (index > 3 || specs[index].size == 0) corrupt(offset, "a scan uses a Huffman table that is not defined");
-        auto result = huffman_table(specs[index], use);
-        if (!result->valid || (dc && !result->fits_dc)) corrupt(offset, "a scan uses an impossible Huffman table");
-        return result;
+        const HuffmanTable& result = huffman_table(specs[index], use);
+        if (!result.valid || (dc && !result.fits_dc)) corrupt(offset, "a scan uses an impossible Huffman table");
+        return &result;
     }
 
     // A component keeps the table that is in force at its first scan.
@@ -200,8 +200,8 @@ private:
         if (index > 3 || !headers_.quantization[index].defined) {
             corrupt(offset, "a component uses a quantisation table that is not defined");
         }
-        latched_[c] = headers_.quantization[index].steps;
-        for (std::size_t k = 0; k < kBlock; ++k) image_.quantization[c * kBlock + kNaturalOrder[k]] = latched_[c][k];
+        const auto& steps = headers_.quantization[index].steps;
+        std::copy(steps.begin(), steps.end(), image_.quantization + c * kBlock);
     }
 
     void finish() {
@@ -230,7 +230,6 @@ private:
     std::array<bool, 3> seen_{}, has_dc_{};
     // Of each coefficient of a progressive file in zigzag order, the bits that no pass has brought yet; -1: no pass at all.
     std::array<std::array<int, 64>, 3> missing_bits_ = {kNothing, kNothing, kNothing};
-    std::array<std::array<std::uint16_t, 64>, 3> latched_{};
 };
 
 }  // namespace

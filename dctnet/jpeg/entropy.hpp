@@ -4,25 +4,20 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <vector>
 
 #include "bits.hpp"
 #include "huffman.hpp"
+#include "zigzag.hpp"
 
 namespace dctnet::jpeg {
-
-// Index into a row-major block of the k-th coefficient in zigzag order.
-inline constexpr std::array<std::uint8_t, 64> kNaturalOrder = {
-    0,  1,  8,  16, 9,  2,  3,  10, 17, 24, 32, 25, 18, 11, 4,  5,  12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6,  7,  14, 21, 28,
-    35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63};
 
 struct ScanComponent {
     std::int16_t* blocks = nullptr;
     int width = 0, height = 0;          // of the plane, in blocks
     int horizontal = 1, vertical = 1;   // blocks in one MCU of this scan
-    std::shared_ptr<const HuffmanTable> dc, ac;
-    const std::uint16_t* quantization = nullptr;  // 64 steps in zigzag order; null: leave raw
+    const HuffmanTable *dc = nullptr, *ac = nullptr;
+    const std::uint16_t* quantization = nullptr;  // 64 row-major steps; null: leave raw
 };
 
 struct Scan {

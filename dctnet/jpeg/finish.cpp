@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "entropy.hpp"
 #include "target.hpp"
 
 #if defined(DCTNET_AVX2)
@@ -50,10 +49,10 @@ Finish finish_with(const std::uint16_t* steps) {
     Finish finish;
     finish.run = copy;
     if (steps == nullptr) return finish;
-    for (std::size_t k = 0; k < 64; ++k) finish.steps[kNaturalOrder[k]] = steps[k];
+    std::copy_n(steps, 64, finish.steps.begin());
     finish.run = multiply;
 #if defined(DCTNET_AVX2)
-    if (has_avx2() && *std::max_element(steps, steps + 64) < 0x8000) finish.run = multiply_avx2;
+    if (has_avx2() && std::all_of(steps, steps + 64, [](auto step) { return step < 0x8000; })) finish.run = multiply_avx2;
 #endif
     return finish;
 }

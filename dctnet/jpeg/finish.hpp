@@ -13,7 +13,7 @@ struct Finish {
     alignas(32) std::array<std::uint16_t, 64> steps{};  // row-major; not read where nothing is multiplied
 };
 
-// The way to finish blocks with `steps` (64, zigzag order), the fastest that this processor has; null: leave them raw.
+// The way to finish blocks with `steps` (64, row-major), the fastest that this processor has; null: leave them raw.
 Finish finish_with(const std::uint16_t* steps);
 
 }  // namespace dctnet::jpeg

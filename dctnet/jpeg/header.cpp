@@ -4,6 +4,8 @@
 #include <cstring>
 #include <string>
 
+#include "zigzag.hpp"
+
 namespace dctnet::jpeg {
 namespace {
 
@@ -192,7 +194,7 @@ void HeaderReader::read_quantization() {
         QuantizationTable& table = quantization[index];
         table.defined = true;
         for (std::size_t k = 0; k < 64; ++k) {
-            table.steps[k] = static_cast<std::uint16_t>(wide != 0 ? word(at + 2 * k) : byte(at + k));
+            table.steps[kNaturalOrder[k]] = static_cast<std::uint16_t>(wide != 0 ? word(at + 2 * k) : byte(at + k));
         }
         at += bytes;
     }
@@ -209,8 +211,7 @@ void HeaderReader::read_huffman() {
         std::size_t count = 0;
         for (std::size_t i = 0; i < 16; ++i) count += byte(at + i);
         if (count > 256 || count > content.end - at - 16) corrupt(at, "a Huffman table with more symbols than it has room for");
-        std::copy_n(data_ + at, 16 + count, spec.bytes.begin());
-        spec.size = static_cast<int>(16 + count);
+        spec = {data_ + at, 16 + count};
         at += 16 + count;
     }
 }

@@ -27,7 +27,7 @@ struct Frame {
 
 struct QuantizationTable {
     bool defined = false;
-    std::array<std::uint16_t, 64> steps{};  // zigzag order, as in the file
+    std::array<std::uint16_t, 64> steps;  // row-major
 };
 
 struct ScanHeader {

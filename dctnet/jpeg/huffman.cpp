@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
 
 namespace dctnet::jpeg {
 namespace {
@@ -36,53 +37,74 @@ void fill(std::uint32_t* look, unsigned first, unsigned length, unsigned symbol,
     }
 }
 
-// The symbol that an index of 16 bits begins with.
+// The symbol that an index begins with.
 struct Prefix {
-    unsigned length = 0;  // of the code; 0: there is none
-    unsigned run = 0, size = 0;
+    std::uint8_t length = 0;  // of its code; 0: the code is longer than the index
+    std::uint8_t run = 0, size = 0;
     bool ends() const { return size == 0 && run != 15; }
-    unsigned whole() const { return length + size; }
+    unsigned whole() const { return unsigned{length} + size; }
 };
+using Prefixes = std::array<Prefix, 1 << kStrideBits>;
+static_assert(kDifferenceBits <= kStrideBits);
 
-std::uint16_t ones(unsigned count) { return static_cast<std::uint16_t>((1u << count) - 1); }
-
-Stride make_stride(const HuffmanTable& table, std::uint32_t index) {
-    const auto stride = [](unsigned length, unsigned latter, unsigned former, std::int32_t value, unsigned size) {
-        return Stride{static_cast<std::uint8_t>(length), static_cast<std::uint8_t>(latter), static_cast<std::uint16_t>(former),
-                      static_cast<std::int16_t>(value), ones(size)};
-    };
-    const auto prefix = [&](std::uint32_t bits, unsigned known) {
-        const unsigned length = code_length(table, bits << (16 - kStrideBits));
-        if (length > known) return Prefix{};
-        const unsigned symbol = symbol_of(table, bits << (16 - kStrideBits), length);
-        return Prefix{length, symbol >> 4, symbol & 15};
-    };
-    const Prefix first = prefix(index, kStrideBits);
-    if (first.length == 0 || first.whole() > kLongestStride) return stride(0, kStrideLong, 0, 0, 0);
-    const Stride alone = stride(first.whole(), first.ends() ? kStrideEnd : first.run, 0, 0, first.size);
-    if (first.ends() || first.whole() >= kStrideBits) return alone;
-    const Prefix second = prefix(index << first.whole() & ones(kStrideBits), kStrideBits - first.whole());
-    if (second.length == 0 || first.whole() + second.whole() > kLongestStride) return alone;
-    const std::uint32_t bits = index >> (kStrideBits - first.whole()) & ones(first.size);
-    return stride(first.whole() + second.whole(), second.ends() ? kStrideEnd + first.run : first.run + 1 + second.run,
-                  first.run, extend(bits, static_cast<int>(first.size)), second.size);
+Stride stride(unsigned length, unsigned next, unsigned former, std::int32_t value, unsigned size) {
+    return Stride{static_cast<std::uint8_t>(length),      static_cast<std::uint8_t>(next),
+                  static_cast<std::uint8_t>(former),      static_cast<std::uint8_t>((64 - length) & 63),
+                  static_cast<std::int16_t>(value),       static_cast<std::uint16_t>((1u << size) - 1)};
 }
 
-Difference make_difference(const HuffmanTable& table, std::uint32_t index) {
-    const std::uint32_t bits = index << (16 - kDifferenceBits);
-    const unsigned length = code_length(table, bits);
-    if (length > kDifferenceBits) return Difference{};
-    const unsigned size = symbol_of(table, bits, length);
-    return Difference{static_cast<std::uint16_t>(length + size), ones(size)};
+Stride make_stride(const Prefixes& prefixes, std::uint32_t index) {
+    const Prefix first = prefixes[index];
+    if (first.length == 0 || first.whole() > kLongestStride) return stride(0, kStrideNone, 0, 0, 0);
+    if (first.ends()) return stride(first.length, kStrideEnd, 0, 0, 0);
+    if (first.whole() < kStrideBits) {
+        const unsigned known = kStrideBits - first.whole();
+        const Prefix second = prefixes[index << first.whole() & (prefixes.size() - 1)];
+        const unsigned length = first.whole() + second.whole();
+        if (second.length != 0 && second.length <= known && length <= kLongestStride) {
+            const std::int32_t value = extend(index >> known & ((1u << first.size) - 1), first.size);
+            const unsigned next = second.ends() ? kStrideEnd + first.run : first.run + 1u + second.run + 1u;
+            return stride(length, next, first.run, value, second.size);
+        }
+    }
+    return stride(first.whole(), first.run + 1u, 0, 0, first.size);
+}
+
+Difference make_difference(const Prefix& symbol) {
+    if (symbol.length == 0 || symbol.length > kDifferenceBits) return Difference{};
+    const Stride whole = stride(symbol.whole(), 0, 0, 0, symbol.size);
+    return Difference{whole.length, whole.shift, whole.ones};
+}
+
+// What looks up symbols of sequential files; `spec` is a prefix code.
+void build_sequential(HuffmanTable& table, const HuffmanSpec& spec, HuffmanUse use) {
+    Prefixes prefixes;
+    std::size_t filled = 0, index = 0;
+    for (unsigned length = 1; length <= kStrideBits; ++length) {
+        for (unsigned i = 0; i < spec.bytes[length - 1]; ++i, ++index) {
+            const unsigned symbol = table.symbols[index];
+            const Prefix prefix{static_cast<std::uint8_t>(length), static_cast<std::uint8_t>(symbol >> 4),
+                                static_cast<std::uint8_t>(symbol & 15)};
+            const std::size_t count = std::size_t{1} << (kStrideBits - length);
+            std::fill_n(prefixes.begin() + static_cast<std::ptrdiff_t>(filled), count, prefix);
+            filled += count;
+        }
+    }
+    std::fill(prefixes.begin() + static_cast<std::ptrdiff_t>(filled), prefixes.end(), Prefix{});
+    if (use == HuffmanUse::ac) {
+        for (std::uint32_t i = 0; i < table.strides.size(); ++i) table.strides[i] = make_stride(prefixes, i);
+    } else {
+        for (std::size_t i = 0; i < table.differences.size(); ++i) {
+            table.differences[i] = make_difference(prefixes[i << (kStrideBits - kDifferenceBits)]);
+        }
+    }
 }
 
 void build(HuffmanTable& table, const HuffmanSpec& spec, HuffmanUse use) {
-    if (use != HuffmanUse::ac) table.look.fill(kLong);
-    const int count = spec.size - 16;
+    const std::size_t count = spec.size - 16;
     table.symbols.fill(0);
-    std::copy_n(spec.bytes.begin() + 16, count, table.symbols.begin());
+    std::copy_n(spec.bytes + 16, count, table.symbols.begin());
     table.fits_dc = std::all_of(table.symbols.begin(), table.symbols.end(), [](auto symbol) { return symbol <= 15; });
-    table.valid = true;
     table.limit[0] = 0;
     table.offset[0] = 0;
     std::uint32_t code = 0;
@@ -90,36 +112,39 @@ void build(HuffmanTable& table, const HuffmanSpec& spec, HuffmanUse use) {
     for (unsigned length = 1; length <= 16; ++length) {
         table.offset[length] = index - static_cast<std::int32_t>(code);
         const unsigned codes = spec.bytes[length - 1];
-        if (codes != 0 && code + codes >= (1u << length)) {
-            table.valid = false;
-            return;
-        }
-        for (unsigned i = 0; i < codes; ++i, ++code, ++index) {
-            if (length > kLookBits || use == HuffmanUse::ac) continue;
-            fill(table.look.data(), code << (kLookBits - length), length, table.symbols[static_cast<std::size_t>(index)], use);
-        }
+        table.valid = codes == 0 || code + codes < (1u << length);
+        if (!table.valid) return;
+        code += codes;
+        index += static_cast<int>(codes);
         table.limit[length] = code << (16 - length);
         code <<= 1;
     }
-    if (use == HuffmanUse::ac) {
-        for (std::uint32_t i = 0; i < table.strides.size(); ++i) table.strides[i] = make_stride(table, i);
-    } else if (use == HuffmanUse::dc && table.fits_dc) {
-        for (std::uint32_t i = 0; i < table.differences.size(); ++i) table.differences[i] = make_difference(table, i);
+    if (use == HuffmanUse::ac || (use == HuffmanUse::dc && table.fits_dc)) build_sequential(table, spec, use);
+    if (use == HuffmanUse::ac) return;
+    table.look.fill(kLong);
+    code = 0;
+    index = 0;
+    for (unsigned length = 1; length <= kLookBits; ++length, code <<= 1) {
+        for (unsigned i = 0; i < spec.bytes[length - 1]; ++i, ++code, ++index) {
+            fill(table.look.data(), code << (kLookBits - length), length, table.symbols[static_cast<std::size_t>(index)], use);
+        }
     }
 }
 
 struct Cached {
-    HuffmanSpec spec;
+    std::array<std::uint8_t, 16 + 256> bytes;
+    std::size_t size = 0;
     HuffmanUse use = HuffmanUse::dc;
-    std::shared_ptr<const HuffmanTable> table;
+    std::uint64_t last_used = 0;
+    std::unique_ptr<HuffmanTable> table;
 };
 
 struct Standard {
     std::array<HuffmanSpec, 4> tables;  // DC luma, DC chroma, AC luma, AC chroma
     Standard() {
-        constexpr std::uint8_t dc_luma[] = {0, 1, 5, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
-        constexpr std::uint8_t dc_chroma[] = {0, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
-        constexpr std::uint8_t ac_luma[] = {
+        static constexpr std::uint8_t dc_luma[] = {0, 1, 5, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
+        static constexpr std::uint8_t dc_chroma[] = {0, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
+        static constexpr std::uint8_t ac_luma[] = {
             0,    2,    1,    3,    3,    2,    4,    3,    5,    5,    4,    4,    0,    0,    1,    0x7d, 0x01, 0x02,
             0x03, 0x00, 0x04, 0x11, 0x05, 0x12, 0x21, 0x31, 0x41, 0x06, 0x13, 0x51, 0x61, 0x07, 0x22, 0x71, 0x14, 0x32,
             0x81, 0x91, 0xa1, 0x08, 0x23, 0x42, 0xb1, 0xc1, 0x15, 0x52, 0xd1, 0xf0, 0x24, 0x33, 0x62, 0x72, 0x82, 0x09,
@@ -130,7 +155,7 @@ struct Standard {
             0xa6, 0xa7, 0xa8, 0xa9, 0xaa, 0xb2, 0xb3, 0xb4, 0xb5, 0xb6, 0xb7, 0xb8, 0xb9, 0xba, 0xc2, 0xc3, 0xc4, 0xc5,
             0xc6, 0xc7, 0xc8, 0xc9, 0xca, 0xd2, 0xd3, 0xd4, 0xd5, 0xd6, 0xd7, 0xd8, 0xd9, 0xda, 0xe1, 0xe2, 0xe3, 0xe4,
             0xe5, 0xe6, 0xe7, 0xe8, 0xe9, 0xea, 0xf1, 0xf2, 0xf3, 0xf4, 0xf5, 0xf6, 0xf7, 0xf8, 0xf9, 0xfa};
-        constexpr std::uint8_t ac_chroma[] = {
+        static constexpr std::uint8_t ac_chroma[] = {
             0,    2,    1,    2,    4,    4,    3,    4,    7,    5,    4,    4,    0,    1,    2,    0x77, 0x00, 0x01,
             0x02, 0x03, 0x11, 0x04, 0x05, 0x21, 0x31, 0x06, 0x12, 0x41, 0x51, 0x07, 0x61, 0x71, 0x13, 0x22, 0x32, 0x81,
             0x08, 0x14, 0x42, 0x91, 0xa1, 0xb1, 0xc1, 0x09, 0x23, 0x33, 0x52, 0xf0, 0x15, 0x62, 0x72, 0xd1, 0x0a, 0x16,
@@ -141,36 +166,37 @@ struct Standard {
             0xa4, 0xa5, 0xa6, 0xa7, 0xa8, 0xa9, 0xaa, 0xb2, 0xb3, 0xb4, 0xb5, 0xb6, 0xb7, 0xb8, 0xb9, 0xba, 0xc2, 0xc3,
             0xc4, 0xc5, 0xc6, 0xc7, 0xc8, 0xc9, 0xca, 0xd2, 0xd3, 0xd4, 0xd5, 0xd6, 0xd7, 0xd8, 0xd9, 0xda, 0xe2, 0xe3,
             0xe4, 0xe5, 0xe6, 0xe7, 0xe8, 0xe9, 0xea, 0xf2, 0xf3, 0xf4, 0xf5, 0xf6, 0xf7, 0xf8, 0xf9, 0xfa};
-        set(tables[0], dc_luma, sizeof dc_luma);
-        set(tables[1], dc_chroma, sizeof dc_chroma);
-        set(tables[2], ac_luma, sizeof ac_luma);
-        set(tables[3], ac_chroma, sizeof ac_chroma);
-    }
-    static void set(HuffmanSpec& spec, const std::uint8_t* bytes, std::size_t size) {
-        std::copy_n(bytes, size, spec.bytes.begin());
-        spec.size = static_cast<int>(size);
+        tables[0] = {dc_luma, sizeof dc_luma};
+        tables[1] = {dc_chroma, sizeof dc_chroma};
+        tables[2] = {ac_luma, sizeof ac_luma};
+        tables[3] = {ac_chroma, sizeof ac_chroma};
     }
 };
 
 }  // namespace
 
-std::shared_ptr<const HuffmanTable> huffman_table(const HuffmanSpec& spec, HuffmanUse use) {
-    thread_local std::array<Cached, 16> cache;
-    thread_local unsigned oldest = 0;
-    for (const Cached& cached : cache) {
-        if (cached.spec.size == spec.size && cached.use == use && cached.table != nullptr &&
-            std::memcmp(cached.spec.bytes.data(), spec.bytes.data(), static_cast<std::size_t>(spec.size)) == 0) {
-            return cached.table;
+const HuffmanTable& huffman_table(const HuffmanSpec& spec, HuffmanUse use) {
+    thread_local std::array<Cached, kTablesKept> cache;
+    thread_local std::uint64_t now = 0;
+    Cached* oldest = &cache[0];
+    for (Cached& cached : cache) {
+        if (cached.size == spec.size && cached.use == use && std::memcmp(cached.bytes.data(), spec.bytes, spec.size) == 0) {
+            cached.last_used = ++now;
+            return *cached.table;
         }
+        if (cached.last_used < oldest->last_used) oldest = &cached;
     }
-    const std::shared_ptr<HuffmanTable> table(new HuffmanTable);
-    build(*table, spec, use);
-    cache[oldest] = Cached{spec, use, table};
-    oldest = (oldest + 1) % cache.size();
-    return table;
+    if (oldest->table == nullptr) oldest->table.reset(new HuffmanTable);
+    oldest->size = 0;  // until it is whole
+    build(*oldest->table, spec, use);
+    std::copy_n(spec.bytes, spec.size, oldest->bytes.begin());
+    oldest->size = spec.size;
+    oldest->use = use;
+    oldest->last_used = ++now;
+    return *oldest->table;
 }
 
-const HuffmanSpec& standard_huffman(bool ac, bool chroma) {
+HuffmanSpec standard_huffman(bool ac, bool chroma) {
     static const Standard standard;
     return standard.tables[(ac ? 2u : 0u) + (chroma ? 1u : 0u)];
 }

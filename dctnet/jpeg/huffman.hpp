@@ -2,15 +2,15 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
-#include <memory>
 
 namespace dctnet::jpeg {
 
-// A DHT entry as it stands in the file: 16 counts, then the symbols.
+// A DHT entry where it stands in the file: 16 counts, then the symbols.
 struct HuffmanSpec {
-    std::array<std::uint8_t, 16 + 256> bytes;
-    int size = 0;  // 16 + number of symbols; 0: not defined
+    const std::uint8_t* bytes = nullptr;
+    std::size_t size = 0;  // 16 + number of symbols, at most 256; 0: not defined
 };
 
 enum class HuffmanUse : std::uint8_t {
@@ -35,15 +35,16 @@ inline constexpr unsigned kEndOfBlock = 128;
 // of the latter only the code need be. Where there is one coefficient, it is the latter, and the former a zero at p.
 struct Stride {
     std::uint8_t length;  // bits of both together, values included; at most kLongestStride
-    std::uint8_t latter;  // its place less p; kStrideEnd + run of the former where the latter ends the block; kStrideLong
-                          // where no code of up to kStrideBits bits begins the index
-    std::uint16_t former; // its place less p
+    std::uint8_t next;    // the place behind the latter, less p; kStrideEnd + run of the former where the latter ends the
+                          // block; kStrideNone where no code of up to kStrideBits bits begins the index
+    std::uint8_t former;  // its place less p
+    std::uint8_t shift;   // 64 - length: brings the last value bit to the right end
     std::int16_t value;   // of the former
     std::uint16_t ones;   // as many as the latter has value bits
 };
 static_assert(sizeof(Stride) == 8);
-inline constexpr int kStrideBits = 11;
-inline constexpr unsigned kStrideEnd = 128, kStrideLong = 255;
+inline constexpr int kStrideBits = 10;
+inline constexpr unsigned kStrideEnd = 129, kStrideNone = 255;
 // Of the 56 bits that a refill leaves at least, two strides leave enough for another index.
 inline constexpr unsigned kLongestStride = 22;
 static_assert(56 - 2 * kLongestStride >= kStrideBits);
@@ -51,7 +52,8 @@ static_assert(56 - 2 * kLongestStride >= kStrideBits);
 // An entry of HuffmanTable::differences, the DC decoding of sequential files; the fields are those of Stride, length 0
 // where no code of up to kDifferenceBits bits begins the index.
 struct Difference {
-    std::uint16_t length, ones;
+    std::uint8_t length, shift;
+    std::uint16_t ones;
 };
 inline constexpr int kDifferenceBits = 9;
 
@@ -80,11 +82,13 @@ inline unsigned symbol_of(const HuffmanTable& table, std::uint32_t bits, unsigne
     return table.symbols[static_cast<std::size_t>(static_cast<std::int32_t>(bits >> (16 - length)) + table.offset[length])];
 }
 
-// The table of a specification, from a cache of this thread: files of one source share their tables.
-std::shared_ptr<const HuffmanTable> huffman_table(const HuffmanSpec& spec, HuffmanUse use);
+// The table of a specification, from a cache of this thread: files of one source share their tables. It stays for
+// kTablesKept - 1 further calls at least.
+inline constexpr unsigned kTablesKept = 16;
+const HuffmanTable& huffman_table(const HuffmanSpec& spec, HuffmanUse use);
 
 // Tables K.3 to K.6 of ITU-T T.81, which Motion JPEG frames leave out. `ac`: AC table; `chroma`: the second pair.
-const HuffmanSpec& standard_huffman(bool ac, bool chroma);
+HuffmanSpec standard_huffman(bool ac, bool chroma);
 
 // The value that `size` bits stand for (F.2.2.1, EXTEND).
 inline std::int32_t extend(std::uint32_t bits, int size) {

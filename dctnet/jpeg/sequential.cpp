@@ -5,6 +5,7 @@
 // into a small buffer that stays in the cache; while the next one is decoded, vectors multiply it by the quantisation
 // steps, write it to its place and clear the buffer.
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -39,6 +40,13 @@ struct Bits {
     }
 };
 
+// kNaturalOrder, and room for the places behind a block that a stride may name.
+constexpr std::array<std::uint8_t, 64 + 256> kPlaces = [] {
+    std::array<std::uint8_t, 64 + 256> places{};
+    std::copy(kNaturalOrder.begin(), kNaturalOrder.end(), places.begin());
+    return places;
+}();
+
 // One AC coefficient the long way; `place` is 64 afterwards if the block has ended. For codes longer than the index, and
 // for blocks that end without an end-of-block code.
 DCTNET_NOINLINE Outcome take_coefficient(Bits& bits, const HuffmanTable& table, std::int16_t* block, unsigned& place) {
@@ -68,37 +76,34 @@ DCTNET_NOINLINE bool find_difference(std::uint64_t buffer, const HuffmanTable& t
     const unsigned length = code_length(table, code);
     if (length > 16) return false;
     const unsigned size = symbol_of(table, code, length);
-    found = {static_cast<std::uint16_t>(length + size), static_cast<std::uint16_t>((1u << size) - 1)};
+    found = {static_cast<std::uint8_t>(length + size), static_cast<std::uint8_t>(64 - length - size),
+             static_cast<std::uint16_t>((1u << size) - 1)};
     return true;
 }
 
-// The value (F.2.2.1, EXTEND) that ends with the first `length` bits of the buffer (of which the low six bits count) and has
-// as many bits as `ones`.
-DCTNET_INLINE std::int32_t value_of(std::uint64_t buffer, std::uint64_t length, std::int32_t ones) {
-    const std::int32_t bits = static_cast<std::int32_t>(buffer >> (-length & 63)) & ones;
-    return bits - (2 * bits > ones ? 0 : ones);
+// The value (F.2.2.1, EXTEND) of the bits that `shift` brings to the right end of `buffer`, as many as `ones` has; or 0.
+DCTNET_INLINE std::int16_t value_of(std::uint64_t buffer, unsigned shift, std::int32_t ones) {
+    const std::int32_t bits = static_cast<std::int32_t>(buffer >> shift) & ones;
+    return static_cast<std::int16_t>(bits - (2 * bits > ones ? 0 : ones));
 }
 
 enum class Step { on, end, slow };
 
-// One stride from `stride`, already looked up, with its bits loaded.
-DCTNET_INLINE Step take_stride(const Stride& stride, Bits& bits, std::int16_t* block, unsigned& place) {
-    // The length is in the low six bits of the whole: one load for what the next index waits for.
-    std::uint64_t whole;
-    std::memcpy(&whole, &stride, sizeof whole);
-    const unsigned latter = place + static_cast<std::uint8_t>(whole >> 8), former = place + stride.former;
+// One stride with its bits loaded. `place` points into kPlaces.
+DCTNET_INLINE Step take_stride(const Stride& stride, Bits& bits, std::int16_t* block, const std::uint8_t*& place) {
+    const std::uint8_t* const next = place + stride.next;
+    const unsigned length = stride.length;  // loaded first: the next index waits for it
     const std::uint64_t buffer = bits.buffer;
-    if (latter < 63) {
-        bits.skip(whole);
-        block[kNaturalOrder[former]] = stride.value;
-        block[kNaturalOrder[latter]] =
-            static_cast<std::int16_t>(value_of(buffer, whole, static_cast<std::int32_t>(whole >> 48)));
-        place = latter + 1;
+    if (next < kPlaces.data() + 64) {
+        bits.skip(length);
+        block[place[stride.former]] = stride.value;
+        block[next[-1]] = value_of(buffer, stride.shift, stride.ones);
+        place = next;
         return Step::on;
     }
-    if (DCTNET_UNLIKELY(latter - kStrideEnd >= 63)) return Step::slow;
-    bits.skip(whole);
-    block[kNaturalOrder[former]] = stride.value;
+    if (DCTNET_UNLIKELY(static_cast<std::size_t>(next - kPlaces.data()) - kStrideEnd >= 63)) return Step::slow;
+    bits.skip(length);
+    block[place[stride.former]] = stride.value;
     return Step::end;
 }
 
@@ -112,11 +117,11 @@ DCTNET_INLINE Outcome decode_block(Bits& bits, const HuffmanTable& dc, const Huf
     // Wraps like libjpeg's 16-bit coefficients; unsigned, so that a hostile file cannot overflow.
     prediction = static_cast<std::int32_t>(
         static_cast<std::uint32_t>(prediction) +
-        static_cast<std::uint32_t>(value_of(bits.buffer, difference.length, difference.ones)));
+        static_cast<std::uint32_t>(std::int32_t{value_of(bits.buffer, difference.shift, difference.ones)}));
     bits.skip(difference.length);
     block[0] = static_cast<std::int16_t>(static_cast<std::uint16_t>(prediction));
 
-    for (unsigned place = 1;;) {
+    for (const std::uint8_t* place = kPlaces.data() + 1;;) {
         const Stride& first = ac.strides[bits.buffer >> (64 - kStrideBits)];
         bits.refill();
         Step step = take_stride(first, bits, block, place);
@@ -127,11 +132,11 @@ DCTNET_INLINE Outcome decode_block(Bits& bits, const HuffmanTable& dc, const Huf
         if (step == Step::end) return Outcome::ok;
         // Copies go there and back, so that the loop's own variables stay in registers.
         Bits copy = bits;
-        unsigned next = place;
+        auto next = static_cast<unsigned>(place - kPlaces.data());
         const Outcome outcome = take_coefficient(copy, ac, block, next);
         bits = copy;
-        place = next;
-        if (outcome != Outcome::ok || place == 64) return outcome;
+        place = kPlaces.data() + next;
+        if (outcome != Outcome::ok || next == 64) return outcome;
     }
 }
 
@@ -139,47 +144,46 @@ DCTNET_INLINE Outcome decode_block(Bits& bits, const HuffmanTable& dc, const Huf
 struct Place {
     std::int16_t* out;
     std::ptrdiff_t step;
-    int inside;
     const HuffmanTable* dc;
     const HuffmanTable* ac;
     const Finish* finish;
     std::int32_t* prediction;
 };
 
+// MCUs whose places all go on as they begin: within the picture, or in its padding.
 struct Run {
     std::array<Place, 10> places;
-    int count = 0;  // of places
-    int length = 0; // of the run, in MCUs
+    int count = 0;   // of places
+    int length = 0;  // in MCUs
 };
 
+// Decodes a run. A finished block waits until the next one is decoded: what was stored piecemeal cannot be loaded at once.
 DCTNET_INLINE Outcome decode_run(Run& run, BitReader& reader) {
     alignas(64) std::int16_t memory[2][64] = {};
     alignas(64) std::int16_t dropped[64];
-    std::int16_t *block = memory[0], *done = memory[1];
-    std::int16_t* out_done = dropped;
-    const Finish* finish_done = run.places[0].finish;
+    std::int16_t *block = memory[0], *done = memory[1], *out = dropped;
+    const Finish* finish = run.places[0].finish;
     Bits bits(reader);
     const std::uint8_t* const limit = reader.end + 16;
     Outcome outcome = Outcome::ok;
     Place* const end = run.places.data() + run.count;
-    Place* place = run.places.data();
-    for (std::int64_t left = std::int64_t{run.length} * run.count; left > 0; --left) {
-        outcome = decode_block(bits, *place->dc, *place->ac, *place->prediction, block);
-        if (DCTNET_UNLIKELY(outcome != Outcome::ok)) break;
-        if (DCTNET_UNLIKELY(bits.next > limit)) {
-            outcome = Outcome::exhausted;
-            break;
+    for (int left = run.length; left > 0; --left) {
+        for (Place* place = run.places.data(); place != end; ++place) {
+            outcome = decode_block(bits, *place->dc, *place->ac, *place->prediction, block);
+            if (DCTNET_UNLIKELY(outcome != Outcome::ok)) break;
+            if (DCTNET_UNLIKELY(bits.next > limit)) {
+                outcome = Outcome::exhausted;
+                break;
+            }
+            finish->run(done, out, *finish);
+            std::swap(block, done);
+            finish = place->finish;
+            out = place->out;
+            place->out += place->step;
         }
-        finish_done->run(done, out_done, *finish_done);
-        std::swap(block, done);
-        finish_done = place->finish;
-        // No branches here: their outcome hangs on what a predictor has long forgotten after a block.
-        out_done = place->inside > 0 ? place->out : dropped;
-        --place->inside;
-        place->out += place->step;
-        place = place + 1 == end ? run.places.data() : place + 1;
+        if (DCTNET_UNLIKELY(outcome != Outcome::ok)) break;
     }
-    finish_done->run(done, out_done, *finish_done);
+    finish->run(done, out, *finish);
     bits.give_back(reader);
     return outcome;
 }
@@ -206,24 +210,27 @@ void decode_sequential(const Scan& scan, IntervalReader& reader) {
     for (std::size_t c = 0; c < static_cast<std::size_t>(scan.count); ++c) {
         finishes[c] = finish_with(scan.components[c].quantization);
     }
+    alignas(64) std::int16_t dropped[64];
     std::array<BlockPlace, 10> blocks;
     Run run;
     for_each_run(
         scan, reader, [&] { predictions.fill(0); },
         [&](int row, int column, int length) {
             run.count = place_blocks(scan, row, column, blocks);
-            run.length = length;
-            for (std::size_t i = 0; i < static_cast<std::size_t>(run.count); ++i) {
-                const auto c = static_cast<std::size_t>(blocks[i].component);
-                run.places[i] = {blocks[i].out,
-                                 blocks[i].step,
-                                 blocks[i].inside,
-                                 scan.components[c].dc.get(),
-                                 scan.components[c].ac.get(),
-                                 &finishes[c],
-                                 &predictions[c]};
+            Outcome outcome = Outcome::ok;
+            for (int mcu = 0; mcu < length && outcome == Outcome::ok; mcu += run.length) {
+                run.length = length - mcu;
+                for (std::size_t i = 0; i < static_cast<std::size_t>(run.count); ++i) {
+                    const auto c = static_cast<std::size_t>(blocks[i].component);
+                    const ScanComponent& component = scan.components[c];
+                    const bool within = mcu < blocks[i].inside;
+                    run.places[i] = {within ? blocks[i].out + mcu * blocks[i].step : dropped, within ? blocks[i].step : 0,
+                                     component.dc, component.ac, &finishes[c], &predictions[c]};
+                    if (within) run.length = std::min(run.length, blocks[i].inside - mcu);
+                }
+                outcome = decode(run, reader.bits);
             }
-            return decode(run, reader.bits);
+            return outcome;
         });
 }
 
