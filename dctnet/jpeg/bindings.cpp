@@ -1,5 +1,6 @@
 #include "bindings.hpp"
 
 NB_MODULE(_native, module) {
+    nanobind::set_leak_warnings(false);  // tensors may outlive the module: whoever keeps one until the end has leaked nothing
     dctnet::jpeg::bind_decoder(module);
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "entropy.hpp"
+#include "finish.hpp"
 #include "header.hpp"
 
 namespace dctnet::jpeg {
@@ -48,6 +49,10 @@ private:
         return static_cast<std::size_t>(plane.height) * static_cast<std::size_t>(plane.width);
     }
 
+    const std::vector<std::uint8_t>* bands(std::size_t c) const {
+        return options_.bands != nullptr ? &(*options_.bands)[c] : nullptr;
+    }
+
     // Lays out the image in memory, at the first scan.
     void begin() {
         image_.height = frame().height;
@@ -59,11 +64,16 @@ private:
             Plane& plane = image_.planes[c];
             if (c < static_cast<std::size_t>(frame().count)) {
                 const FrameComponent& component = frame().components[c];
-                plane = {component.height, component.width, component.vertical, component.horizontal, nullptr};
+                plane.height = component.height;
+                plane.width = component.width;
+                plane.vertical = component.vertical;
+                plane.horizontal = component.horizontal;
                 coded += blocks(c);
             } else {
-                plane = {(image_.height + 15) / 16, (image_.width + 15) / 16, 1, 1, nullptr};
+                plane.height = (image_.height + 15) / 16;
+                plane.width = (image_.width + 15) / 16;
             }
+            if (bands(c) != nullptr) plane.channels = static_cast<int>(bands(c)->size());
         }
         // A block takes one bit at least, so a header cannot ask for more memory than the file could fill.
         if (coded / 8 > size_) {
@@ -72,24 +82,59 @@ private:
         }
         budget_ = 64 * (std::uint64_t{coded} + size_);
 
-        std::array<std::size_t, 3> place;
-        std::size_t bytes = 0;
-        for (std::size_t c = 0; c < 3; ++c) {
-            place[c] = bytes;
-            bytes += blocks(c) * kBlock * sizeof(std::int16_t);
+        std::array<std::size_t, 3> place{};
+        std::size_t total = 0;
+        if (options_.memory == nullptr) {
+            for (std::size_t c = 0; c < 3; ++c) {
+                place[c] = total;
+                total += bytes(c);
+            }
+        } else {
+            check_memory();
         }
-        const std::size_t tables = round_up(bytes);
-        const std::size_t tables_bytes = static_cast<std::size_t>(image_.components) * kBlock * sizeof(std::uint16_t);
-        image_.memory = Buffer(tables + tables_bytes);
+        const std::size_t tables = round_up(total);
+        image_.memory = Buffer(tables + static_cast<std::size_t>(image_.components) * kBlock * sizeof(std::uint16_t));
         auto* const memory = static_cast<std::byte*>(image_.memory.data());
-        for (std::size_t c = 0; c < 3; ++c) image_.planes[c].blocks = reinterpret_cast<std::int16_t*>(memory + place[c]);
         image_.quantization = reinterpret_cast<std::uint16_t*>(memory + tables);
-        if (image_.components == 1) {
-            for (std::size_t c = 1; c < 3; ++c) clear(c);
+        for (std::size_t c = 0; c < 3; ++c) {
+            image_.planes[c].blocks = options_.memory != nullptr ? (*options_.memory)[c].blocks
+                                                                 : reinterpret_cast<std::int16_t*>(memory + place[c]);
+            if (c >= static_cast<std::size_t>(image_.components)) std::memset(image_.planes[c].blocks, 0, bytes(c));
+        }
+        if (image_.progressive && options_.bands != nullptr) {
+            total = 0;
+            for (std::size_t c = 0; c < static_cast<std::size_t>(image_.components); ++c) {
+                place[c] = total;
+                total += blocks(c) * kBlock * sizeof(std::int16_t);
+            }
+            whole_ = Buffer(total);
+            for (std::size_t c = 0; c < static_cast<std::size_t>(image_.components); ++c) {
+                passes_[c] = reinterpret_cast<std::int16_t*>(static_cast<std::byte*>(whole_.data()) + place[c]);
+            }
+        } else {
+            for (std::size_t c = 0; c < 3; ++c) passes_[c] = image_.planes[c].blocks;
         }
     }
 
-    void clear(std::size_t c) { std::memset(image_.planes[c].blocks, 0, blocks(c) * kBlock * sizeof(std::int16_t)); }
+    std::size_t bytes(std::size_t c) const {
+        return blocks(c) * static_cast<std::size_t>(image_.planes[c].channels) * sizeof(std::int16_t);
+    }
+
+    void check_memory() const {
+        const auto shape = [](std::size_t channels, std::size_t height, std::size_t width) {
+            return "(" + std::to_string(channels) + ", " + std::to_string(height) + ", " + std::to_string(width) + ")";
+        };
+        for (std::size_t c = 0; c < 3; ++c) {
+            const Plane& plane = image_.planes[c];
+            const PlaneMemory& given = (*options_.memory)[c];
+            const auto channels = static_cast<std::size_t>(plane.channels), height = static_cast<std::size_t>(plane.height),
+                       width = static_cast<std::size_t>(plane.width);
+            if (given.channels == channels && given.height == height && given.width == width) continue;
+            throw Error{ErrorKind::other_shape, 0,
+                        std::string("its plane ") + (c == 0 ? "y" : c == 1 ? "cb" : "cr") + " has shape " +
+                            shape(channels, height, width) + ", out has " + shape(given.channels, given.height, given.width)};
+        }
+    }
 
     void run(const ScanHeader& header) {
         const bool progressive = image_.progressive;
@@ -110,7 +155,7 @@ private:
             const auto c = static_cast<std::size_t>(header.components[i]);
             const Plane& plane = image_.planes[c];
             ScanComponent& component = scan.components[i];
-            component.blocks = plane.blocks;
+            component.blocks = passes_[c];
             component.width = plane.width;
             component.height = plane.height;
             if (header.count > 1) {
@@ -120,7 +165,7 @@ private:
             mcu_blocks += static_cast<std::size_t>(component.horizontal * component.vertical);
             latch_quantization(c, header.offset);
             if (progressive) {
-                if (!seen_[c]) clear(c);
+                if (!seen_[c]) std::memset(passes_[c], 0, blocks(c) * kBlock * sizeof(std::int16_t));
                 seen_[c] = true;
                 for (int k = header.first; k <= header.last; ++k) missing_bits_[c][static_cast<std::size_t>(k)] = header.low;
                 if (header.first == 0) has_dc_[c] = true;
@@ -128,6 +173,8 @@ private:
                 if (seen_[c]) corrupt(header.offset, "a second scan of one component in a sequential file");
                 seen_[c] = has_dc_[c] = true;
                 if (options_.dequantize) component.quantization = image_.quantization + c * kBlock;
+                component.bands = bands(c);
+                component.channels = plane.channels;
             }
             if (!progressive || (header.first == 0 && header.high == 0)) {
                 component.dc = table(headers_.dc, header.dc[i], HuffmanUse::dc, true, header.offset);
@@ -213,11 +260,21 @@ private:
                 std::any_of(missing_bits_[c].begin(), missing_bits_[c].end(), [](int bits) { return bits != 0; })) {
                 corrupt(size_, "the file ends before the last passes of component " + std::to_string(c + 1));
             }
-            if (image_.progressive && options_.dequantize) {
-                dequantize(image_.planes[c].blocks, blocks(c), image_.quantization + c * kBlock);
-            }
+            if (image_.progressive && (options_.dequantize || options_.bands != nullptr)) finish_blocks(c);
         }
         image_.orientation = headers_.orientation;
+    }
+
+    // What sequential files have done block by block.
+    void finish_blocks(std::size_t c) {
+        const Finish finish = finish_with(options_.dequantize ? image_.quantization + c * kBlock : nullptr, bands(c));
+        alignas(64) std::int16_t block[kBlock];
+        std::int16_t* out = image_.planes[c].blocks;
+        const std::int16_t* in = passes_[c];
+        for (std::size_t i = 0; i < blocks(c); ++i, in += kBlock, out += image_.planes[c].channels) {
+            std::memcpy(block, in, sizeof block);
+            finish.run(block, out, finish);
+        }
     }
 
     const std::uint8_t* data_;
@@ -227,6 +284,8 @@ private:
     Image image_;
     std::uint64_t budget_ = 0;
     bool tables_completed_ = false;
+    std::array<std::int16_t*, 3> passes_{};  // whole blocks, which the scans of progressive files go over again
+    Buffer whole_;                           // of these, where the image keeps only some bands
     std::array<bool, 3> seen_{}, has_dc_{};
     // Of each coefficient of a progressive file in zigzag order, the bits that no pass has brought yet; -1: no pass at all.
     std::array<std::array<int, 64>, 3> missing_bits_ = {kNothing, kNothing, kNothing};

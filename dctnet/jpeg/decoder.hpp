@@ -6,13 +6,15 @@
 //
 // The way through the files: header.cpp reads marker segments; huffman.cpp makes decoding tables; bits.hpp takes the
 // byte stuffing out of entropy-coded data and hands out bits; sequential.cpp and progressive.cpp hold the inner loops;
-// decoder.cpp runs the scans; buffers.cpp owns the memory of finished images.
+// decoder.cpp runs the scans; finish.cpp multiplies, picks
+// and places blocks; buffers.cpp owns the memory of finished images.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "buffers.hpp"
 
@@ -22,6 +24,7 @@ enum class ErrorKind {
     corrupt,      // damaged, truncated, or against the standard
     unsupported,  // well-formed as far as read, but of a kind that is not read as YCbCr or gray coefficients
     too_large,    // more pixels than the caller allows
+    other_shape,  // the caller's memory is for planes of another shape
 };
 
 // Thrown by decode(). `offset` is the byte of the file where reading stopped.
@@ -31,19 +34,32 @@ struct Error {
     std::string reason;
 };
 
+// Channels of a block that are kept, ascending, for Y, Cb and Cr: row-major places 0..63, one at least.
+using Bands = std::array<std::vector<std::uint8_t>, 3>;
+
+// Memory of the caller for one plane: (height, width, channels), contiguous.
+struct PlaneMemory {
+    std::int16_t* blocks = nullptr;
+    std::size_t height = 0, width = 0, channels = 0;
+};
+
 struct Options {
     bool dequantize = true;
     std::uint64_t max_pixels = std::uint64_t{1} << 27;
+    const Bands* bands = nullptr;                        // null: all
+    const std::array<PlaneMemory, 3>* memory = nullptr;  // where the planes are written; null: to memory from the pool
 };
 
 struct Plane {
     int height = 0, width = 0;          // in blocks: libjpeg's height_in_blocks, width_in_blocks
     int vertical = 1, horizontal = 1;   // sampling factors; of a gray file's absent chroma: 1
-    std::int16_t* blocks = nullptr;     // (height, width, 64), row-major within a block
+    int channels = 64;                  // of a block
+    std::int16_t* blocks = nullptr;     // (height, width, channels), row-major within a block
 };
 
 // A decoded file. `planes` has three entries: the chroma planes of a gray file (components == 1) are zeros at the
-// resolution that 4:2:0 would give. All pointers point into `memory`.
+// resolution that 4:2:0 would give. Pointers point into `memory`, or
+// into the caller's.
 struct Image {
     int height = 0, width = 0;
     int components = 0;
@@ -60,6 +76,7 @@ struct Image {
 // allocated for each byte of the file (1536 of a gray one, whose absent chroma takes half as much as its luma), and never
 // for more than `max_pixels`. The scans of a progressive file visit at
 // most 64 blocks for each block of the frame and 64 for each byte of the file, so the time is linear in the file's size.
+// A progressive file needs whole blocks until its last scan, even where only some bands are kept.
 Image decode(const std::uint8_t* data, std::size_t size, const Options& options);
 
 }  // namespace dctnet::jpeg

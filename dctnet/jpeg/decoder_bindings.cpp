@@ -3,13 +3,16 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/array.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
-#include <cerrno>
-#include <cstdio>
 #include <memory>
 #include <new>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -22,11 +25,13 @@ namespace nb = nanobind;
 
 namespace {
 
+using dctnet::jpeg::Bands;
 using dctnet::jpeg::Error;
 using dctnet::jpeg::ErrorKind;
 using dctnet::jpeg::Image;
 using dctnet::jpeg::Options;
 using dctnet::jpeg::Plane;
+using dctnet::jpeg::PlaneMemory;
 using dctnet::jpeg::Source;
 
 struct Result {
@@ -58,12 +63,30 @@ void decode_one(const Source& source, const Options& options, std::vector<std::u
     }
 }
 
-void decode_all(const std::vector<Source>& sources, const Options& options, std::size_t threads,
+using Batch = std::array<nb::ndarray<std::int16_t, nb::ndim<4>, nb::c_contig, nb::device::cpu>, 3>;
+
+// The memory of image `index` in the caller's batch.
+std::array<PlaneMemory, 3> memory_of(const Batch& batch, std::size_t index) {
+    std::array<PlaneMemory, 3> memory;
+    for (std::size_t c = 0; c < 3; ++c) {
+        const std::size_t height = batch[c].shape(1), width = batch[c].shape(2), channels = batch[c].shape(3);
+        memory[c] = {batch[c].data() + index * height * width * channels, height, width, channels};
+    }
+    return memory;
+}
+
+void decode_all(const std::vector<Source>& sources, const Options& options, const Batch* batch, std::size_t threads,
                 std::vector<Result>& results) {
     std::atomic<std::size_t> next{0};
     const auto work = [&]() noexcept {
         for (std::size_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < sources.size();) {
-            decode_one(sources[i], options, dctnet::jpeg::file_memory(), results[i]);
+            Options own = options;
+            std::array<PlaneMemory, 3> memory;
+            if (batch != nullptr) {
+                memory = memory_of(*batch, i);
+                own.memory = &memory;
+            }
+            decode_one(sources[i], own, dctnet::jpeg::file_memory(), results[i]);
         }
     };
     std::vector<std::thread> workers;
@@ -76,50 +99,87 @@ void decode_all(const std::vector<Source>& sources, const Options& options, std:
     for (std::thread& worker : workers) worker.join();
 }
 
-nb::object to_python(Result& result) {
+nb::object error_of(const Result& result) {
     switch (result.state) {
         case Result::State::no_memory:
-            return nb::make_tuple(nb::none(), "memory", nb::none(), "out of memory");
+            return nb::make_tuple("memory", nb::none(), "out of memory");
         case Result::State::not_opened:
-            return nb::make_tuple(nb::none(), "system", result.system_error, "");
-        case Result::State::failed:
-            return nb::make_tuple(nb::none(), result.error.kind == ErrorKind::unsupported ? "unsupported" : "corrupt",
-                                  result.error.offset, result.error.reason);
-        case Result::State::decoded:
-            break;
+            return nb::make_tuple("system", result.system_error, "");
+        default:
+            const char* kind = result.error.kind == ErrorKind::unsupported   ? "unsupported"
+                               : result.error.kind == ErrorKind::other_shape ? "shape"
+                                                                             : "corrupt";
+            return nb::make_tuple(kind, result.error.offset, result.error.reason);
     }
-    Image& image = result.image;
-    auto memory = std::make_unique<dctnet::jpeg::Buffer>(std::move(image.memory));
-    const nb::capsule owner(memory.get(), [](void* buffer) noexcept { delete static_cast<dctnet::jpeg::Buffer*>(buffer); });
-    (void)memory.release();
-    const auto plane = [&](const Plane& p) {
-        return nb::ndarray<nb::numpy, std::int16_t>(
-                   p.blocks, {static_cast<std::size_t>(p.height), static_cast<std::size_t>(p.width), 64}, owner)
-            .cast();
-    };
-    const auto count = static_cast<std::size_t>(image.components);
-    nb::list sampling;
-    for (std::size_t c = 0; c < count; ++c) {
-        sampling.append(nb::make_tuple(image.planes[c].vertical, image.planes[c].horizontal));
-    }
-    return nb::make_tuple(plane(image.planes[0]), plane(image.planes[1]), plane(image.planes[2]),
-                          nb::ndarray<nb::numpy, std::uint16_t>(image.quantization, {count, 64}, owner).cast(),
-                          nb::make_tuple(image.height, image.width), nb::tuple(sampling), image.progressive,
-                          image.orientation);
 }
 
-nb::list decode_batch(const nb::list& objects, std::size_t threads, bool dequantize, std::uint64_t max_pixels) {
+// What Python sees of an image: its parts become Python objects when they are asked for.
+struct Decoded {
+    Image image;
+    nb::object source, request;
+    std::size_t index;
+};
+
+// Makes objects of a Python class whose one filled slot holds a Decoded, without a call into Python for each.
+struct Wrapper {
+    PyTypeObject* type;
+    PyObject* slot;
+
+    nb::object operator()(Decoded&& decoded) const {
+        const nb::object inner = nb::cast(std::move(decoded));
+        nb::object image = nb::steal(type->tp_alloc(type, 0));
+        if (!image.is_valid() || Py_TYPE(slot)->tp_descr_set(slot, image.ptr(), inner.ptr()) != 0) throw nb::python_error();
+        return image;
+    }
+};
+
+nb::tuple planes_of(nb::handle_t<Decoded> self) {
+    const Image& image = nb::cast<const Decoded&>(self).image;
+    const auto plane = [&](const Plane& p) {
+        const std::size_t height = static_cast<std::size_t>(p.height), width = static_cast<std::size_t>(p.width);
+        return nb::ndarray<nb::numpy, std::int16_t>(p.blocks, {height, width, static_cast<std::size_t>(p.channels)}, self).cast();
+    };
+    return nb::make_tuple(plane(image.planes[0]), plane(image.planes[1]), plane(image.planes[2]));
+}
+
+nb::object quantization_of(nb::handle_t<Decoded> self) {
+    const Image& image = nb::cast<const Decoded&>(self).image;
+    const auto count = static_cast<std::size_t>(image.components);
+    return nb::ndarray<nb::numpy, std::uint16_t>(image.quantization, {count, 64}, self).cast();
+}
+
+nb::tuple sampling_of(const Decoded& decoded) {
+    nb::list sampling;
+    for (std::size_t c = 0; c < static_cast<std::size_t>(decoded.image.components); ++c) {
+        sampling.append(nb::make_tuple(decoded.image.planes[c].vertical, decoded.image.planes[c].horizontal));
+    }
+    return nb::tuple(sampling);
+}
+
+nb::tuple decode_batch(const nb::list& objects, std::size_t threads, bool dequantize, std::uint64_t max_pixels,
+                       const std::optional<Bands>& bands, const std::optional<Batch>& batch, const nb::type_object& type,
+                       const nb::object& slot, const nb::object& request) {
     std::vector<Source> sources;
     sources.reserve(objects.size());
     for (nb::handle object : objects) sources.push_back(dctnet::jpeg::source_from(object));
     std::vector<Result> results(sources.size());
+    Options options;
+    options.dequantize = dequantize;
+    options.max_pixels = max_pixels;
+    options.bands = bands ? &*bands : nullptr;
     {
         const nb::gil_scoped_release release;
-        decode_all(sources, Options{dequantize, max_pixels}, threads, results);
+        decode_all(sources, options, batch ? &*batch : nullptr, threads, results);
     }
+    const Wrapper wrap{reinterpret_cast<PyTypeObject*>(type.ptr()), slot.ptr()};
     nb::list out;
-    for (Result& result : results) out.append(to_python(result));
-    return out;
+    bool complete = true;
+    for (std::size_t i = 0; i < results.size(); ++i) {
+        const bool decoded = results[i].state == Result::State::decoded;
+        complete = complete && decoded;
+        out.append(decoded ? wrap(Decoded{std::move(results[i].image), nb::object(objects[i]), request, i}) : error_of(results[i]));
+    }
+    return nb::make_tuple(out, complete);
 }
 
 }  // namespace
@@ -127,10 +187,23 @@ nb::list decode_batch(const nb::list& objects, std::size_t threads, bool dequant
 namespace dctnet::jpeg {
 
 void bind_decoder(nb::module_& module) {
+    nb::class_<Decoded>(module, "Decoded", "The coefficients of a file in memory of the decoder; arrays of it share that memory.")
+        .def_prop_ro("planes", &planes_of, "Y, Cb and Cr, int16 (rows, columns, channels).")
+        .def_prop_ro("quantization", &quantization_of, "uint16 (components, 64), row-major.")
+        .def_prop_ro("size", [](const Decoded& d) { return nb::make_tuple(d.image.height, d.image.width); })
+        .def_prop_ro("sampling", &sampling_of, "(vertical, horizontal) factors of each component.")
+        .def_prop_ro("progressive", [](const Decoded& d) { return d.image.progressive; })
+        .def_prop_ro("orientation", [](const Decoded& d) { return d.image.orientation; })
+        .def_ro("source", &Decoded::source)
+        .def_ro("request", &Decoded::request)
+        .def_ro("index", &Decoded::index, "Of the source in its batch.");
     module.def("decode", &decode_batch, nb::arg("sources"), nb::arg("threads"), nb::arg("dequantize"), nb::arg("max_pixels"),
-               "Decodes a list of paths and buffers on `threads` threads, the GIL released. For each source a tuple: "
-               "(y, cb, cr, quantization, size, sampling, progressive, orientation), or (None, kind, offset or errno, "
-               "reason) with kind one of 'corrupt', 'unsupported', 'system', 'memory'.");
+               nb::arg("bands").none(), nb::arg("out").none(), nb::arg("type"), nb::arg("slot"), nb::arg("request").none(),
+               "Decodes a list of paths and buffers on `threads` threads, the GIL released. Gives a list with an "
+               "object of `type`, its `slot` filled with a Decoded, or an error (kind, offset or errno, reason) for each source, "
+               "and whether there is no error. The kinds: 'corrupt', 'unsupported', 'system', 'memory', 'shape'. `bands`: three "
+               "lists of channels; `out`: three arrays (n, rows, columns, channels) that the planes are written to; `request` "
+               "stays with each Decoded.");
     module.def("pooled_bytes", &dctnet::jpeg::pooled_bytes, "Bytes of freed images that wait to be reused.");
 }
 

@@ -103,23 +103,14 @@ int place_blocks(const Scan& scan, int row, int column, std::array<BlockPlace, 1
                 const int rest = component.width - block_column;
                 const bool within = block_row < component.height && rest > 0;
                 places[static_cast<std::size_t>(count++)] = {
-                    within ? component.blocks + (static_cast<std::ptrdiff_t>(block_row) * component.width + block_column) * 64
+                    within ? component.blocks + (static_cast<std::ptrdiff_t>(block_row) * component.width + block_column) * component.channels
                            : nullptr,
-                    std::ptrdiff_t{64} * component.horizontal,
+                    std::ptrdiff_t{component.channels} * component.horizontal,
                     within ? (rest + component.horizontal - 1) / component.horizontal : 0, c};
             }
         }
     }
     return count;
-}
-
-void dequantize(std::int16_t* blocks, std::size_t count, const std::uint16_t* steps) {
-    for (std::size_t block = 0; block < count; ++block, blocks += 64) {
-        for (int k = 0; k < 64; ++k) {
-            const std::int32_t product = std::int32_t{blocks[k]} * std::int32_t{steps[k]};
-            blocks[k] = static_cast<std::int16_t>(std::clamp(product, -32768, 32767));
-        }
-    }
 }
 
 }  // namespace dctnet::jpeg

@@ -14,10 +14,12 @@ namespace dctnet::jpeg {
 
 struct ScanComponent {
     std::int16_t* blocks = nullptr;
+    int channels = 64;                  // of a block
     int width = 0, height = 0;          // of the plane, in blocks
     int horizontal = 1, vertical = 1;   // blocks in one MCU of this scan
     const HuffmanTable *dc = nullptr, *ac = nullptr;
     const std::uint16_t* quantization = nullptr;  // 64 row-major steps; null: leave raw
+    const std::vector<std::uint8_t>* bands = nullptr;  // `channels` of a block that are kept; null: all 64
 };
 
 struct Scan {
@@ -97,8 +99,5 @@ int place_blocks(const Scan& scan, int row, int column, std::array<BlockPlace, 1
 // Decode all of a scan whose data begin where `reader` was opened. Throw Error on damage.
 void decode_sequential(const Scan& scan, IntervalReader& reader);
 void decode_progressive(const Scan& scan, IntervalReader& reader);
-
-// Multiplies `count` blocks by 64 row-major steps, saturating to int16.
-void dequantize(std::int16_t* blocks, std::size_t count, const std::uint16_t* steps);
 
 }  // namespace dctnet::jpeg

@@ -43,17 +43,31 @@ DCTNET_AVX2 void multiply_avx2(std::int16_t* block, std::int16_t* out, const Fin
 }
 #endif
 
+void pick(std::int16_t* block, std::int16_t* out, const Finish& how) {
+    alignas(64) std::int16_t whole[64];
+    how.whole(block, whole, how);
+    for (const std::uint8_t band : *how.bands) *out++ = whole[band];
+}
+
 }  // namespace
 
-Finish finish_with(const std::uint16_t* steps) {
+Finish finish_with(const std::uint16_t* steps, const std::vector<std::uint8_t>* bands) {
     Finish finish;
     finish.run = copy;
-    if (steps == nullptr) return finish;
-    std::copy_n(steps, 64, finish.steps.begin());
-    finish.run = multiply;
+    if (steps != nullptr) {
+        std::copy_n(steps, 64, finish.steps.begin());
+        finish.run = multiply;
 #if defined(DCTNET_AVX2)
-    if (has_avx2() && std::all_of(steps, steps + 64, [](auto step) { return step < 0x8000; })) finish.run = multiply_avx2;
+        unsigned bits = 0;
+        for (std::size_t k = 0; k < 64; ++k) bits |= steps[k];
+        if (has_avx2() && bits < 0x8000) finish.run = multiply_avx2;
 #endif
+    }
+    if (bands != nullptr) {
+        finish.bands = bands;
+        finish.whole = finish.run;
+        finish.run = pick;
+    }
     return finish;
 }
 

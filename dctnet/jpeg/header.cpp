@@ -193,8 +193,13 @@ void HeaderReader::read_quantization() {
         ++at;
         QuantizationTable& table = quantization[index];
         table.defined = true;
-        for (std::size_t k = 0; k < 64; ++k) {
-            table.steps[kNaturalOrder[k]] = static_cast<std::uint16_t>(wide != 0 ? word(at + 2 * k) : byte(at + k));
+        const std::uint8_t* const in = data_ + at;
+        if (wide != 0) {
+            for (std::size_t k = 0; k < 64; ++k) {
+                table.steps[kNaturalOrder[k]] = static_cast<std::uint16_t>(unsigned{in[2 * k]} << 8 | in[2 * k + 1]);
+            }
+        } else {
+            for (std::size_t k = 0; k < 64; ++k) table.steps[kNaturalOrder[k]] = in[k];
         }
         at += bytes;
     }

@@ -155,13 +155,13 @@ struct Run {
     std::array<Place, 10> places;
     int count = 0;   // of places
     int length = 0;  // in MCUs
+    alignas(64) std::int16_t blocks[2][64] = {};  // clear between runs
+    alignas(64) std::int16_t dropped[64];
 };
 
 // Decodes a run. A finished block waits until the next one is decoded: what was stored piecemeal cannot be loaded at once.
 DCTNET_INLINE Outcome decode_run(Run& run, BitReader& reader) {
-    alignas(64) std::int16_t memory[2][64] = {};
-    alignas(64) std::int16_t dropped[64];
-    std::int16_t *block = memory[0], *done = memory[1], *out = dropped;
+    std::int16_t *block = run.blocks[0], *done = run.blocks[1], *out = run.dropped;
     const Finish* finish = run.places[0].finish;
     Bits bits(reader);
     const std::uint8_t* const limit = reader.end + 16;
@@ -207,10 +207,9 @@ void decode_sequential(const Scan& scan, IntervalReader& reader) {
     static const auto decode = fastest_decode_run();
     std::array<std::int32_t, 3> predictions{};
     std::array<Finish, 3> finishes;
-    for (std::size_t c = 0; c < static_cast<std::size_t>(scan.count); ++c) {
-        finishes[c] = finish_with(scan.components[c].quantization);
+    for (std::size_t c = 0; c < finishes.size() && c < static_cast<std::size_t>(scan.count); ++c) {
+        finishes[c] = finish_with(scan.components[c].quantization, scan.components[c].bands);
     }
-    alignas(64) std::int16_t dropped[64];
     std::array<BlockPlace, 10> blocks;
     Run run;
     for_each_run(
@@ -224,7 +223,7 @@ void decode_sequential(const Scan& scan, IntervalReader& reader) {
                     const auto c = static_cast<std::size_t>(blocks[i].component);
                     const ScanComponent& component = scan.components[c];
                     const bool within = mcu < blocks[i].inside;
-                    run.places[i] = {within ? blocks[i].out + mcu * blocks[i].step : dropped, within ? blocks[i].step : 0,
+                    run.places[i] = {within ? blocks[i].out + mcu * blocks[i].step : run.dropped, within ? blocks[i].step : 0,
                                      component.dc, component.ac, &finishes[c], &predictions[c]};
                     if (within) run.length = std::min(run.length, blocks[i].inside - mcu);
                 }
