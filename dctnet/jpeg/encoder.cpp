@@ -24,7 +24,7 @@ int divide_up(int value, int by) { return (value + by - 1) / by; }
 // The symbols of a scan as they will be written: bits 0-15 the bits of the value, 16-23 the symbol, 24-25 its table.
 using Token = std::uint32_t;
 constexpr Token kRestart = ~Token{0};
-constexpr std::size_t kDC = 0, kAC = 1;  // tables; + 2 of the chroma components
+constexpr unsigned kDC = 0, kAC = 1;  // tables; + 2 of the chroma components
 
 class Encoder {
 public:
@@ -122,7 +122,7 @@ private:
     }
 
     void block(std::size_t c, int row, int column, std::int16_t& prediction, std::vector<Token>& tokens) {
-        const std::size_t table = c == 0 ? 0 : 2;
+        const unsigned table = c == 0 ? 0 : 2;
         if (row >= plane(c).height || column >= plane(c).width) {  // padding: nothing new
             add(table + kDC, 0, 0, tokens);
             add(table + kAC, 0, 0, tokens);
@@ -172,7 +172,7 @@ private:
                ") of plane " + kNames[c];
     }
 
-    void value(std::size_t table, unsigned run, std::int16_t level, std::size_t c, std::size_t at, int row, int column,
+    void value(unsigned table, unsigned run, std::int16_t level, std::size_t c, std::size_t at, int row, int column,
                std::vector<Token>& tokens) {
         const auto size = static_cast<unsigned>(std::bit_width(static_cast<unsigned>(std::abs(int{level}))));
         if (size > 15) {
@@ -184,9 +184,9 @@ private:
         add(table, run << 4 | size, bits, tokens);
     }
 
-    void add(std::size_t table, unsigned symbol, std::uint32_t bits, std::vector<Token>& tokens) {
+    void add(unsigned table, unsigned symbol, std::uint32_t bits, std::vector<Token>& tokens) {
         ++counts_[table][symbol];
-        tokens.push_back(static_cast<Token>(table) << 24 | symbol << 16 | bits);
+        tokens.push_back(table << 24 | symbol << 16 | bits);
     }
 
     void put(std::initializer_list<unsigned> bytes) {
