@@ -57,8 +57,11 @@ def write_jpeg(image: JPEGImage, *, restart_interval: int = 0, icc_profile: byte
         or not 0 <= restart_interval < 65536
     ):
         raise ValueError(f"restart_interval is a number of MCUs, 0 to 65535; got {restart_interval!r}")
+    count = len(image.sampling)
+    if count not in (1, 3):
+        raise ValueError(f"an image has the sampling factors of 1 or 3 components; got {image.sampling}")
     planes = []
-    for name, plane in zip("y cb cr".split()[: len(image.sampling)], image.coefficients, strict=False):
+    for name, plane in zip(("y", "cb", "cr")[:count], image.coefficients[:count], strict=True):
         if plane.ndim != 3 or plane.shape[0] != 64 or plane.dtype != torch.int16:
             raise ValueError(
                 f"plane {name} of a JPEGImage is int16 (64, H/8, W/8); got {str(plane.dtype).removeprefix('torch.')} "
@@ -66,9 +69,9 @@ def write_jpeg(image: JPEGImage, *, restart_interval: int = 0, icc_profile: byte
             )
         planes.append(plane.detach().cpu().permute(1, 2, 0).contiguous().numpy())
     steps = image.quantization
-    if steps.dtype != torch.uint16 or tuple(steps.shape) != (len(planes), 64) or len(planes) not in (1, 3):
+    if steps.dtype != torch.uint16 or tuple(steps.shape) != (count, 64):
         raise ValueError(
-            f"an image of {len(planes)} sampling factors (1 or 3) has quantization uint16 ({len(planes)}, 64); got "
+            f"an image of {count} components has quantization uint16 ({count}, 64); got "
             f"{str(steps.dtype).removeprefix('torch.')} {tuple(steps.shape)}"
         )
     return _native.encode(

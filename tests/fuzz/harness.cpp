@@ -43,7 +43,7 @@ std::optional<Image> decode(const std::uint8_t* data, std::size_t size, bool deq
     options.max_pixels = kMaxPixels;
     constexpr std::size_t kTables = 1024;
     taken = 0;
-    allowed = 1536 * size + kTables;
+    allowed = 2048 * (size + 1) + kTables;
     try {
         Image image = dctnet::jpeg::decode(exact.get(), size, options);
         std::size_t need = kTables;
