@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "bit_writer.hpp"
 #include "code_lengths.hpp"
 #include "entropy.hpp"
 
@@ -123,9 +124,12 @@ private:
 
     void block(std::size_t c, int row, int column, std::int16_t& prediction, std::vector<Token>& tokens) {
         const unsigned table = c == 0 ? 0 : 2;
+        std::array<Token, 1 + 63 + 3> found;  // DC, 63 coefficients and the runs of 16 zeros that fit between them
+        Token* next = found.data();
         if (row >= plane(c).height || column >= plane(c).width) {  // padding: nothing new
-            add(table + kDC, 0, 0, tokens);
-            add(table + kAC, 0, 0, tokens);
+            *next++ = count(table + kDC, 0, 0);
+            *next++ = count(table + kAC, 0, 0);
+            tokens.insert(tokens.end(), found.data(), next);
             return;
         }
         const std::int16_t* const levels =
@@ -135,20 +139,31 @@ private:
         const std::int16_t dc = level_at(0);
         const auto difference = static_cast<std::int16_t>(static_cast<std::uint16_t>(dc - prediction));
         prediction = dc;
-        value(table + kDC, 0, difference, c, 0, row, column, tokens);
+        *next++ = value(table + kDC, 0, difference, c, 0, row, column);
+
+        alignas(8) std::array<std::int16_t, 64> zigzag;
+        for (std::size_t k = 0; k < 64; ++k) zigzag[k] = levels[kNaturalOrder[k]];
         unsigned run = 0;
-        for (std::size_t k = 1; k < 64; ++k) {
-            const std::size_t at = kNaturalOrder[k];
-            if (levels[at] == 0) {
-                ++run;
+        for (std::size_t k = 1; k < 64;) {
+            std::uint64_t four;
+            std::memcpy(&four, &zigzag[k / 4 * 4], sizeof four);
+            if (k % 4 == 0 && four == 0) {
+                run += 4;
+                k += 4;
                 continue;
             }
-            const std::int16_t level = level_at(at);
-            for (; run > 15; run -= 16) add(table + kAC, 0xF0, 0, tokens);
-            value(table + kAC, run, level, c, at, row, column, tokens);
-            run = 0;
+            if (zigzag[k] == 0) {
+                ++run;
+            } else {
+                for (; run > 15; run -= 16) *next++ = count(table + kAC, 0xF0, 0);
+                const std::size_t at = kNaturalOrder[k];
+                *next++ = value(table + kAC, run, level_at(at), c, at, row, column);
+                run = 0;
+            }
+            ++k;
         }
-        if (run != 0) add(table + kAC, 0, 0, tokens);
+        if (run != 0) *next++ = count(table + kAC, 0, 0);
+        tokens.insert(tokens.end(), found.data(), next);
     }
 
     // The integer behind a product with a step.
@@ -172,8 +187,7 @@ private:
                ") of plane " + kNames[c];
     }
 
-    void value(unsigned table, unsigned run, std::int16_t level, std::size_t c, std::size_t at, int row, int column,
-               std::vector<Token>& tokens) {
+    Token value(unsigned table, unsigned run, std::int16_t level, std::size_t c, std::size_t at, int row, int column) {
         const auto size = static_cast<unsigned>(std::bit_width(static_cast<unsigned>(std::abs(int{level}))));
         if (size > 15) {
             refuse(place(c, at, row, column) + (at == 0 ? " differs by 32768 from the one before it" : " is -32768") +
@@ -181,12 +195,12 @@ private:
         }
         if (size > (at == 0 ? 11u : 10u)) extended_ = true;
         const auto bits = static_cast<std::uint32_t>(level < 0 ? level + (1 << size) - 1 : level);
-        add(table, run << 4 | size, bits, tokens);
+        return count(table, run << 4 | size, bits);
     }
 
-    void add(unsigned table, unsigned symbol, std::uint32_t bits, std::vector<Token>& tokens) {
+    Token count(unsigned table, unsigned symbol, std::uint32_t bits) {
         ++counts_[table][symbol];
-        tokens.push_back(table << 24 | symbol << 16 | bits);
+        return table << 24 | symbol << 16 | bits;
     }
 
     void put(std::initializer_list<unsigned> bytes) {
@@ -253,36 +267,20 @@ private:
     }
 
     void write_tokens(const std::vector<Token>& tokens) {
-        std::uint64_t buffer = 0;
-        unsigned filled = 0, restarts = 0;
-        const auto flush = [&](unsigned keep) {
-            while (filled > keep + 7) {
-                filled -= 8;
-                const auto byte = static_cast<std::uint8_t>(buffer >> filled);
-                out_.push_back(byte);
-                if (byte == 0xFF) out_.push_back(0);
-            }
-        };
-        const auto finish = [&] {  // ones up to the next byte
-            const unsigned ones = (8 - filled % 8) % 8;
-            buffer = buffer << ones | ((1u << ones) - 1);
-            filled += ones;
-            flush(0);
-        };
+        BitWriter bits(out_);
+        unsigned restarts = 0;
         for (const Token token : tokens) {
             if (token == kRestart) {
-                finish();
+                bits.finish();
                 put({0xFF, 0xD0 + restarts});
                 restarts = (restarts + 1) & 7;
                 continue;
             }
             const unsigned symbol = token >> 16 & 0xFF, size = symbol & 15;
             const Code code = codes_[token >> 24][symbol];
-            buffer = buffer << (code.length + size) | code.bits << size | (token & 0xFFFF);
-            filled += code.length + size;  // 31 more at most
-            if (filled > 32) flush(0);
+            bits.put(code.bits << size | (token & 0xFFFF), code.length + size);
         }
-        finish();
+        bits.finish();
     }
 
     struct Code {

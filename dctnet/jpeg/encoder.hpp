@@ -2,7 +2,7 @@
 //
 // Writes sequential Huffman-coded files (SOF0, or SOF1 where the values need it) with tables made for the picture. The
 // way through the files: encoder.cpp turns the blocks into the symbols of T.81, annex F, and counts them; code_lengths.cpp
-// makes the shortest codes for the counts; encoder.cpp writes symbols as bits, byte stuffing included.
+// makes the shortest codes for the counts; bit_writer.hpp puts bits into bytes.
 #pragma once
 
 #include <cstdint>

@@ -35,12 +35,12 @@ void fail(const char* what) {
     std::abort();
 }
 
-std::optional<Image> decode(const std::uint8_t* data, std::size_t size, bool dequantize) {
+std::optional<Image> decode(const std::uint8_t* data, std::size_t size, bool dequantize, std::uint64_t max_pixels) {
     const std::unique_ptr<std::uint8_t[]> exact(new std::uint8_t[size]);
     std::copy_n(data, size, exact.get());
     dctnet::jpeg::Options options;
     options.dequantize = dequantize;
-    options.max_pixels = kMaxPixels;
+    options.max_pixels = max_pixels;
     constexpr std::size_t kTables = 1024;
     taken = 0;
     allowed = 2048 * (size + 1) + kTables;
