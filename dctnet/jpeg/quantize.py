@@ -27,8 +27,8 @@ CHROMA_STEPS = (
 def quality_steps(quality: int) -> Tensor:
     """The quantization (3, 64), uint16 row-major, that libjpeg and Pillow use for ``quality`` 1 to 100.
 
-    >>> quality_steps(50)[0, :4].tolist(), quality_steps(100).max().item()
-    ([16, 11, 10, 16], 1)
+    >>> quality_steps(50)[0, :4].tolist(), quality_steps(90)[0, :4].tolist()
+    ([16, 11, 10, 16], [3, 2, 2, 3])
     """
     if isinstance(quality, bool) or not isinstance(quality, int) or not 1 <= quality <= 100:
         raise ValueError(f"the quality is a whole number from 1 to 100; got {quality!r}")
