@@ -13,6 +13,8 @@ _NAMES = {
     "JPEGImage": "dctnet.jpeg.reader",
     "read_jpeg": "dctnet.jpeg.reader",
     "read_jpegs": "dctnet.jpeg.reader",
+    "write_jpeg": "dctnet.jpeg.writer",
+    "write_jpegs": "dctnet.jpeg.writer",
     "to_pixels": "dctnet.jpeg.pixels",
     "create_model": "dctnet.models.zoo",
     "list_models": "dctnet.models.zoo",

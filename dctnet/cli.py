@@ -21,6 +21,7 @@ Convolutional networks on the DCT coefficients inside JPEG files.
   dctnet validate --config NAME         loss and accuracy of the trained network on the validation files
   dctnet test --config NAME             the same on the test files
   dctnet predict CHECKPOINT FILE...     what is in these JPEG files (or folders of them)?
+  dctnet transform SOURCE TARGET ...    crop, turn, mirror or resize a folder of JPEG files, without decoding to pixels
   dctnet inspect FILE...                a picture of what a JPEG file holds: planes, coefficients, energy of the bands
   dctnet bench NAME ...                 measure dctnet beside other software
 
@@ -86,6 +87,11 @@ def run_prepare(arguments: list[str]) -> None:
     import_module("dctnet.data.recipes").prepare(options.name, options.folder, options.source)
 
 
+def run_transform(arguments: list[str]) -> int:
+    """Change a folder of files; 1 where some could not be read."""
+    return import_module("dctnet.data.transform_command").main(arguments)
+
+
 def run_inspect(arguments: list[str]) -> None:
     """Draw what files hold."""
     parser = argparse.ArgumentParser(
@@ -116,6 +122,7 @@ COMMANDS: dict[str, Callable[[list[str]], int | None]] = {
     "validate": run_validate,
     "test": run_test,
     "predict": run_predict,
+    "transform": run_transform,
     "inspect": run_inspect,
     "bench": run_bench,
 }
@@ -124,7 +131,8 @@ COMMANDS: dict[str, Callable[[list[str]], int | None]] = {
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status.
 
-    0; 1 where ``predict`` could read no file; 2 with one line on stderr for what the user can put right.
+    0; 1 where ``predict`` could read no file, or ``transform`` not all of them; 2 with one line on stderr for what the user
+    can put right.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments or arguments[0] in ("-h", "--help", "help"):

@@ -8,9 +8,10 @@ import pytest
 import dctnet
 
 NAMES = {
-    "dctnet": ["Coefficients", "JPEGError", "JPEGImage", "create_model", "list_models", "read_jpeg", "read_jpegs", "to_pixels"],
+    "dctnet": ["Coefficients", "JPEGError", "JPEGImage", "create_model", "list_models", "read_jpeg", "read_jpegs", "to_pixels",
+               "write_jpeg", "write_jpegs"],
     "dctnet.dct": ["apply", "basis", "block_dct", "block_idct", "lift", "zigzag"],
-    "dctnet.jpeg": ["JPEGError", "JPEGImage", "read_jpeg", "read_jpegs", "to_pixels"],
+    "dctnet.jpeg": ["JPEGError", "JPEGImage", "quantize", "read_jpeg", "read_jpegs", "to_pixels", "write_jpeg", "write_jpegs"],
     "dctnet.transforms": ["CenterCrop", "Compose", "Normalize", "RandomHorizontalFlip", "RandomResizedCrop", "Reblock", "Resize"],
     "dctnet.transforms.functional": ["center_crop", "crop", "horizontal_flip", "normalize", "reblock", "resize", "resized_crop"],
     "dctnet.nn": ["PixelFrontend"],

@@ -2,6 +2,19 @@
 
 from dctnet.jpeg.errors import JPEGError
 from dctnet.jpeg.pixels import from_pixels, to_pixels
+from dctnet.jpeg.quantize import quality_steps, quantize
 from dctnet.jpeg.reader import JPEGImage, read_jpeg, read_jpegs
+from dctnet.jpeg.writer import write_jpeg, write_jpegs
 
-__all__ = ["JPEGError", "JPEGImage", "from_pixels", "read_jpeg", "read_jpegs", "to_pixels"]
+__all__ = [
+    "JPEGError",
+    "JPEGImage",
+    "from_pixels",
+    "quality_steps",
+    "quantize",
+    "read_jpeg",
+    "read_jpegs",
+    "to_pixels",
+    "write_jpeg",
+    "write_jpegs",
+]

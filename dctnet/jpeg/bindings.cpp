@@ -3,4 +3,5 @@
 NB_MODULE(_native, module) {
     nanobind::set_leak_warnings(false);  // tensors may outlive the module: whoever keeps one until the end has leaked nothing
     dctnet::jpeg::bind_decoder(module);
+    dctnet::jpeg::bind_encoder(module);
 }

@@ -6,5 +6,6 @@
 namespace dctnet::jpeg {
 
 void bind_decoder(nanobind::module_& module);
+void bind_encoder(nanobind::module_& module);
 
 }  // namespace dctnet::jpeg

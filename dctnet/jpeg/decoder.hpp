@@ -73,9 +73,9 @@ struct Image {
 // Decodes a file held in memory. Throws Error, or std::bad_alloc.
 //
 // Bounds, whatever the bytes say: an image has at least one bit of data for each block, so no more than 1024 bytes are
-// allocated for each byte of the file (1536 of a gray one, whose absent chroma takes half as much as its luma), and never
-// for more than `max_pixels`. The scans of a progressive file visit at
-// most 64 blocks for each block of the frame and 64 for each byte of the file, so the time is linear in the file's size.
+// allocated for each byte of the file (2048 of a gray one of a single row or column of blocks, whose absent chroma takes as
+// much as its luma), and never for more than `max_pixels`. The scans of a progressive file visit at most 64 blocks for each
+// block of the frame and 64 for each byte of the file, so the time is linear in the file's size.
 // A progressive file needs whole blocks until its last scan, even where only some bands are kept.
 Image decode(const std::uint8_t* data, std::size_t size, const Options& options);
 

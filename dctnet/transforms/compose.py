@@ -40,6 +40,10 @@ class Compose:
 
     def __call__(self, image, generator: torch.Generator | None = None) -> Coefficients:
         """``image`` has ``.coefficients`` and ``.grid``, or is ``Coefficients`` that are all picture."""
+        return self.with_grid(image, generator)[0]
+
+    def with_grid(self, image, generator: torch.Generator | None = None) -> tuple[Coefficients, Grid]:
+        """The same, and the grid of the result: the size of its picture, which need not fill the last blocks."""
         coefficients = image if isinstance(image, Coefficients) else image.coefficients
         grid: Grid = infer_grid(coefficients) if isinstance(image, Coefficients) else image.grid
         blocks = self.block_size or (block_size(coefficients.y), block_size(coefficients.cb))
@@ -55,7 +59,7 @@ class Compose:
             if pending is not None:
                 coefficients, pending = lifted(coefficients, pending, blocks), None
             coefficients = transform(coefficients, generator)
-        return coefficients if pending is None else lifted(coefficients, pending, blocks)
+        return coefficients if pending is None else lifted(coefficients, pending, blocks), grid_420(grid.size)
 
     def __repr__(self) -> str:
         return f"Compose({self.transforms}, block_size={self.block_size})"
