@@ -1,9 +1,11 @@
-"""Geometric transforms: they draw a box, and make the pixel operators of it; ``compose.Compose`` lifts and applies them."""
+"""Geometric transforms: they draw a box, and what becomes of it; ``compose.Compose`` lifts and applies that to a picture,
+``batched.Plan`` to a batch of pictures."""
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from typing import NamedTuple
 
 import torch
 
@@ -12,12 +14,27 @@ from dctnet.transforms.functional import Size, center_box, pair, resized_size
 from dctnet.transforms.separable import Separable, box_to_size
 
 
+class Drawn(NamedTuple):
+    """The box at (top, left) of (height, width) pixels resampled to ``size``, mirrored left to right or not."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+    size: tuple[int, int]
+    mirror: bool = False
+
+
 class Geometric(ABC):
-    """A transform that is a separable operator on pixels, drawn at random or fixed."""
+    """A transform that resamples a box of the picture, drawn at random or fixed."""
 
     @abstractmethod
+    def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> Drawn:
+        """What to do to a picture of ``size``, its parameters drawn from ``generator`` (None: torch's own)."""
+
     def operators(self, grid: Grid, generator: torch.Generator | None) -> Separable:
-        """The operators for a picture on ``grid``, their parameters drawn from ``generator`` (None: torch's own)."""
+        """The pixel operators of what is drawn, for a picture on ``grid``."""
+        return box_to_size(grid, *self.draw(grid.size, generator))
 
 
 class RandomResizedCrop(Geometric):
@@ -53,8 +70,8 @@ class RandomResizedCrop(Geometric):
         h = min(height, round(width / self.ratio[0])) if width / height < self.ratio[0] else height
         return (height - h) // 2, (width - w) // 2, h, w
 
-    def operators(self, grid: Grid, generator: torch.Generator | None) -> Separable:
-        return box_to_size(grid, *self.box(grid.size, generator), self.size)
+    def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> Drawn:
+        return Drawn(*self.box(size, generator), self.size)
 
     def __repr__(self) -> str:
         return f"RandomResizedCrop(size={self.size}, scale={self.scale}, ratio={self.ratio})"
@@ -66,8 +83,8 @@ class Resize(Geometric):
     def __init__(self, size: Size):
         self.size = size if isinstance(size, int) else pair(size)
 
-    def operators(self, grid: Grid, generator: torch.Generator | None) -> Separable:
-        return box_to_size(grid, 0, 0, *grid.size, resized_size(grid.size, self.size))
+    def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> Drawn:
+        return Drawn(0, 0, *size, resized_size(size, self.size))
 
     def __repr__(self) -> str:
         return f"Resize(size={self.size})"
@@ -79,9 +96,8 @@ class CenterCrop(Geometric):
     def __init__(self, size: Size):
         self.size = pair(size)
 
-    def operators(self, grid: Grid, generator: torch.Generator | None) -> Separable:
-        box = center_box(grid.size, self.size)
-        return box_to_size(grid, *box, box[2:])
+    def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> Drawn:
+        return Drawn(*center_box(size, self.size), self.size)
 
     def __repr__(self) -> str:
         return f"CenterCrop(size={self.size})"
@@ -95,9 +111,9 @@ class RandomHorizontalFlip(Geometric):
             raise ValueError(f"p is a probability in [0, 1]; got {p}")
         self.p = float(p)
 
-    def operators(self, grid: Grid, generator: torch.Generator | None) -> Separable:
+    def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> Drawn:
         mirror = bool(torch.rand(1, generator=generator) < self.p)
-        return box_to_size(grid, 0, 0, *grid.size, grid.size, mirror=mirror)
+        return Drawn(0, 0, *size, size, mirror)
 
     def __repr__(self) -> str:
         return f"RandomHorizontalFlip(p={self.p})"
@@ -109,8 +125,8 @@ class Reblock(Geometric):
     def __init__(self, block_size: int | tuple[int, int]):
         self.block_size = block_sizes(block_size)
 
-    def operators(self, grid: Grid, generator: torch.Generator | None) -> Separable:
-        return box_to_size(grid, 0, 0, *grid.size, grid.size)
+    def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> Drawn:
+        return Drawn(0, 0, *size, size)
 
     def __repr__(self) -> str:
         return f"Reblock(block_size={self.block_size})"
