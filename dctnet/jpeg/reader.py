@@ -131,10 +131,30 @@ def read_jpegs(
     The result has one place for each source. ``on_error="raise"`` raises the error of the first source that fails;
     ``"skip"`` leaves None in the place of a source that is damaged or cannot be opened. ValueError for bad arguments.
     """
-    if isinstance(sources, (str, bytes, bytearray, memoryview, os.PathLike)):
-        raise ValueError(f"sources is a list of paths or buffers; got one {type(sources).__name__}. Pass [source].")
     if on_error not in ("raise", "skip"):
         raise ValueError(f'on_error is "raise" or "skip"; got {on_error!r}')
+    images: list[JPEGImage | None] = []
+    for image in results_of(sources, threads=threads, dequantize=dequantize, max_pixels=max_pixels):
+        if isinstance(image, JPEGImage):
+            if image.from_pixels:
+                _count_through_pixels(image)
+            images.append(image)
+        elif on_error == "raise":
+            raise image
+        else:
+            images.append(None)
+    return images
+
+
+def results_of(
+    sources: Iterable[Source], *, threads: int = 2, dequantize: bool = True, max_pixels: int = 2**27
+) -> list[JPEGImage | JPEGError | OSError]:
+    """``read_jpegs`` with the error itself in the place of a source that fails, and without warnings.
+
+    For loaders, which count and name what failed or came through pixels, on threads where warnings cannot be caught.
+    """
+    if isinstance(sources, (str, bytes, bytearray, memoryview, os.PathLike)):
+        raise ValueError(f"sources is a list of paths or buffers; got one {type(sources).__name__}. Pass [source].")
     for name, value in (("threads", threads), ("max_pixels", max_pixels)):
         if isinstance(value, bool) or not isinstance(value, SupportsIndex) or not 1 <= value < 2**63:
             raise ValueError(f"{name} is a positive integer; got {value!r}")
@@ -146,14 +166,12 @@ def read_jpegs(
         results = _native.decode(sources, int(threads), bool(dequantize), int(max_pixels))
     except (TypeError, BufferError) as error:
         raise ValueError(f"a source is a path, or a contiguous buffer of bytes: {error}") from error
-    images: list[JPEGImage | None] = []
+    images: list[JPEGImage | JPEGError | OSError] = []
     for source, result in zip(sources, results, strict=True):
         try:
             images.append(_image(source, result, dequantize, max_pixels))
-        except (JPEGError, OSError):
-            if on_error == "raise":
-                raise
-            images.append(None)
+        except (JPEGError, OSError) as error:
+            images.append(error)
     return images
 
 
@@ -188,18 +206,17 @@ def _not_decoded(
         raise JPEGError(name, offset, reason)
     data = Path(source).read_bytes() if isinstance(source, (str, os.PathLike)) else bytes(source)
     fields = image_through_pixels(data, name, reason, max_pixels)
-    _count_through_pixels(name, reason)
     return JPEGImage(**fields, dequantized=bool(dequantize), progressive=False, source=name, from_pixels=reason)
 
 
-def _count_through_pixels(name: str, reason: str) -> None:
+def _count_through_pixels(image: JPEGImage) -> None:
     global _through_pixels
     _through_pixels += 1
     if _through_pixels == 1:
         warnings.warn(
-            f"{name}: {reason}; read through pixels: slower, and coefficients rounded to integers. "
+            f"{image.source}: {image.from_pixels}; read through pixels: slower, and coefficients rounded to integers. "
             "Further such files are counted without a warning "
             "(dctnet.jpeg.reader.through_pixels_count).",
             UserWarning,
-            stacklevel=5,
+            stacklevel=3,
         )
