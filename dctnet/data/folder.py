@@ -117,6 +117,10 @@ class JPEGFolder(Dataset):
         """The file of sample ``index``."""
         return self.samples[index][0]
 
+    def source(self, index: int) -> str:
+        """What ``read_jpegs`` takes for sample ``index``: its path."""
+        return self.samples[index][0]
+
     def label(self, index: int) -> int:
         """The label of sample ``index``, without reading the file."""
         return self.samples[index][1]
@@ -150,6 +154,14 @@ class FileList(Dataset):
     def path(self, index: int) -> str:
         """The file of sample ``index``."""
         return self.paths[index]
+
+    def source(self, index: int) -> str:
+        """What ``read_jpegs`` takes for sample ``index``: its path."""
+        return self.paths[index]
+
+    def label(self, index: int) -> int:
+        """-1: nothing is known."""
+        return -1
 
     def sample(self, key: SampleKey | int) -> Sample:
         """The sample as ``key`` draws it, with what the loader wants to know about its file."""

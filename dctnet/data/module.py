@@ -9,7 +9,8 @@ import torch
 from lightning.pytorch import LightningDataModule
 
 from dctnet.data.folder import FileList, JPEGFolder, find_classes, find_images
-from dctnet.data.torch_loader import KeyedLoader, check_settings
+from dctnet.data.passes import check_settings
+from dctnet.data.torch_loader import KeyedLoader
 from dctnet.transforms.compose import Compose
 from dctnet.transforms.geometric import CenterCrop, RandomHorizontalFlip, RandomResizedCrop, Resize
 

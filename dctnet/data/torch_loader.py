@@ -12,37 +12,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from dctnet.coefficients import Coefficients, stack
-from dctnet.data.broken import Broken, BrokenList
-from dctnet.data.folder import DataError
+from dctnet.data.broken import Broken
 from dctnet.data.keyed_sampling import KeyedBatches, SampleKey
+from dctnet.data.passes import Account, Batch, ThroughPixels, check_settings, why_broken
 from dctnet.jpeg.errors import JPEGError
-
-
-class ThroughPixels(NamedTuple):
-    """A file that was read through pixels, and why."""
-
-    path: str
-    reason: str
-
-
-class Batch(NamedTuple):
-    """What one rank gets at one step.
-
-    ``coefficients`` of n samples (None when n is 0), ``labels`` and ``indices`` (n,) int64. ``planned`` is the number of
-    samples that were asked for: n and the files that could not be read, which ``broken`` names. ``through_pixels`` names
-    those of the n whose files hold no coefficients that we read, and came through pixels.
-    """
-
-    coefficients: Coefficients | None
-    labels: Tensor
-    indices: Tensor
-    planned: int
-    broken: tuple[Broken, ...]
-    through_pixels: tuple[ThroughPixels, ...] = ()
 
 
 class Item(NamedTuple):
@@ -73,10 +49,8 @@ class _Tolerant(Dataset):
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message=".*read through pixels")
                 coefficients, label, from_pixels = self.dataset.sample(key)
-        except JPEGError as error:
-            return Broken(path, error.reason if error.offset is None else f"byte {error.offset}: {error.reason}")
-        except OSError as error:
-            return Broken(path, error.strerror or str(error))
+        except (JPEGError, OSError) as error:
+            return Broken(path, why_broken(error))
         return Item(coefficients, label, key.index, ThroughPixels(path, from_pixels) if from_pixels else None)
 
 
@@ -91,15 +65,6 @@ def collate(items: Sequence[Item | Broken]) -> Batch:
         tuple(item for item in items if isinstance(item, Broken)),
         tuple(item.through_pixels for item in good if item.through_pixels),
     )
-
-
-def check_settings(batch_size: int, workers: int, prefetch: int, max_broken: float) -> None:
-    """ValueError for numbers that no loader can work with."""
-    for name, value, least in (("batch_size", batch_size, 1), ("workers", workers, 0), ("prefetch", prefetch, 1)):
-        if value < least:
-            raise ValueError(f"{name} is a number of at least {least}; got {value}")
-    if not 0 <= max_broken <= 1:
-        raise ValueError(f"max_broken is a share of the files, from 0 to 1; got {max_broken}")
 
 
 class KeyedLoader(DataLoader):
@@ -158,9 +123,7 @@ class KeyedLoader(DataLoader):
             generator=torch.Generator().manual_seed(seed),
         )
         self.place = batches.sampler
-        self.max_broken, self.report = max_broken, report
-        self.broken_list = None if broken_list is None else BrokenList(broken_list)
-        self.reported: set[str] = set()
+        self.account = Account(self.place, max_broken, report, broken_list)
 
     def set_epoch(self, epoch: int) -> None:
         """Name the epoch that the next pass goes through."""
@@ -178,38 +141,4 @@ class KeyedLoader(DataLoader):
         # A generator: the place is looked up at the first `next`, after Lightning has named the epoch.
         keys = self.batch_sampler
         keys.epoch, keys.start = self.place.begin()
-        asked = keys.share()
-        broken: dict[str, str] = {}
-        through_pixels: dict[str, str] = {}
-        for batch in super().__iter__():
-            self.place.batch += 1
-            broken.update(batch.broken)
-            through_pixels.update(batch.through_pixels)
-            if batch.broken and self.broken_list is not None:
-                self.broken_list.add(batch.broken)
-            if len(broken) > self.max_broken * asked:
-                raise DataError(
-                    f"{len(broken)} of {asked} files could not be read, more than the share of {self.max_broken:g} "
-                    f"allowed: {_named(broken)}{self._all_names()}. Remove or repair the files, or raise "
-                    "--data.max_broken."
-                )
-            if self.place.batch >= len(keys):
-                self._report(broken, asked, "could not be read, left out", self._all_names())
-                self._report(through_pixels, asked, "were read through pixels, slower and rounded")
-            yield batch
-
-    def _report(self, files: dict[str, str], asked: int, verdict: str, end: str = "") -> None:
-        """Warn of the files that no earlier epoch named."""
-        new = {path: reason for path, reason in files.items() if path not in self.reported}
-        self.reported.update(new)
-        if new and self.report:
-            warnings.warn(f"{len(new)} of {asked} files {verdict}: {_named(new)}{end}", stacklevel=3)
-
-    def _all_names(self) -> str:
-        return "" if self.broken_list is None else f"; all found so far are named in {self.broken_list.path}"
-
-
-def _named(files: dict[str, str]) -> str:
-    """The first ten with their reasons, and how many there are besides."""
-    names = "; ".join(f"{path} ({reason})" for path, reason in list(files.items())[:10])
-    return names + (f"; and {len(files) - 10} more" if len(files) > 10 else "")
+        yield from self.account.follow(super().__iter__(), keys.share())

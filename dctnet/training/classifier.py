@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from dctnet.coefficients import Coefficients
 from dctnet.data.keyed_sampling import mix
-from dctnet.data.torch_loader import Batch
+from dctnet.data.passes import Batch
 from dctnet.models.zoo import create_model
 from dctnet.training.accuracy import Sums
 from dctnet.training.ema import MovingAverage
