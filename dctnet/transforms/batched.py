@@ -131,14 +131,16 @@ class Plan:
     def pack(self, pictures: Sequence[Coefficients], *, pin_memory: bool = False) -> Coefficients:
         """The windows of the pictures, one below the other: for each plane ``(rows of all, widest, b*b)``, dtype as read.
 
-        What lies to the right of a narrower window is not set, and not used. ``pin_memory`` for a fast way to a GPU.
+        What lies to the right of a narrower window is not used. ``pin_memory`` for a fast way to a GPU.
         """
         packed = []
         for number, windows in enumerate(self.windows):
             planes = [picture[number] for picture in pictures]
             rows = sum(bottom - top for top, bottom, _, _ in windows)
             columns = max(right - left for _, _, left, right in windows)
-            out = torch.empty((rows, columns, planes[0].shape[-3]), dtype=planes[0].dtype, pin_memory=pin_memory)
+            # Any integer times a weight of zero is nothing; a NaN is not.
+            make = torch.zeros if planes[0].is_floating_point() else torch.empty
+            out = make((rows, columns, planes[0].shape[-3]), dtype=planes[0].dtype, pin_memory=pin_memory)
             row = 0
             for plane, (top, bottom, left, right) in zip(planes, windows, strict=True):
                 window = plane[:, top:bottom, left:right].permute(1, 2, 0)
