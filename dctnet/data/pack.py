@@ -25,9 +25,10 @@ from dctnet.bands import bands_of
 from dctnet.data.broken import Broken, BrokenList
 from dctnet.data.folder import DataError
 from dctnet.data.pack_shard import finished, write_shard
-from dctnet.data.pack_sources import CLASSES, SPLITS, FolderPart, TarPart, find_splits, open_source
+from dctnet.data.pack_sources import SPLITS, FolderPart, TarPart, find_splits, open_source
 from dctnet.data.store_format import Layout, read_layout
 from dctnet.data.store_index import read_json, write_atomically, write_index
+from dctnet.data.tar_samples import CLASSES
 
 PLAN = "plan.json"
 TARS = "WebDataset tars"

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dctnet.data.folder import DataError, JPEGFolder
-from dctnet.data.tar_samples import expand, is_stream, open_tar, samples
+from dctnet.data.tar_samples import CLASSES, expand, is_stream, open_tar, read_classes, samples
 
 SPLITS = ("train", "val", "test")
-CLASSES = "classes.json"
 
 
 class Item(NamedTuple):
@@ -81,10 +80,10 @@ def open_source(source: str, shard_size: int, classes: str | None = None) -> Sou
         items = [Item(path, label, os.path.relpath(path, source)) for path, label in folder.samples]
         parts = [FolderPart(items[start : start + shard_size]) for start in range(0, len(items), shard_size)]
         return Source(parts, folder.classes, _digest([f"{item.label} {item.name}" for item in items]))
-    names = _class_names(classes) if classes is not None else None
+    names = read_classes(classes) if classes is not None else None
     beside = Path(tars[0]).parent / CLASSES
     if names is None and not is_stream(tars[0]) and beside.is_file():
-        names = _class_names(beside)
+        names = read_classes(beside)
     return Source([TarPart(url) for url in tars], names, _digest([os.path.basename(url) for url in tars]))
 
 
@@ -111,18 +110,6 @@ def find_splits(source: str) -> list[str]:
 def _has_folders(path: str) -> bool:
     with os.scandir(path) as entries:
         return any(entry.is_dir() and not entry.name.startswith(".") for entry in entries)
-
-
-def _class_names(path: str | Path) -> list[str]:
-    try:
-        names = json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(
-            f"{path} is not JSON ({error}); it is a list of the class names, in the order of labels"
-        ) from error
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or len(set(names)) != len(names):
-        raise DataError(f"{path} is no list of different class names, in the order of labels")
-    return names
 
 
 def _digest(names: list[str]) -> str:

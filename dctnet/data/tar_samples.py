@@ -6,14 +6,17 @@ sample follow one another. Other members (``.json``, ``.txt``) are passed over. 
 
 from __future__ import annotations
 
+import json
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from dctnet.data.folder import EXTENSIONS, DataError
 
+CLASSES = "classes.json"  # beside the tars: a list of names, in the order of labels
 PICTURES = tuple(extension[1:] for extension in EXTENSIONS)
 
 
@@ -142,3 +145,16 @@ def _label(data: bytes | None, key: str, url: str) -> int:
             f"{url}: sample {key} needs a member {key}.cls with its label, a number from 0; got {text[:20]!r}"
         )
     return int(text)
+
+
+def read_classes(path: str | Path) -> list[str]:
+    """The class names in a JSON file; DataError where it holds no list of different names."""
+    try:
+        names = json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(
+            f"{path} is not JSON ({error}); it is a list of the class names, in the order of labels"
+        ) from error
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or len(set(names)) != len(names):
+        raise DataError(f"{path} is no list of different class names, in the order of labels")
+    return names
