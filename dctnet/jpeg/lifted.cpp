@@ -77,7 +77,17 @@ struct Strip {
 template <typename T, std::size_t U>
 DCTNET_INLINE void read_whole(const T* from, std::size_t v_count, const float* scale, float* to, std::size_t ld) {
     for (std::size_t v = 0; v < v_count; ++v) {
-        if (scale == nullptr) {
+        if constexpr (U == kLanes) {
+            Vec x;
+            load(x, from);
+            if (scale != nullptr) {
+                Vec scales;
+                load(scales, scale);
+                multiply(x, scales);
+                scale += U;
+            }
+            store(x, to);
+        } else if (scale == nullptr) {
             for (std::size_t u = 0; u < U; ++u) to[u] = static_cast<float>(from[u]);
         } else {
             for (std::size_t u = 0; u < U; ++u) to[u] = static_cast<float>(from[u]) * scale[u];
@@ -121,7 +131,19 @@ template <std::size_t U>
 DCTNET_INLINE void write_whole(const float* from, std::size_t ld, std::size_t v_count, const float* gain, const float* shift,
                                float* to) {
     for (std::size_t v = 0; v < v_count; ++v) {
-        if (gain == nullptr) {
+        if constexpr (U == kLanes) {
+            Vec x;
+            load(x, from);
+            if (gain != nullptr) {
+                Vec gains, shifts;
+                load(gains, gain);
+                load(shifts, shift);
+                scale_and_shift(x, gains, shifts);
+                gain += U;
+                shift += U;
+            }
+            store(x, to);
+        } else if (gain == nullptr) {
             for (std::size_t u = 0; u < U; ++u) to[u] = from[u];
         } else {
             for (std::size_t u = 0; u < U; ++u) to[u] = from[u] * gain[u] + shift[u];
