@@ -11,7 +11,9 @@ import torch
 
 from dctnet.data.dali_loader import DALILoader
 from dctnet.data.folder import DataError, FileList, JPEGFolder
+from dctnet.data.module import DCTDataModule
 from dctnet.data.torch_loader import KeyedLoader
+from dctnet.data.webdataset_shards import TarFolder
 from tests.test_loader import BROKEN, COUNT, TRANSFORM, damaged, root  # noqa: F401 - fixtures
 
 pytestmark = pytest.mark.dali
@@ -137,6 +139,33 @@ def test_files_without_labels(root):  # noqa: F811
     left, right = pair(paths, kind=FileList, shuffle=False)
     assert_same_batches(left, right)
     assert next(iter(right)).labels.tolist() == [-1] * 8
+
+
+def test_webdataset_tars(root, tmp_path):  # noqa: F811
+    import io
+    import tarfile
+
+    folder = JPEGFolder(root)
+    for shard in range(3):
+        with tarfile.open(tmp_path / f"{shard}.tar", "w") as archive:
+            for index in range(shard, COUNT, 3):
+                path, label = folder.samples[index]
+                cut = Path(path).read_bytes()[: 300 if index in BROKEN else None]
+                for extension, data in (("jpg", cut), ("cls", str(label).encode())):
+                    member = tarfile.TarInfo(f"{index:04d}.{extension}")
+                    member.size = len(data)
+                    archive.addfile(member, io.BytesIO(data))
+    assert_same_batches(*pair(tmp_path, kind=TarFolder, max_broken=1.0, report=False))
+
+
+def test_chosen_by_the_data_module(root, tmp_path):  # noqa: F811
+    for split in ("train", "val"):
+        (tmp_path / split).symlink_to(root, target_is_directory=True)
+    modules = [DCTDataModule(str(tmp_path), 32, batch_size=8, workers=0, loader=name) for name in ("torch", "dali")]
+    for stage in ("train_dataloader", "val_dataloader", "predict_dataloader"):
+        left, right = (getattr(module, stage)() for module in modules)
+        assert isinstance(right, DALILoader)
+        assert_same_batches(left, right)
 
 
 @pytest.mark.parametrize("used", [0, 1])

@@ -2,4 +2,5 @@
 
 NB_MODULE(_native, module) {
     dctnet::jpeg::bind_decoder(module);
+    dctnet::jpeg::bind_lifted(module);
 }

@@ -6,5 +6,6 @@
 namespace dctnet::jpeg {
 
 void bind_decoder(nanobind::module_& module);
+void bind_lifted(nanobind::module_& module);
 
 }  // namespace dctnet::jpeg
