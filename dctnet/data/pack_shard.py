@@ -17,14 +17,17 @@ from typing import Any
 
 import numpy as np
 
+from dctnet.coefficients import grid_420
 from dctnet.data.broken import Broken, BrokenList
 from dctnet.data.folder import DataError
 from dctnet.data.pack_sources import FolderPart, TarPart
 from dctnet.data.store_format import ALIGNMENT, TABLE, Layout, quantise, write_record
 from dctnet.data.store_index import read_json, sync_folder, write_atomically
+from dctnet.jpeg import _native
 from dctnet.jpeg.errors import JPEGError
 from dctnet.jpeg.reader import JPEGImage, read_jpeg
-from dctnet.transforms.functional import resize, resized_size
+from dctnet.transforms.functional import resized_size
+from dctnet.transforms.separable import box_to_size
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 UNLOCKABLE = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}  # file systems without locks: there the user keeps order
@@ -181,20 +184,30 @@ def make_record(image: JPEGImage, layout: Layout, name: str) -> tuple[bytes, tup
 
     A picture whose shorter side is longer than ``layout.resize`` is brought to it, antialiased, as 4:2:0; a smaller one stays.
     """
-    coefficients, size = image.coefficients, image.size
-    sampling = image.sampling if len(image.sampling) == 3 else CHROMA_HALVED
-    steps = [*image.quantization.numpy().astype(np.float32)]
-    steps += [np.ones(64, np.float32)] * (3 - len(steps))
+    size = image.size
     if layout.resize is not None and min(size) > layout.resize:
-        size = resized_size(size, layout.resize)
-        coefficients, sampling, steps = resize(coefficients, size, grid=image.grid, block_size=8), CHROMA_HALVED, None
-    planes, scales = [], []
-    for number, (plane, bands) in enumerate(zip(coefficients, layout.bands, strict=True)):
-        kept = plane.movedim(0, -1).numpy()[..., list(bands)]
-        values, scale = quantise(kept, None if steps is None else steps[number][list(bands)], layout.dtype)
-        planes.append(values)
-        scales.append(scale)
-    return write_record(planes, scales, name), (len(os.fsencode(name)), *size, sampling)
+        size, sampling = resized_size(size, layout.resize), CHROMA_HALVED
+        kept, steps = _resized(image, layout, size), [None] * 3
+    else:
+        sampling = image.sampling if len(image.sampling) == 3 else CHROMA_HALVED
+        bands = [list(plane) for plane in layout.bands]
+        kept = [plane.movedim(0, -1).numpy()[..., own] for plane, own in zip(image.coefficients, bands, strict=True)]
+        steps = [*image.quantization.numpy().astype(np.float32)]
+        steps += [np.ones(64, np.float32)] * (3 - len(steps))
+        steps = [step[own] for step, own in zip(steps, bands, strict=True)]
+    planes, scales = zip(*(quantise(*pair, layout.dtype) for pair in zip(kept, steps, strict=True)), strict=True)
+    return write_record(planes, scales, name), (len(name.encode("utf-8", "surrogateescape")), *size, sampling)
+
+
+def _resized(image: JPEGImage, layout: Layout, size: tuple[int, int]) -> list[np.ndarray]:
+    """The bands of the picture at ``size``, antialiased: three float32 arrays (rows, columns, bands) on the 4:2:0 grid."""
+    grid = grid_420(size)
+    shapes = [[-(-length // 8) for length in grid.samples(plane)] for plane in range(3)]
+    outputs = [np.empty((1, *shape, count), np.float32) for shape, count in zip(shapes, layout.widths, strict=True)]
+    formats = [_native.PlaneFormat(range(64), [], 8, bands, [], []) for bands in layout.bands]
+    planes = [plane.movedim(0, -1).numpy() for plane in image.coefficients]
+    _native.lift_planes([planes], [box_to_size(image.grid, 0, 0, *image.size, size)], formats, outputs, 1)
+    return [output[0] for output in outputs]
 
 
 def _write_tar(

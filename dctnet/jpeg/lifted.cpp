@@ -71,6 +71,7 @@ struct Strip {
     std::size_t low, high, first, count, columns;
     float* to;
     std::size_t ld;
+    const float* scale;  // of each band; null: 1
 };
 
 // V x U integers of a block, all there are, in order.
@@ -101,7 +102,7 @@ DCTNET_INLINE void read_whole(const T* from, std::size_t v_count, const float* s
 template <typename T>
 DCTNET_INLINE void read_body(const PlaneFormat& format, const T* plane, const Strip& strip) {
     const std::size_t bands = format.bands_in.size(), v_count = format.vertical.in, u_count = format.horizontal.in;
-    const float* const scale = format.scale_in.empty() ? nullptr : format.scale_in.data();
+    const float* const scale = strip.scale;
     const std::size_t* const channels = format.bands_in.data();
     for (std::size_t i = strip.low; i < strip.high; ++i) {
         float* to = strip.to + (i - strip.low) * v_count * strip.ld;
@@ -263,8 +264,12 @@ void apply(const PlaneFormat& format, const LiftedAxis& vertical, const LiftedAx
     float* const floats = result + whole_vectors(strip_out);
 
     if (in.data != nullptr) {
+        const float* const scale = in.scale != nullptr           ? in.scale
+                                   : format.scale_in.empty() ? nullptr
+                                                             : format.scale_in.data();
         for (std::size_t j = horizontal.low; j < horizontal.high; j += wide) {
-            const Strip part{vertical.low, vertical.high, j, std::min(wide, horizontal.high - j), in.columns, strip, ld};
+            const Strip part{vertical.low, vertical.high, j, std::min(wide, horizontal.high - j), in.columns, strip, ld,
+                             scale};
             if (in.type == Stored::int8) {
                 kernels.read8(format, static_cast<const std::int8_t*>(in.data), part);
             } else {

@@ -39,6 +39,7 @@ struct PlaneIn {
     Stored type = Stored::int16;
     const void* data = nullptr;  // (rows, columns, bands); null: zeros
     std::size_t rows = 0, columns = 0;
+    const float* scale = nullptr;  // of each band of this plane; null: those of the format
 };
 
 struct PlaneOut {

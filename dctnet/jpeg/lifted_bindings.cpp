@@ -21,10 +21,32 @@ namespace nb = nanobind;
 namespace dctnet::jpeg {
 namespace {
 
-// A plane of integers in a Python buffer, held until the batch is done.
+// A plane of integers in a Python buffer, maybe with a buffer of its scales, held until the batch is done.
 class HeldPlane {
 public:
     HeldPlane(nb::handle object, std::size_t bands) {
+        if (!nb::isinstance<nb::tuple>(object)) {
+            hold_values(object, bands);
+            return;
+        }
+        const auto pair = nb::cast<nb::tuple>(object);
+        if (pair.size() != 2) throw nb::value_error("a plane is its values, or the pair of values and scales");
+        scales_ = nb::cast<nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>>(pair[1]);
+        if (scales_.shape(0) != bands) throw nb::value_error("the scales of a plane are float32, one for each band");
+        hold_values(pair[0], bands);  // last: an exception would leave it held
+        plane_.scale = scales_.data();
+    }
+    HeldPlane(HeldPlane&& other) noexcept
+        : buffer_(std::exchange(other.buffer_, Py_buffer{})), scales_(std::move(other.scales_)), plane_(other.plane_) {}
+    HeldPlane& operator=(HeldPlane&&) = delete;
+    ~HeldPlane() {
+        if (buffer_.obj != nullptr) PyBuffer_Release(&buffer_);
+    }
+
+    const PlaneIn& plane() const { return plane_; }
+
+private:
+    void hold_values(nb::handle object, std::size_t bands) {
         if (PyObject_GetBuffer(object.ptr(), &buffer_, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT) != 0) throw nb::python_error();
         const char* const format = buffer_.format;
         const bool known = std::strcmp(format, "b") == 0 || std::strcmp(format, "h") == 0;
@@ -35,16 +57,9 @@ public:
         plane_ = {*format == 'b' ? Stored::int8 : Stored::int16, buffer_.buf, static_cast<std::size_t>(buffer_.shape[0]),
                   static_cast<std::size_t>(buffer_.shape[1])};
     }
-    HeldPlane(HeldPlane&& other) noexcept : buffer_(std::exchange(other.buffer_, Py_buffer{})), plane_(other.plane_) {}
-    HeldPlane& operator=(HeldPlane&&) = delete;
-    ~HeldPlane() {
-        if (buffer_.obj != nullptr) PyBuffer_Release(&buffer_);
-    }
 
-    const PlaneIn& plane() const { return plane_; }
-
-private:
     Py_buffer buffer_{};
+    nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu> scales_;
     PlaneIn plane_;
 };
 
@@ -107,7 +122,8 @@ void bind_lifted(nb::module_& module) {
     module.def("lift_planes", &lift_planes, nb::arg("planes"), nb::arg("operators"), nb::arg("formats"), nb::arg("outputs"),
                nb::arg("threads"),
                "Lifts pictures into the first places of a batch on `threads` threads, the GIL released. `planes`: for each "
-               "picture three buffers, int8 or int16 (rows, columns, bands). `operators`: for each (vertical, horizontal, "
+               "picture three buffers, int8 or int16 (rows, columns, bands), or pairs of one and its scales, float32 (bands,), in "
+               "place of those of the format. `operators`: for each (vertical, horizontal, "
                "...), each three Resampling or Banded tuples. `formats`: three PlaneFormat. `outputs`: three contiguous "
                "tensors (n, rows, columns, bands) of float32, float16 or bfloat16. ValueError where these do not fit.");
 }
