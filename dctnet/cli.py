@@ -162,7 +162,7 @@ def run_bench(arguments: list[str]) -> None:
     import_module(f"dctnet.benchmarks.{options.name}").main(options.arguments)
 
 
-BENCHMARKS = ("read",)
+BENCHMARKS = ("read", "dali", "loaders")
 
 COMMANDS: dict[str, Callable[[list[str]], int | None]] = {
     "prepare": run_prepare,

@@ -14,6 +14,7 @@ what could not be read, same place to resume from.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -55,6 +56,28 @@ class Ready(NamedTuple):
     batch: Batch
     plan: Plan | None
     packed: Coefficients | None
+
+
+class Ring:
+    """Memory for packed batches, used again after ``slots`` batches: fresh memory costs more than what is written to it."""
+
+    def __init__(self, slots: int, pin_memory: bool):
+        self.slots: list[list[Tensor]] = [[] for _ in range(slots)]
+        self.pin_memory, self.turn, self.plane = pin_memory, -1, 0
+
+    def next(self) -> None:
+        """The next batch begins."""
+        self.turn, self.plane = (self.turn + 1) % len(self.slots), 0
+
+    def empty(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+        """Memory for the next plane of this batch."""
+        slot, place, size = self.slots[self.turn], self.plane, math.prod(shape)
+        self.plane += 1
+        if place == len(slot):
+            slot.append(torch.empty(0, dtype=dtype))
+        if slot[place].numel() < size or slot[place].dtype != dtype:
+            slot[place] = torch.empty(size + size // 4, dtype=dtype, pin_memory=self.pin_memory)
+        return slot[place][:size].view(shape)
 
 
 class DALILoader:
@@ -142,7 +165,10 @@ class DALILoader:
                 yield ready.batch._replace(coefficients=ready.plan.apply(ready.packed, self.dtype))
 
     def carried(self) -> Iterator[Ready]:
-        """The batches of the rest of the epoch as DALI delivers them: packed coefficients on the device, not transformed."""
+        """The batches of the rest of the epoch as DALI delivers them: packed coefficients on the device, not transformed.
+
+        What one holds is overwritten some batches later.
+        """
         with (
             ThreadPoolExecutor(1, "dctnet-decode") as decoder,
             ThreadPoolExecutor(1, "dctnet-pack") as packer,
@@ -150,13 +176,13 @@ class DALILoader:
             keys = iter(self.batch_sampler)
             waiting: deque[Future[Ready]] = deque()
             carried: deque[Ready] = deque()
+            # In use at most: those read ahead, those in the pipeline, the one handed out, the one being packed.
+            ring = Ring(2 * self.prefetch + 4, self.device is not None)
 
             def read_ahead() -> None:
                 for batch in keys:
                     decoded = decoder.submit(self.decode, batch)
-                    waiting.append(
-                        packer.submit(lambda batch=batch, decoded=decoded: self.pack(batch, decoded.result()))
-                    )
+                    waiting.append(packer.submit(self._packed, batch, decoded, ring))
                     if len(waiting) > self.prefetch:
                         return
 
@@ -193,7 +219,11 @@ class DALILoader:
         results = iter(results_of(sources, threads=self.threads))
         return [missing.get(place) or next(results) for place in range(len(keys))]
 
-    def pack(self, keys: Sequence[SampleKey], images: Sequence[JPEGImage | Exception]) -> Ready:
+    def _packed(self, keys: Sequence[SampleKey], decoded: Future, ring: Ring) -> Ready:
+        ring.next()
+        return self.pack(keys, decoded.result(), ring.empty)
+
+    def pack(self, keys: Sequence[SampleKey], images: Sequence[JPEGImage | Exception], empty=torch.empty) -> Ready:
         """The windows of these pictures that the transforms, drawn by the keys, will read."""
         transform, seed = self.dataset.transform, self.dataset.seed
         good = [(key, image) for key, image in zip(keys, images, strict=True) if isinstance(image, JPEGImage)]
@@ -213,7 +243,7 @@ class DALILoader:
         if not good:
             return Ready(batch, None, None)
         made = plan(transform, [image for _, image in good], [sample_generator(seed, key) for key, _ in good])
-        packed = made.pack([image.coefficients for _, image in good], pin_memory=self.device is not None)
+        packed = made.pack([image.coefficients for _, image in good], empty)
         return Ready(batch, made, packed)
 
     def _pipeline(self, source):

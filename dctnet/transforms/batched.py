@@ -16,9 +16,10 @@ host, picture by picture, as ``Compose`` draws them), ``Plan.pack`` copies the w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -30,43 +31,42 @@ from dctnet.transforms.photometric import Normalize
 
 
 class Stage(NamedTuple):
-    """``resampling.Resampling`` along one axis for n pictures: tensors ``(n,)`` of float64, ``low`` and ``high`` whole."""
+    """``resampling.Resampling`` along one axis for n pictures: arrays ``(n,)`` of float64, ``low`` and ``high`` whole."""
 
-    origin: Tensor
-    scale: Tensor
-    low: Tensor
-    high: Tensor
+    origin: np.ndarray
+    scale: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
 
-    def centres(self, outputs: Tensor) -> Tensor:
-        """Where in the input the outputs ``(n, ...)`` are centred."""
-        origin, scale, low, high = (value.view(-1, *[1] * (outputs.ndim - 1)) for value in self)
-        return (origin + (outputs + 0.5) * scale).clamp(low, high)
+    def centres(self, outputs: np.ndarray) -> np.ndarray:
+        """Where in the input the outputs ``(n, O, R)`` are centred."""
+        origin, scale, low, high = (value[:, None, None] for value in self)
+        return (origin + (outputs + 0.5) * scale).clip(low, high)
 
-    def support(self) -> Tensor:
+    def support(self) -> np.ndarray:
         """Half the width of the triangle, ``(n,)``."""
-        return self.scale.abs().clamp(min=1)
+        return np.maximum(np.abs(self.scale), 1)
 
-    def taps(self) -> Tensor:
+    def taps(self) -> np.ndarray:
         """How many consecutive samples can have a weight, ``(n,)``."""
-        return (2 * self.support() - 1e-9).ceil().minimum(self.high - self.low)
+        return np.minimum(np.ceil(2 * self.support() - 1e-9), self.high - self.low)
 
-    def starts(self, centres: Tensor) -> Tensor:
-        """The first of them for each centre ``(n, ...)``."""
-        shape = (-1, *[1] * (centres.ndim - 1))
-        last = (self.high - self.taps()).view(shape)
-        return (centres - self.support().view(shape) + 0.5).floor().clamp(self.low.view(shape), last)
+    def starts(self, centres: np.ndarray) -> np.ndarray:
+        """The first of them for each centre ``(n, O, R)``."""
+        support, low, last = (value[:, None, None] for value in (self.support(), self.low, self.high - self.taps()))
+        return np.floor(centres - support + 0.5).clip(low, last)
 
-    def inputs(self, outputs: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    def inputs(self, outputs: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Samples ``(n, O, R)`` of the output with weights, as samples ``(n, O, R*taps)`` of the input with theirs."""
         centres = self.centres(outputs)
-        taps = torch.arange(int(self.taps().amax()), dtype=torch.float64)
-        samples = self.starts(centres)[..., None] + taps
-        support, high = (value.view(-1, 1, 1, 1) for value in (self.support(), self.high))
-        triangle = (1 - (samples + 0.5 - centres[..., None]).abs() / support).clamp(min=0) * (samples < high)
-        triangle = triangle / triangle.sum(-1, keepdim=True)
+        samples = self.starts(centres)[..., None] + np.arange(self.taps().max())
+        support, high = (value[:, None, None, None] for value in (self.support(), self.high))
+        triangle = np.maximum(1 - np.abs(samples + 0.5 - centres[..., None]) / support, 0) * (samples < high)
+        triangle /= triangle.sum(-1, keepdims=True)
         while triangle.shape[-1] > 1 and not triangle[..., -1].any():  # a shift by whole samples needs one tap
             triangle, samples = triangle[..., :-1], samples[..., :-1]
-        return samples.flatten(2), (weights[..., None] * triangle).flatten(2)
+        shape = (*outputs.shape[:2], -1)
+        return samples.reshape(shape), (weights[..., None] * triangle).reshape(shape)
 
 
 class Axis(NamedTuple):
@@ -128,23 +128,23 @@ class Plan:
         self.blocks_out = (blocks_out[0], blocks_out[1], blocks_out[1])
         self.windows = [list(zip(v.low, v.high, h.low, h.high, strict=True)) for v, h in axes]
 
-    def pack(self, pictures: Sequence[Coefficients], *, pin_memory: bool = False) -> Coefficients:
+    def pack(self, pictures: Sequence[Coefficients], empty: Callable[..., Tensor] = torch.empty) -> Coefficients:
         """The windows of the pictures, one below the other: for each plane ``(rows of all, widest, b*b)``, dtype as read.
 
-        What lies to the right of a narrower window is not used. ``pin_memory`` for a fast way to a GPU.
+        What lies to the right of a narrower window is not used. ``empty(shape, dtype=...)`` gives the memory.
         """
         packed = []
         for number, windows in enumerate(self.windows):
             planes = [picture[number] for picture in pictures]
             rows = sum(bottom - top for top, bottom, _, _ in windows)
             columns = max(right - left for _, _, left, right in windows)
-            # Any integer times a weight of zero is nothing; a NaN is not.
-            make = torch.zeros if planes[0].is_floating_point() else torch.empty
-            out = make((rows, columns, planes[0].shape[-3]), dtype=planes[0].dtype, pin_memory=pin_memory)
-            row = 0
+            out = empty((rows, columns, planes[0].shape[-3]), dtype=planes[0].dtype)
+            if out.is_floating_point():
+                out.zero_()  # a NaN times a weight of zero is not nothing
+            array, row = out.numpy(), 0  # copying views is quicker in numpy
             for plane, (top, bottom, left, right) in zip(planes, windows, strict=True):
-                window = plane[:, top:bottom, left:right].permute(1, 2, 0)
-                out[row : row + bottom - top, : right - left] = window
+                window = plane.movedim(0, -1).numpy()[top:bottom, left:right]
+                array[row : row + bottom - top, : right - left] = window
                 row += bottom - top
             packed.append(out)
         return Coefficients(*packed)
@@ -234,7 +234,8 @@ def plan(transform: Compose, images: Sequence, generators: Sequence[torch.Genera
             "Resize or crop the pictures to one size first."
         )
     (size,) = final
-    steps = [torch.tensor([chain[k] for chain in _numbers(drawn)], dtype=torch.float64) for k in range(len(drawn[0]))]
+    numbers = [[(*step[:4], *step.size, step.mirror) for step in chain] for chain in drawn]
+    steps = list(np.array(numbers, dtype=np.float64).swapaxes(0, 1))
     made: dict[tuple, Axis] = {}
 
     def axis(plane: int, number: int) -> Axis:
@@ -243,8 +244,8 @@ def plan(transform: Compose, images: Sequence, generators: Sequence[torch.Genera
         spacing_out = float(grid_420(size).spacing[plane][number])
         key = (number, spacings, spacing_out, b, c)
         if key not in made:
-            pictures = torch.tensor([grid.size[number] for grid in grids], dtype=torch.float64)
-            made[key] = _axis(steps, number, pictures, torch.tensor(spacings, dtype=torch.float64), spacing_out, b, c)
+            pictures = np.array([grid.size[number] for grid in grids], dtype=np.float64)
+            made[key] = _axis(steps, number, pictures, np.array(spacings), spacing_out, b, c)
         return made[key]
 
     axes = tuple((axis(plane, 0), axis(plane, 1)) for plane in range(3))
@@ -259,53 +260,58 @@ def _draw(geometric: Sequence[Geometric], size: tuple[int, int], generator: torc
     return chain or [Drawn(0, 0, *size, size)]
 
 
-def _numbers(drawn: list[list[Drawn]]) -> list[list[tuple]]:
-    """(top, left, height, width, rows, columns, mirror) of each."""
-    return [[(*step[:4], *step.size, step.mirror) for step in chain] for chain in drawn]
-
-
 def _axis(
-    steps: list[Tensor], number: int, pictures: Tensor, spacing: Tensor, spacing_out: float, b: int, c: int
+    steps: list[np.ndarray],
+    number: int,
+    pictures: np.ndarray,
+    spacing: np.ndarray,
+    spacing_out: float,
+    b: int,
+    c: int,
 ) -> Axis:
-    """One axis (0: down, 1: across) of one plane: ``separable.box_to_size`` and ``resampling.compose`` for n pictures."""
+    """One axis (0: down, 1: across) of one plane: ``separable.box_to_size`` and ``resampling.compose`` for n pictures.
+
+    ``steps`` hold (top, left, height, width, rows, columns, mirror) of each picture. In numpy: the arrays are small.
+    """
     stages = []
     for step in steps:
         start, length, size = step[:, number], step[:, 2 + number], step[:, 4 + number]
         low, high = start / spacing, (start + length) / spacing
         scale = length * spacing_out / (spacing * size)
-        backwards = step[:, 6].bool() & (number == 1)
-        samples = (pictures / spacing - 1e-9).ceil()
-        stages.append(
-            Stage(
-                torch.where(backwards, high, low),
-                torch.where(backwards, -scale, scale),
-                (low + 1e-9).floor().clamp(min=0),
-                (high - 1e-9).ceil().minimum(samples),
-            )
+        backwards = step[:, 6] * number == 1
+        first, last = (
+            np.maximum(np.floor(low + 1e-9), 0),
+            np.minimum(np.ceil(high - 1e-9), np.ceil(pictures / spacing - 1e-9)),
         )
-        pictures, spacing = size, torch.full_like(spacing, spacing_out)
+        stages.append(Stage(np.where(backwards, high, low), np.where(backwards, -scale, scale), first, last))
+        pictures, spacing = size, np.full_like(spacing, spacing_out)
     count, outputs = len(pictures), int(-(-int(pictures[0]) // spacing_out))
     blocks = -(-outputs // c)
     # What does not fill the last block repeats the last sample.
-    samples = torch.arange(blocks * c, dtype=torch.float64).clamp(max=outputs - 1).expand(count, -1)[..., None]
-    weights = torch.ones_like(samples)
+    samples = np.broadcast_to(np.minimum(np.arange(blocks * c), outputs - 1.0)[:, None], (count, blocks * c, 1))
+    weights = np.ones_like(samples)
     for stage in reversed(stages[1:]):
         samples, weights = stage.inputs(samples, weights)
     stage = stages[0]
-    centres = stage.centres(samples).view(count, blocks, c, -1)
-    starts = stage.starts(centres)
-    first = (starts.amin((2, 3)) / b).floor()
-    last = ((starts.amax((2, 3)) + stage.taps()[:, None]) / b).ceil()
+    centres = stage.centres(samples)
+    starts = stage.starts(centres).reshape(count, blocks, -1)
+    first = np.floor(starts.min(2) / b)
+    last = np.ceil((starts.max(2) + stage.taps()[:, None]) / b)
     origin = first * b
-    whole = centres.floor()
+    centres = centres.reshape(count, blocks, c, -1)
+    whole = np.floor(centres)
+
+    def tensor(values: np.ndarray, dtype: type = np.float32) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(values, dtype=dtype))
+
     return Axis(
-        (first - first.amin(1, keepdim=True)).long(),
-        (whole - origin[..., None, None]).float(),
-        (centres - whole).float(),
-        weights.view(count, blocks, c, -1).float(),
-        torch.stack([stage.low[:, None] - origin, stage.high[:, None] - origin]).float(),
-        stage.support().float(),
-        int((last - first).amax()),
-        first.amin(1).long().tolist(),
-        last.amax(1).long().tolist(),
+        tensor(first - first.min(1, keepdims=True), np.int64),
+        tensor(whole - origin[..., None, None]),
+        tensor(centres - whole),
+        tensor(weights.reshape(count, blocks, c, -1)),
+        tensor(np.stack([stage.low[:, None] - origin, stage.high[:, None] - origin])),
+        tensor(stage.support()),
+        int((last - first).max()),
+        first.min(1).astype(int).tolist(),
+        last.max(1).astype(int).tolist(),
     )
