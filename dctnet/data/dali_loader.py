@@ -50,6 +50,9 @@ def load_dali():
     return nvidia.dali
 
 
+DEPTH = 2  # of DALI's own queue: one batch is on its way to the device while the one before is used
+
+
 class Ready(NamedTuple):
     """A batch read and packed, before the device transforms it; ``plan`` and ``packed`` are None where nothing could be read."""
 
@@ -132,6 +135,7 @@ class DALILoader:
             rank=rank,
             ranks=ranks,
         )
+        self.ring: Ring | None = None  # from one pass to the next
         self.place = self.batch_sampler.sampler
         self.account = Account(self.place, max_broken, report, broken_list)
 
@@ -177,7 +181,7 @@ class DALILoader:
             waiting: deque[Future[Ready]] = deque()
             carried: deque[Ready] = deque()
             # In use at most: those read ahead, those in the pipeline, the one handed out, the one being packed.
-            ring = Ring(2 * self.prefetch + 4, self.device is not None)
+            ring, self.ring = self.ring or Ring(self.prefetch + DEPTH + 3, self.device is not None), None
 
             def read_ahead() -> None:
                 for batch in keys:
@@ -206,6 +210,7 @@ class DALILoader:
             finally:
                 for future in waiting:
                     future.cancel()
+                self.ring = ring
 
     def decode(self, keys: Sequence[SampleKey]) -> list[JPEGImage | Exception]:
         """The pictures of these samples, or what is wrong with them."""
@@ -250,7 +255,7 @@ class DALILoader:
         """A DALI pipeline that takes three arrays a batch from ``source`` to the device."""
         dali = load_dali()
         pipeline = dali.Pipeline(
-            batch_size=1, num_threads=1, device_id=self.device, prefetch_queue_depth=self.prefetch, py_num_workers=0
+            batch_size=1, num_threads=1, device_id=self.device, prefetch_queue_depth=DEPTH, py_num_workers=0
         )
         with pipeline:
             planes = dali.fn.external_source(source=source, num_outputs=3, no_copy=True)
