@@ -5,7 +5,7 @@ Every route delivers the whole coefficients of all pictures, batch by batch, fro
 round. The routes:
 
 - ``packed, no copy``: what ``DALILoader`` does: two threads ahead of the pipeline read and pack a batch into three arrays.
-- ``packed, no copy, random crops``: the same with the training transform, of which only the blocks that it reads are packed.
+- ``the same with random crops``: drawn and planned, and of each picture only the blocks that the crop reads.
 - ``an array a picture``: ``external_source`` with a callback that calls ``read_jpegs``, copied by DALI; and ``no copy``.
 - ``worker processes``: ``external_source(parallel=True)``, a batch a worker, as many workers as threads.
 - ``python_function``: DALI's file reader, then ``read_jpegs`` on the bytes of a batch.
@@ -19,6 +19,7 @@ import os
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -27,11 +28,12 @@ from rich.console import Console
 from rich.table import Table
 
 from dctnet.benchmarks.pairing import paired
+from dctnet.coefficients import Grid
 from dctnet.data.dali_loader import DALILoader, load_dali
 from dctnet.data.folder import DataError, FileList, find_images
 from dctnet.jpeg.reader import read_jpegs
 from dctnet.transforms.compose import Compose
-from dctnet.transforms.geometric import RandomHorizontalFlip, RandomResizedCrop, Resize
+from dctnet.transforms.geometric import RandomHorizontalFlip, RandomResizedCrop
 
 PLANES = 3
 
@@ -46,6 +48,28 @@ class Batches:
         number = number if isinstance(number, int) else number.iteration
         images = read_jpegs(self.batches[number % len(self.batches)], threads=self.threads)
         return tuple([arrays(image)[plane] for image in images] for plane in range(PLANES))
+
+
+class WholePictures:
+    """In place of a ``Plan``: all blocks of all pictures."""
+
+    def __init__(self, transform, grids: Sequence[Grid], generators) -> None:
+        self.blocks = [
+            [tuple(-(-samples // 8) for samples in grid.samples(plane)) for grid in grids] for plane in range(PLANES)
+        ]
+
+    def packed_shape(self, plane: int) -> tuple[int, int, int]:
+        """(rows of all pictures, widest, 64)."""
+        rows, columns = zip(*self.blocks[plane], strict=True)
+        return sum(rows), max(columns), 64
+
+    def places(self) -> list[list[tuple[int, int, int, int, int]]]:
+        """For each picture and plane its window, and the row of the packed plane where it goes."""
+        planes = []
+        for blocks in self.blocks:
+            starts = accumulate((rows for rows, _ in blocks), initial=0)
+            planes.append([(0, rows, 0, columns, row) for (rows, columns), row in zip(blocks, starts, strict=False)])
+        return [list(three) for three in zip(*planes, strict=True)]
 
 
 def arrays(image) -> list[np.ndarray]:
@@ -90,8 +114,11 @@ def routes(paths: list[str], batch_size: int, threads: int, stack: ExitStack) ->
         pipeline.build()
         return through(pipeline)
 
-    def loader(transform: Compose) -> Callable[[], None]:
-        made = DALILoader(FileList(paths, transform), batch_size, threads=threads)
+    def loader(whole: bool) -> Callable[[], None]:
+        crops = Compose([RandomResizedCrop(224), RandomHorizontalFlip()], block_size=8)
+        made = DALILoader(FileList(paths, crops), batch_size, threads=threads)
+        if whole:
+            made.plan = WholePictures
 
         def run() -> None:
             made.batch_sampler.start = 0
@@ -100,10 +127,9 @@ def routes(paths: list[str], batch_size: int, threads: int, stack: ExitStack) ->
 
         return run
 
-    crops = Compose([RandomResizedCrop(224), RandomHorizontalFlip()], block_size=8)
     return {
-        "packed, no copy (the loader's)": loader(Compose([Resize((224, 224))], block_size=8)),
-        "packed, no copy, random crops": loader(crops),
+        "packed, no copy (the loader's)": loader(whole=True),
+        "the same with random crops": loader(whole=False),
         "an array a picture": external(no_copy=False),
         "an array a picture, no copy": external(no_copy=True),
         "worker processes": external(parallel=True),

@@ -1,12 +1,15 @@
 """The loader for GPUs that train faster than workers can crop: NVIDIA DALI carries coefficients, the device transforms them.
 
-    decode (C++ threads)  ->  draw, pack windows  ->  DALI pipeline  ->  lifted transform of the whole batch
-    thread 1, ahead           thread 2, ahead         to the device      on the device, a few kernels
+    headers, draws     ->  decode, keep the windows  ->  DALI pipeline  ->  lifted transform of the whole batch
+    thread 1, ahead        thread 2, ahead: C++          to the device      on the device, a few kernels
 
-No worker processes: the decoder needs no GIL, and neither thread holds it for long. A pass reads ``prefetch`` batches
-ahead. DALI gets each batch as three arrays, the windows of all pictures one below the other (``transforms.batched``),
-which it does not copy on the CPU: a route that hands it one array a picture costs more than the decoder does
-(``dctnet bench dali`` measures the routes).
+No worker processes: reading and decoding need no GIL, and run on ``threads`` threads. A pass reads ``prefetch`` batches
+ahead. Each file is decoded into memory that is still in the cache from the one before, and only the blocks that the
+transform reads are copied from there.
+
+DALI gets each batch as three arrays, the windows of all pictures one below the other (``transforms.batched``), which it
+does not copy on the CPU: what hands it one array a picture keeps the interpreter busier (``dctnet bench dali`` measures
+the routes).
 
 The batches are those of ``torch_loader.KeyedLoader`` with the same arguments: same samples, same draws, same account of
 what could not be read, same place to resume from.
@@ -17,7 +20,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -30,8 +33,9 @@ from dctnet.data.broken import Broken
 from dctnet.data.folder import DataError
 from dctnet.data.keyed_sampling import KeyedBatches, SampleKey, sample_generator
 from dctnet.data.passes import Account, Batch, ThroughPixels, check_settings, why_broken
-from dctnet.jpeg.reader import JPEGImage, results_of
-from dctnet.transforms.batched import Plan, plan
+from dctnet.jpeg import _native
+from dctnet.jpeg.reader import JPEGImage, grid_of, results_of
+from dctnet.transforms.batched import Plan, plan, plan_grids
 from dctnet.transforms.compose import Compose
 
 
@@ -50,6 +54,7 @@ def load_dali():
     return nvidia.dali
 
 
+MAX_PIXELS = 2**27  # as read_jpegs
 DEPTH = 2  # of DALI's own queue: one batch is on its way to the device while the one before is used
 
 
@@ -81,6 +86,20 @@ class Ring:
         if slot[place].numel() < size or slot[place].dtype != dtype:
             slot[place] = torch.empty(size + size // 4, dtype=dtype, pin_memory=self.pin_memory)
         return slot[place][:size].view(shape)
+
+
+class Opened(NamedTuple):
+    """The files of a batch before they are decoded.
+
+    ``missing`` says what is wrong with samples that have no source. ``files`` and ``plan`` are None where not every
+    file is a JPEG file that the decoder reads.
+    """
+
+    keys: Sequence[SampleKey]
+    sources: list
+    missing: dict[int, OSError]
+    files: _native.Files | None
+    plan: Plan | None
 
 
 class DALILoader:
@@ -135,6 +154,7 @@ class DALILoader:
             rank=rank,
             ranks=ranks,
         )
+        self.plan = plan_grids
         self.ring: Ring | None = None  # from one pass to the next
         self.place = self.batch_sampler.sampler
         self.account = Account(self.place, max_broken, report, broken_list)
@@ -174,8 +194,8 @@ class DALILoader:
         What one holds is overwritten some batches later.
         """
         with (
+            ThreadPoolExecutor(1, "dctnet-open") as opener,
             ThreadPoolExecutor(1, "dctnet-decode") as decoder,
-            ThreadPoolExecutor(1, "dctnet-pack") as packer,
         ):
             keys = iter(self.batch_sampler)
             waiting: deque[Future[Ready]] = deque()
@@ -185,8 +205,8 @@ class DALILoader:
 
             def read_ahead() -> None:
                 for batch in keys:
-                    decoded = decoder.submit(self.decode, batch)
-                    waiting.append(packer.submit(self._packed, batch, decoded, ring))
+                    opened = opener.submit(self.open, batch)
+                    waiting.append(decoder.submit(self._read, opened, ring))
                     if len(waiting) > self.prefetch:
                         return
 
@@ -212,8 +232,8 @@ class DALILoader:
                     future.cancel()
                 self.ring = ring
 
-    def decode(self, keys: Sequence[SampleKey]) -> list[JPEGImage | Exception]:
-        """The pictures of these samples, or what is wrong with them."""
+    def open(self, keys: Sequence[SampleKey]) -> Opened:
+        """The bytes and headers of these samples' files, and what the keys draw for pictures of these sizes."""
         sources: list = []
         missing: dict[int, OSError] = {}
         for place, key in enumerate(keys):
@@ -221,35 +241,53 @@ class DALILoader:
                 sources.append(self.dataset.source(key.index))
             except OSError as error:  # a tar that is no longer whole
                 missing[place] = error
-        results = iter(results_of(sources, threads=self.threads))
-        return [missing.get(place) or next(results) for place in range(len(keys))]
+        files = _native.Files(sources, self.threads, MAX_PIXELS)
+        heads = files.heads
+        if missing or not heads or None in heads:
+            return Opened(keys, sources, missing, None, None)
+        grids = [grid_of(size, sampling) for size, sampling in heads]
+        return Opened(keys, sources, missing, files, self.plan(self.dataset.transform, grids, self._generators(keys)))
 
-    def _packed(self, keys: Sequence[SampleKey], decoded: Future, ring: Ring) -> Ready:
-        ring.next()
-        return self.pack(keys, decoded.result(), ring.empty)
-
-    def pack(self, keys: Sequence[SampleKey], images: Sequence[JPEGImage | Exception], empty=torch.empty) -> Ready:
-        """The windows of these pictures that the transforms, drawn by the keys, will read."""
-        transform, seed = self.dataset.transform, self.dataset.seed
+    def read(self, opened: Opened, empty: Callable[..., Tensor] = torch.empty) -> Ready:
+        """The windows of these pictures that the transforms will read, decoded into memory that ``empty`` gives."""
+        keys = opened.keys
+        if opened.plan is not None:
+            packed = Coefficients(*(empty(opened.plan.packed_shape(plane), dtype=torch.int16) for plane in range(3)))
+            if all(opened.files.pack(opened.plan.places(), [plane.numpy() for plane in packed], self.threads)):
+                return Ready(self._batch(keys), opened.plan, packed)
+        # Something is damaged, missing, or to be read through pixels: picture by picture, to know which and why.
+        images = [opened.missing.get(place) for place in range(len(keys))]
+        results = iter(results_of(opened.sources, threads=self.threads))
+        images = [image or next(results) for image in images]
         good = [(key, image) for key, image in zip(keys, images, strict=True) if isinstance(image, JPEGImage)]
         path = self.dataset.path
-        batch = Batch(
-            None,
-            torch.tensor([self.dataset.label(key.index) for key, _ in good], dtype=torch.int64),
-            torch.tensor([key.index for key, _ in good], dtype=torch.int64),
-            len(keys),
-            tuple(
+        batch = self._batch([key for key, _ in good])._replace(
+            planned=len(keys),
+            broken=tuple(
                 Broken(path(key.index), why_broken(image))
                 for key, image in zip(keys, images, strict=True)
                 if not isinstance(image, JPEGImage)
             ),
-            tuple(ThroughPixels(path(key.index), image.from_pixels) for key, image in good if image.from_pixels),
+            through_pixels=tuple(
+                ThroughPixels(path(key.index), image.from_pixels) for key, image in good if image.from_pixels
+            ),
         )
         if not good:
             return Ready(batch, None, None)
-        made = plan(transform, [image for _, image in good], [sample_generator(seed, key) for key, _ in good])
-        packed = made.pack([image.coefficients for _, image in good], empty)
-        return Ready(batch, made, packed)
+        made = plan(self.dataset.transform, [image for _, image in good], self._generators([key for key, _ in good]))
+        return Ready(batch, made, made.pack([image.coefficients for _, image in good], empty))
+
+    def _read(self, opened: Future[Opened], ring: Ring) -> Ready:
+        ring.next()
+        return self.read(opened.result(), ring.empty)
+
+    def _generators(self, keys: Sequence[SampleKey]) -> list[torch.Generator]:
+        return [sample_generator(self.dataset.seed, key) for key in keys]
+
+    def _batch(self, keys: Sequence[SampleKey]) -> Batch:
+        """The batch of these samples, its coefficients to come."""
+        labels = torch.tensor([self.dataset.label(key.index) for key in keys], dtype=torch.int64)
+        return Batch(None, labels, torch.tensor([key.index for key in keys], dtype=torch.int64), len(keys), ())
 
     def _pipeline(self, source):
         """A DALI pipeline that takes three arrays a batch from ``source`` to the device."""

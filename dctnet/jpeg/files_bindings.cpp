@@ -2,10 +2,14 @@
 // crops can be drawn from the sizes; `load` decodes, lifts and writes.
 
 #include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/array.h>
 #include <nanobind/stl/vector.h>
 
+#include <array>
 #include <cstring>
 #include <exception>
+#include <stdexcept>
 #include <utility>
 #include <vector>
 
@@ -69,6 +73,46 @@ bool load_file(const File& file, const Options& options, const Formats& formats,
     return true;
 }
 
+// The blocks [top, bottom) x [left, right) of a plane, and the row of the output where they go.
+struct Window {
+    std::size_t top, bottom, left, right, row;
+};
+
+struct PackedPlane {
+    std::int16_t* data;
+    std::size_t rows, columns;
+};
+
+// False where the file is damaged, or memory is short. Throws std::invalid_argument for a window that does not fit.
+bool pack_file(const File& file, const Options& options, const std::array<Window, 3>& windows,
+               const std::array<PackedPlane, 3>& out) {
+    Image image;
+    try {
+        image = decode(static_cast<const std::uint8_t*>(file.bytes.data()), file.size, options);
+    } catch (const Error&) {
+        return false;
+    } catch (const std::bad_alloc&) {
+        return false;
+    }
+    for (std::size_t c = 0; c < 3; ++c) {
+        const Plane& plane = image.planes[c];
+        const Window& w = windows[c];
+        const auto height = static_cast<std::size_t>(plane.height), width = static_cast<std::size_t>(plane.width);
+        if (w.top > w.bottom || w.left > w.right || w.bottom > height || w.right > width) {
+            throw std::invalid_argument("a window is not inside its plane");
+        }
+        const std::size_t rows = w.bottom - w.top, columns = w.right - w.left;
+        if (rows > out[c].rows || w.row > out[c].rows - rows || columns > out[c].columns) {
+            throw std::invalid_argument("a window does not fit into its place");
+        }
+        for (std::size_t row = 0; row < rows; ++row) {
+            std::memcpy(out[c].data + (w.row + row) * out[c].columns * 64,
+                        plane.blocks + ((w.top + row) * width + w.left) * 64, columns * 64 * sizeof(std::int16_t));
+        }
+    }
+    return true;
+}
+
 class Files {
 public:
     Files(nb::sequence objects, std::size_t threads, std::uint64_t max_pixels) : options_{true, max_pixels} {
@@ -128,6 +172,36 @@ public:
         return {loaded.begin(), loaded.end()};
     }
 
+    using Numbers = std::array<std::size_t, 5>;
+    using Packed = nb::ndarray<std::int16_t, nb::ndim<3>, nb::c_contig, nb::device::cpu>;
+
+    std::vector<bool> pack(const std::vector<std::array<Numbers, 3>>& windows, const std::array<Packed, 3>& outputs,
+                           std::size_t threads) const {
+        std::array<PackedPlane, 3> out{};
+        for (std::size_t c = 0; c < 3; ++c) {
+            if (outputs[c].shape(2) != 64) throw nb::value_error("an output is int16 of shape (rows, columns, 64)");
+            out[c] = {outputs[c].data(), outputs[c].shape(0), outputs[c].shape(1)};
+        }
+        if (windows.size() != files_.size()) throw nb::value_error("each file needs its three windows");
+        std::vector<char> packed(files_.size(), 0);
+        FirstFailure failure;
+        {
+            const nb::gil_scoped_release release;
+            in_parallel(files_.size(), threads, [&](std::size_t i) {
+                failure.watch([&] {
+                    std::array<Window, 3> three{};
+                    for (std::size_t c = 0; c < 3; ++c) {
+                        const Numbers& n = windows[i][c];
+                        three[c] = {n[0], n[1], n[2], n[3], n[4]};
+                    }
+                    packed[i] = files_[i].readable && pack_file(files_[i], options_, three, out);
+                });
+            });
+        }
+        failure.rethrow();
+        return {packed.begin(), packed.end()};
+    }
+
 private:
     std::vector<File> files_;
     Options options_;
@@ -145,7 +219,11 @@ void bind_files(nb::module_& module) {
         .def("load", &Files::load, nb::arg("files"), nb::arg("operators"), nb::arg("formats"), nb::arg("outputs"),
              nb::arg("places"), nb::arg("threads"),
              "Decodes the files of these numbers and lifts each into its place of the outputs; see lift_planes. For each "
-             "whether it was loaded: not if its data are damaged. ValueError where the arguments do not fit.");
+             "whether it was loaded: not if its data are damaged. ValueError where the arguments do not fit.")
+        .def("pack", &Files::pack, nb::arg("windows"), nb::arg("outputs"), nb::arg("threads"),
+             "Decodes all files and copies of each plane the blocks of its window (top, bottom, left, right, row) to the row "
+             "of three int16 outputs (rows, columns, 64). For each file whether it could be read. ValueError where the "
+             "arguments do not fit.");
 }
 
 }  // namespace dctnet::jpeg

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, SupportsIndex
 
@@ -84,11 +85,21 @@ class JPEGImage:
     @property
     def grid(self) -> Grid:
         """Where the samples behind the planes lie: the spacing of a component is the greatest factor over its own."""
-        if len(self.sampling) == 1:
-            one, two = Fraction(1), Fraction(2)
-            return Grid(self.size, ((one, one), (two, two), (two, two)))
-        tallest, widest = (max(factors) for factors in zip(*self.sampling, strict=True))
-        return Grid(self.size, tuple((Fraction(tallest, v), Fraction(widest, h)) for v, h in self.sampling))
+        return grid_of(self.size, self.sampling)
+
+
+def grid_of(size: tuple[int, int], sampling: tuple[tuple[int, int], ...]) -> Grid:
+    """The grid of a file of this size with these (vertical, horizontal) factors of its components."""
+    return Grid(size, _spacing(sampling))
+
+
+@lru_cache(maxsize=256)
+def _spacing(sampling: tuple[tuple[int, int], ...]) -> tuple:
+    if len(sampling) == 1:
+        one, two = Fraction(1), Fraction(2)
+        return (one, one), (two, two), (two, two)
+    tallest, widest = (max(factors) for factors in zip(*sampling, strict=True))
+    return tuple((Fraction(tallest, v), Fraction(widest, h)) for v, h in sampling)
 
 
 def _unpickled(coefficients, size, sampling, quantization, *rest) -> JPEGImage:

@@ -17,13 +17,14 @@ host, picture by picture, as ``Compose`` draws them), ``Plan.pack`` copies the w
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dctnet.coefficients import Coefficients, block_size, grid_420, infer_grid
+from dctnet.coefficients import Coefficients, Grid, block_size, grid_420, infer_grid
 from dctnet.dct import basis
 from dctnet.transforms.compose import Compose
 from dctnet.transforms.geometric import Drawn, Geometric, Reblock
@@ -59,12 +60,12 @@ class Stage(NamedTuple):
     def inputs(self, outputs: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Samples ``(n, O, R)`` of the output with weights, as samples ``(n, O, R*taps)`` of the input with theirs."""
         centres = self.centres(outputs)
+        if (self.scale**2 == 1).all() and ((self.origin + self.scale / 2) % 1 == 0.5).all():  # shifts by whole samples
+            return np.floor(centres).clip(self.low[:, None, None], self.high[:, None, None] - 1), weights
         samples = self.starts(centres)[..., None] + np.arange(self.taps().max())
         support, high = (value[:, None, None, None] for value in (self.support(), self.high))
         triangle = np.maximum(1 - np.abs(samples + 0.5 - centres[..., None]) / support, 0) * (samples < high)
         triangle /= triangle.sum(-1, keepdims=True)
-        while triangle.shape[-1] > 1 and not triangle[..., -1].any():  # a shift by whole samples needs one tap
-            triangle, samples = triangle[..., :-1], samples[..., :-1]
         shape = (*outputs.shape[:2], -1)
         return samples.reshape(shape), (weights[..., None] * triangle).reshape(shape)
 
@@ -128,6 +129,20 @@ class Plan:
         self.blocks_out = (blocks_out[0], blocks_out[1], blocks_out[1])
         self.windows = [list(zip(v.low, v.high, h.low, h.high, strict=True)) for v, h in axes]
 
+    def packed_shape(self, number: int) -> tuple[int, int, int]:
+        """(rows of all pictures, widest, b*b) of plane ``number`` packed."""
+        windows, b = self.windows[number], self.blocks_in[number]
+        rows = sum(bottom - top for top, bottom, _, _ in windows)
+        return rows, max(right - left for _, _, left, right in windows), b * b
+
+    def places(self) -> list[list[tuple[int, int, int, int, int]]]:
+        """For each picture and plane its window, and the row of the packed plane where it goes."""
+        planes = []
+        for windows in self.windows:
+            rows = accumulate((bottom - top for top, bottom, _, _ in windows), initial=0)
+            planes.append([(*window, row) for window, row in zip(windows, rows, strict=False)])
+        return [list(three) for three in zip(*planes, strict=True)]
+
     def pack(self, pictures: Sequence[Coefficients], empty: Callable[..., Tensor] = torch.empty) -> Coefficients:
         """The windows of the pictures, one below the other: for each plane ``(rows of all, widest, b*b)``, dtype as read.
 
@@ -136,9 +151,7 @@ class Plan:
         packed = []
         for number, windows in enumerate(self.windows):
             planes = [picture[number] for picture in pictures]
-            rows = sum(bottom - top for top, bottom, _, _ in windows)
-            columns = max(right - left for _, _, left, right in windows)
-            out = empty((rows, columns, planes[0].shape[-3]), dtype=planes[0].dtype)
+            out = empty(self.packed_shape(number), dtype=planes[0].dtype)
             if out.is_floating_point():
                 out.zero_()  # a NaN times a weight of zero is not nothing
             array, row = out.numpy(), 0  # copying views is quicker in numpy
@@ -212,18 +225,28 @@ def plan(transform: Compose, images: Sequence, generators: Sequence[torch.Genera
     >>> all(torch.allclose(batch.y[i], alone[i].y, atol=1e-5) for i in range(2))
     True
     """
+    coefficients = [image if isinstance(image, Coefficients) else image.coefficients for image in images]
+    grids = [infer_grid(image) if isinstance(image, Coefficients) else image.grid for image in images]
+    sizes = {(plane.y.shape[-3], plane.cb.shape[-3], plane.cr.shape[-3]) for plane in coefficients}
+    if len(sizes) > 1:
+        raise ValueError(f"a batch at once needs pictures in blocks of one size; got planes of {sorted(sizes)} bands")
+    blocks = (block_size(coefficients[0].y), block_size(coefficients[0].cb)) if coefficients else (8, 8)
+    return plan_grids(transform, grids, generators, blocks)
+
+
+def plan_grids(
+    transform: Compose,
+    grids: Sequence[Grid],
+    generators: Sequence[torch.Generator | None],
+    blocks_in: tuple[int, int] = (8, 8),
+) -> Plan:
+    """``plan`` for pictures of which only the grids are known yet, in blocks of ``blocks_in`` (luma, chroma)."""
     count = next((i for i, t in enumerate(transform.transforms) if not isinstance(t, Geometric)), None)
     geometric, rest = transform.transforms[:count], [] if count is None else transform.transforms[count:]
     if not all(isinstance(t, Normalize) for t in rest):
         raise ValueError(f"a batch at once goes through geometric transforms, then Normalize; got {transform}")
-    if not images:
+    if not grids:
         raise ValueError("there are no images in this batch")
-    coefficients = [image if isinstance(image, Coefficients) else image.coefficients for image in images]
-    grids = [infer_grid(image) if isinstance(image, Coefficients) else image.grid for image in images]
-    sizes = {(plane.y.shape[-3], plane.cb.shape[-3], plane.cr.shape[-3]) for plane in coefficients}
-    if len(sizes) != 1:
-        raise ValueError(f"a batch at once needs pictures in blocks of one size; got planes of {sorted(sizes)} bands")
-    blocks_in = block_size(coefficients[0].y), block_size(coefficients[0].cb)
     blocks_out = next((t.block_size for t in reversed(geometric) if isinstance(t, Reblock)), transform.block_size)
     blocks_out = blocks_out or blocks_in
     drawn = [_draw(geometric, grid.size, generator) for grid, generator in zip(grids, generators, strict=True)]
