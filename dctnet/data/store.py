@@ -100,9 +100,13 @@ class StoreFolder(Dataset):
         return int(self.labels[index])
 
     def path(self, index: int) -> str:
-        """The name of the source file of sample ``index``, below the store's folder. OSError where the shard is not readable."""
+        """The name of the source file of sample ``index``, below the store's folder; where its shard is gone, that."""
         row = self.table[index]
-        name = self._bytes(index, row)[int(row["length"]) - int(row["name"]) :]
+        try:
+            name = self._bytes(index, row)[int(row["length"]) - int(row["name"]) :]
+        except OSError:
+            number = bisect_right(self.first, index) - 1
+            return f"{self.root}/{self.index.shards[number].name}.bin, record {index - self.first[number]}"
         return str(self.root / name.tobytes().decode("utf-8", "surrogateescape"))
 
     def _bytes(self, index: int, row: np.void) -> np.ndarray:
