@@ -14,11 +14,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from dctnet.coefficients import Coefficients, Grid
+from dctnet.bands import Bands
+from dctnet.coefficients import Coefficients, Grid, stack
+from dctnet.data.broken import Broken
 from dctnet.data.folder import DataError, Sample, Transform
 from dctnet.data.keyed_sampling import SampleKey, sample_generator
+from dctnet.data.store_batch import chain, lift_batch
 from dctnet.data.store_format import Layout, Record, read_record
 from dctnet.data.store_index import mend_advice, open_shard, read_index
+from dctnet.data.torch_loader import Batch
 from dctnet.jpeg.errors import JPEGError
 
 
@@ -38,6 +42,7 @@ class StoreFolder(Dataset):
 
     ``transform(image, generator=g)`` gets a ``StoredImage`` and the generator that ``JPEGFolder`` would give it: keyed by
     ``(seed, epoch, index)``. ``classes`` gives the names and their order where they are known already.
+    ``bands``: write only these bands of 8x8 blocks (``bands.bands_of``); a ``Normalize`` then has values for these alone.
 
     Opening checks the index, the sizes of all files, and the tables with their checksums; each record is checked against its
     own when it is first read by a process. Shards are mapped when they are first read, by each process for itself; in a
@@ -52,8 +57,9 @@ class StoreFolder(Dataset):
         *,
         seed: int = 0,
         classes: Sequence[str] | None = None,
+        bands: Bands | None = None,
     ):
-        self.root, self.transform, self.seed = Path(root), transform, seed
+        self.root, self.transform, self.seed, self.bands = Path(root), transform, seed, bands
         self.index = read_index(root)
         self.classes = self.index.classes if classes is None else list(classes)
         self.class_to_idx = {name: label for label, name in enumerate(self.classes)}
@@ -76,7 +82,9 @@ class StoreFolder(Dataset):
             )
         self.table = np.concatenate(tables)
         self.first = [0, *accumulate(map(len, tables))]  # of each shard, and the end
-        self.labels = np.array([self.class_to_idx[name] for name in self.index.classes])[self.table["label"]]
+        self.labels = np.array([self.class_to_idx[name] for name in self.index.classes], dtype=np.int64)[
+            self.table["label"]
+        ]
         self._forget()
 
     def _forget(self) -> None:
@@ -85,7 +93,7 @@ class StoreFolder(Dataset):
         self.checked = np.zeros(len(self.table), dtype=bool)
 
     def __reduce__(self):
-        return _opened, (self.root, self.transform, self.seed, self.classes)
+        return _opened, (self.root, self.transform, self.seed, self.classes, self.bands)
 
     def __len__(self) -> int:
         return len(self.table)
@@ -102,15 +110,19 @@ class StoreFolder(Dataset):
     def path(self, index: int) -> str:
         """The name of the source file of sample ``index``, below the store's folder; where its shard is gone, that."""
         row = self.table[index]
+        end = int(row["offset"]) + int(row["length"])
         try:
-            name = self._bytes(index, row)[int(row["length"]) - int(row["name"]) :]
+            name = self._shard(index)[end - int(row["name"]) : end]
         except OSError:
-            number = bisect_right(self.first, index) - 1
-            return f"{self.root}/{self.index.shards[number].name}.bin, record {index - self.first[number]}"
+            return self._place(index)
         return str(self.root / name.tobytes().decode("utf-8", "surrogateescape"))
 
-    def _bytes(self, index: int, row: np.void) -> np.ndarray:
-        """The bytes of a record, unchecked."""
+    def _place(self, index: int) -> str:
+        number = bisect_right(self.first, index) - 1
+        return f"{self.root}/{self.index.shards[number].name}.bin, record {index - self.first[number]}"
+
+    def _shard(self, index: int) -> np.ndarray:
+        """The bytes of the shard that holds sample ``index``. OSError where it has not the size that it had at opening."""
         number = bisect_right(self.first, index) - 1
         data = self.mapped[number]
         if data is None:
@@ -121,26 +133,26 @@ class StoreFolder(Dataset):
             # A private mapping that keeps no file open, so thousands of shards are no matter.
             data = torch.from_file(str(path), shared=False, size=shard.bytes, dtype=torch.uint8).numpy()
             self.mapped[number] = data
-        start = int(row["offset"])
-        return data[start : start + int(row["length"])]
+        return data
 
     def record(self, index: int) -> Record:
         """The values of sample ``index`` as they are stored, a view of the mapped shard. JPEGError where it is damaged."""
         if not 0 <= index < len(self.table):
             raise IndexError(f"{self.root} has {len(self.table)} records; there is no record {index}")
-        row = self.table[index]
-        data = self._bytes(index, row)
+        row = self.table[index].tolist()
+        shard = self._shard(index)
         if not self.checked[index]:
-            if zlib.crc32(data) != row["crc"]:
+            offset, length, crc = row[:3]
+            if zlib.crc32(shard[offset : offset + length]) != crc:
                 number = bisect_right(self.first, index) - 1
                 raise JPEGError(
                     f"{self.root}/{self.index.shards[number].name}.bin",
-                    int(row["offset"]),
+                    offset,
                     f"record {index - self.first[number]} does not match its checksum: the shard is damaged. "
                     f"`dctnet pack --verify {self.root}` names all such shards",
                 )
             self.checked[index] = True
-        return read_record(data, row, self.layout)
+        return read_record(shard, row, self.layout)
 
     def image(self, index: int) -> StoredImage:
         """The picture of sample ``index`` with all 64 bands."""
@@ -159,14 +171,45 @@ class StoreFolder(Dataset):
         coefficients = image.coefficients
         if self.transform is not None:
             coefficients = self.transform(image, generator=sample_generator(self.seed, key))
+        if self.bands is not None:
+            coefficients = Coefficients(
+                *(plane[list(own)] for plane, own in zip(coefficients, self.bands, strict=True))
+            )
         return Sample(coefficients, self.label(key.index), None)
+
+    def load_batch(self, keys: Sequence[SampleKey]) -> Batch:
+        """The samples of ``keys`` as one batch, damaged records left out and named; what ``collate`` makes of them singly.
+
+        A ``Compose`` of geometric transforms, with at most a ``Normalize`` at its end, is done for the batch in one call.
+        """
+        steps = chain(self.transform)
+        good: list[tuple[SampleKey, Record]] = []
+        broken = []
+        for key in keys:
+            try:
+                good.append((key, self.record(key.index)))
+            except JPEGError as error:
+                broken.append(Broken(self.path(key.index), f"byte {error.offset}: {error.reason}"))
+            except OSError as error:
+                broken.append(Broken(self.path(key.index), error.strerror or str(error)))
+        indices = [key.index for key, _ in good]
+        coefficients = None
+        if good and steps is None:
+            coefficients = stack([self.sample(key).coefficients for key, _ in good])
+        elif good:
+            operators = [steps.operators(record.grid, sample_generator(self.seed, key)) for key, record in good]
+            coefficients = lift_batch([record for _, record in good], operators, self.layout.bands, steps, self.bands)
+        labels = torch.from_numpy(self.labels[indices]) if good else torch.empty(0, dtype=torch.int64)
+        return Batch(coefficients, labels, torch.tensor(indices, dtype=torch.int64), len(keys), tuple(broken))
 
     def __getitem__(self, key: SampleKey | int) -> tuple[Coefficients, int]:
         return self.sample(key)[:2]
 
 
-def _opened(root: Path, transform: Transform | None, seed: int, classes: Sequence[str]) -> StoreFolder:
-    return StoreFolder(root, transform, seed=seed, classes=classes)
+def _opened(
+    root: Path, transform: Transform | None, seed: int, classes: Sequence[str], bands: Bands | None
+) -> StoreFolder:
+    return StoreFolder(root, transform, seed=seed, classes=classes, bands=bands)
 
 
 def _whole(values: np.ndarray, scales: np.ndarray, bands: Sequence[int], exact: bool) -> Tensor:

@@ -79,9 +79,17 @@ class _Tolerant(Dataset):
             return Broken(path, error.strerror or str(error))
         return Item(coefficients, label, key.index, ThroughPixels(path, from_pixels) if from_pixels else None)
 
+    def __getitems__(self, keys: Sequence[SampleKey]) -> Batch | list[Item | Broken]:
+        """What ``DataLoader`` asks for: all samples of a batch, at once where the data set has ``load_batch``."""
+        if hasattr(self.dataset, "load_batch"):
+            return self.dataset.load_batch(keys)
+        return [self[key] for key in keys]
 
-def collate(items: Sequence[Item | Broken]) -> Batch:
-    """A batch of the samples that could be read. ValueError where their shapes differ."""
+
+def collate(items: Batch | Sequence[Item | Broken]) -> Batch:
+    """A batch of the samples that could be read; a batch as it is. ValueError where their shapes differ."""
+    if isinstance(items, Batch):
+        return items
     good = [item for item in items if not isinstance(item, Broken)]
     return Batch(
         stack([item.coefficients for item in good]) if good else None,

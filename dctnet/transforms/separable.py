@@ -43,13 +43,18 @@ def box_to_size(
 
     def axis(plane: int, number: int, start: float, length: float, backwards: bool) -> Axis:
         spacing, spacing_out = grid.spacing[plane][number], target.spacing[plane][number]
-        key = (number, spacing, spacing_out)
+        key = (number, spacing.numerator, spacing.denominator, spacing_out.numerator)
         if key not in made:
-            low, high = start / spacing, (start + length) / spacing
-            scale = float(length * spacing_out / (spacing * size[number]))
+            step, step_out = (
+                float(spacing),
+                float(spacing_out),
+            )  # arithmetic of fractions costs as much as a decoded block row
+            low, high = start / step, (start + length) / step
+            scale = length * step_out / (step * size[number])
             origin, scale = (high, -scale) if backwards else (low, scale)
-            samples, outputs = grid.samples(plane)[number], target.samples(plane)[number]
-            made[key] = resampling(samples, outputs, float(origin), scale, float(low), float(high))
+            samples = -(-grid.size[number] * spacing.denominator // spacing.numerator)
+            outputs = -(-target.size[number] * spacing_out.denominator // spacing_out.numerator)
+            made[key] = resampling(samples, outputs, origin, scale, low, high)
         return made[key]
 
     return Separable(
