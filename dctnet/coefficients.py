@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from numbers import Rational
 from typing import NamedTuple
 
 import torch
@@ -40,11 +41,12 @@ class Grid(NamedTuple):
 
     ``size`` is the picture's (height, width) in pixels; the planes may hold more, up to whole blocks. ``spacing`` gives
     for Y, Cb and Cr the (vertical, horizontal) distance of two samples in pixels: 1 for full resolution, 2 where the
-    plane has half. Sample k of a plane covers the pixels [k*spacing, (k+1)*spacing), the centred siting of JFIF.
+    plane has half; an integer or a fraction. Sample k of a plane covers the pixels [k*spacing, (k+1)*spacing), the centred
+    siting of JFIF.
     """
 
     size: tuple[int, int]
-    spacing: tuple[tuple[Fraction, Fraction], tuple[Fraction, Fraction], tuple[Fraction, Fraction]]
+    spacing: tuple[tuple[Rational, Rational], tuple[Rational, Rational], tuple[Rational, Rational]]
 
     def samples(self, plane: int) -> tuple[int, int]:
         """(rows, columns) of samples of plane 0, 1 or 2 that hold picture: ``ceil(size / spacing)``."""
@@ -52,7 +54,7 @@ class Grid(NamedTuple):
         return math.ceil(height / vertical), math.ceil(width / horizontal)
 
 
-_HALVED = ((Fraction(1),) * 2, (Fraction(2),) * 2, (Fraction(2),) * 2)
+_HALVED = ((1, 1), (2, 2), (2, 2))
 
 
 def grid_420(size: tuple[int, int]) -> Grid:

@@ -159,7 +159,11 @@ def _greatest(a, b, c):
 def spacing(sampling: tuple[tuple[int, int], ...]):
     """The spacing of a ``Grid`` from the sampling factors of Y, Cb and Cr."""
     tallest, widest = (max(factors) for factors in zip(*sampling, strict=True))
-    return tuple((Fraction(tallest, v), Fraction(widest, h)) for v, h in sampling)
+    return tuple((_ratio(tallest, v), _ratio(widest, h)) for v, h in sampling)
+
+
+def _ratio(a: int, b: int) -> int | Fraction:
+    return Fraction(a, b) if a % b else a // b
 
 
 def write_record(planes, scales, name: str) -> bytes:
