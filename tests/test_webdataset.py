@@ -77,7 +77,9 @@ def pattern(tars: Path) -> str:
     return str(tars / "shard-{00000..00002}.tar")
 
 
-@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # the package leaves the last shard to the collector
+@pytest.mark.filterwarnings(
+    "ignore:unclosed file:ResourceWarning"
+)  # the package leaves the last shard to the collector
 def test_the_package_reads_our_tars(folder, tars):
     files = JPEGFolder(folder)
     read = list(webdataset.WebDataset(pattern(tars), shardshuffle=False))
