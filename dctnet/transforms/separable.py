@@ -39,24 +39,25 @@ def box_to_size(
     if not (size[0] >= 1 and size[1] >= 1):
         raise ValueError(f"the output size is at least 1x1 pixel; got {size[0]}x{size[1]}")
     target = grid_420(size)
-    made: dict[tuple, Axis] = {}
-
-    def axis(plane: int, number: int, start: float, length: float, backwards: bool) -> Axis:
-        spacing, spacing_out = grid.spacing[plane][number], target.spacing[plane][number]
-        key = (number, spacing, spacing_out)
-        if key not in made:
-            low, high = start / spacing, (start + length) / spacing
-            scale = float(length * spacing_out / (spacing * size[number]))
-            origin, scale = (high, -scale) if backwards else (low, scale)
-            samples, outputs = grid.samples(plane)[number], target.samples(plane)[number]
-            made[key] = resampling(samples, outputs, float(origin), scale, float(low), float(high))
-        return made[key]
-
-    return Separable(
-        tuple(axis(plane, 0, top, height, False) for plane in range(3)),
-        tuple(axis(plane, 1, left, width, mirror) for plane in range(3)),
-        (int(size[0]), int(size[1])),
-    )
+    vertical, horizontal = [], []
+    for axes, number, start, length, backwards in (
+        (vertical, 0, top, height, False),
+        (horizontal, 1, left, width, mirror),
+    ):
+        made: dict[tuple, Axis] = {}
+        for plane in range(3):
+            spacing, spacing_out = grid.spacing[plane][number], target.spacing[plane][number]
+            # In the whole numbers of the fractions: the quotients are rounded once, and Fraction costs ten times as much.
+            n, d, n_out, d_out = *spacing.as_integer_ratio(), *spacing_out.as_integer_ratio()
+            key = (n, d, n_out, d_out)
+            if key not in made:
+                low, high = start * d / n, (start + length) * d / n
+                scale = length * n_out * d / (d_out * n * size[number])
+                origin, scale = (high, -scale) if backwards else (low, scale)
+                samples, outputs = -(-grid.size[number] * d // n), -(-size[number] * d_out // n_out)
+                made[key] = resampling(samples, outputs, origin, scale, low, high)
+            axes.append(made[key])
+    return Separable(tuple(vertical), tuple(horizontal), (int(size[0]), int(size[1])))
 
 
 def after(outer: Separable, inner: Separable) -> Separable:
