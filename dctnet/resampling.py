@@ -125,7 +125,12 @@ def _selected(outer: Resampling, inner: Resampling) -> Resampling | None:
     if first < outer.low or first + outer.outputs > outer.high:
         return None  # rows beyond the ends repeat the last sample
     return Resampling(
-        inner.inputs, outer.outputs, inner.origin + origin * inner.scale, outer.scale * inner.scale, inner.low, inner.high
+        inner.inputs,
+        outer.outputs,
+        inner.origin + origin * inner.scale,
+        outer.scale * inner.scale,
+        inner.low,
+        inner.high,
     )
 
 

@@ -60,6 +60,11 @@ def box_to_size(
     return Separable(tuple(vertical), tuple(horizontal), (int(size[0]), int(size[1])))
 
 
+def whole(grid: Grid) -> Separable:
+    """The picture as it is, chroma brought to the 4:2:0 grid."""
+    return box_to_size(grid, 0, 0, *grid.size, grid.size)
+
+
 def after(outer: Separable, inner: Separable) -> Separable:
     """The product: first ``inner``, then ``outer``."""
     made: dict[tuple[int, int], Axis] = {}  # Cb and Cr mostly share one operator; their product is one too
