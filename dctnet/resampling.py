@@ -116,32 +116,39 @@ def extend(R: Banded, outputs: int) -> Banded:
     return Banded(R.start[rows], R.weights[rows], R.inputs)
 
 
-def _picks_samples(R: Resampling) -> bool:
-    """Whether row i is one sample itself, of those allowed: sample origin + i, or origin - 1 - i."""
-    if abs(R.scale) != 1 or R.origin != int(R.origin):
-        return False
-    first, last = (R.origin, R.origin + R.outputs) if R.scale == 1 else (R.origin - R.outputs, R.origin)
-    return R.low <= first and last <= R.high
+def _selected(outer: Resampling, inner: Resampling) -> Resampling | None:
+    """``outer @ inner`` where ``outer`` only takes a run of samples, forwards or backwards; None where it does more."""
+    if abs(outer.scale) != 1 or outer.origin != int(outer.origin):
+        return None
+    origin, backwards = int(outer.origin), outer.scale < 0
+    first = origin - outer.outputs if backwards else origin
+    if first < outer.low or first + outer.outputs > outer.high:
+        return None  # rows beyond the ends repeat the last sample
+    return Resampling(
+        inner.inputs,
+        outer.outputs,
+        inner.origin + origin * inner.scale,
+        outer.scale * inner.scale,
+        inner.low,
+        inner.high,
+    )
 
 
 def compose(outer: Banded | Resampling, inner: Banded | Resampling) -> Banded | Resampling:
     """The product outer @ inner: first ``inner``, then ``outer``. ValueError where the sizes do not meet.
 
-    Of a ``Resampling`` inside only the rows that ``outer`` reads are computed; none where ``outer`` picks whole samples in
-    order or backwards (a crop, a flip), for then the product is a ``Resampling`` again.
+    Of a ``Resampling`` inside only the rows that ``outer`` reads are computed. Where ``outer`` is one, too, and takes whole
+    samples (a crop at a whole offset, a flip), the product is a ``Resampling`` again and no row is computed.
 
     >>> half = resample(8, 4, 0, 2)
     >>> torch.allclose(compose(resample(4, 2, 0, 2), half).dense(), resample(4, 2, 0, 2).dense() @ half.dense())
     True
-    >>> compose(resampling(4, 4, 4, -1), resampling(8, 4, 0, 2))
-    Resampling(inputs=8, outputs=4, origin=8, scale=-2, low=0, high=8)
     """
     outputs = inner.outputs if isinstance(inner, Resampling) else len(inner.start)
     if outer.inputs != outputs:
         raise ValueError(f"the outer operator reads {outer.inputs} samples, the inner one writes {outputs}")
-    if isinstance(outer, Resampling) and isinstance(inner, Resampling) and _picks_samples(outer):
-        origin, scale = inner.origin + outer.origin * inner.scale, outer.scale * inner.scale
-        return Resampling(inner.inputs, outer.outputs, origin, scale, inner.low, inner.high)
+    if isinstance(outer, Resampling) and isinstance(inner, Resampling) and (product := _selected(outer, inner)):
+        return product
     outer = outer.rows() if isinstance(outer, Resampling) else outer
     if isinstance(inner, Resampling):
         first, last = int(outer.start.amin()), int(outer.start.amax()) + outer.weights.shape[1]

@@ -17,13 +17,14 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from dctnet.cli import main
+from dctnet.data.batch import collate
 from dctnet.data.folder import DataError, JPEGFolder
 from dctnet.data.keyed_sampling import SampleKey
 from dctnet.data.module import DCTDataModule
 from dctnet.data.pack import pack
 from dctnet.data.store import StoreFolder
 from dctnet.data.tar_samples import samples
-from dctnet.data.torch_loader import KeyedLoader, collate
+from dctnet.data.torch_loader import KeyedLoader
 from dctnet.data.webdataset_shards import TarFolder, TarStream
 from dctnet.jpeg.errors import JPEGError
 from dctnet.jpeg.reader import read_jpeg

@@ -14,16 +14,17 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from dctnet.bands import Bands
 from dctnet.coefficients import Coefficients, Grid, stack
+from dctnet.data.batch import Batch
 from dctnet.data.broken import Broken
 from dctnet.data.folder import DataError, Sample, Transform
 from dctnet.data.keyed_sampling import SampleKey, sample_generator
-from dctnet.data.store_batch import chain, lift_batch
+from dctnet.data.lifted_batch import Lifting
 from dctnet.data.store_format import Layout, Record, read_record
 from dctnet.data.store_index import mend_advice, open_shard, read_index
-from dctnet.data.torch_loader import Batch
+from dctnet.jpeg import _native
 from dctnet.jpeg.errors import JPEGError
+from dctnet.transforms.compose import Compose
 
 
 class StoredImage(NamedTuple):
@@ -42,7 +43,6 @@ class StoreFolder(Dataset):
 
     ``transform(image, generator=g)`` gets a ``StoredImage`` and the generator that ``JPEGFolder`` would give it: keyed by
     ``(seed, epoch, index)``. ``classes`` gives the names and their order where they are known already.
-    ``bands``: write only these bands of 8x8 blocks (``bands.bands_of``); a ``Normalize`` then has values for these alone.
 
     Opening checks the index, the sizes of all files, and the tables with their checksums; each record is checked against its
     own when it is first read by a process. Shards are mapped when they are first read, by each process for itself; in a
@@ -57,9 +57,8 @@ class StoreFolder(Dataset):
         *,
         seed: int = 0,
         classes: Sequence[str] | None = None,
-        bands: Bands | None = None,
     ):
-        self.root, self.transform, self.seed, self.bands = Path(root), transform, seed, bands
+        self.root, self.transform, self.seed = Path(root), transform, seed
         self.index = read_index(root)
         self.classes = self.index.classes if classes is None else list(classes)
         self.class_to_idx = {name: label for label, name in enumerate(self.classes)}
@@ -93,7 +92,7 @@ class StoreFolder(Dataset):
         self.checked = np.zeros(len(self.table), dtype=bool)
 
     def __reduce__(self):
-        return _opened, (self.root, self.transform, self.seed, self.classes, self.bands)
+        return _opened, (self.root, self.transform, self.seed, self.classes)
 
     def __len__(self) -> int:
         return len(self.table)
@@ -171,18 +170,13 @@ class StoreFolder(Dataset):
         coefficients = image.coefficients
         if self.transform is not None:
             coefficients = self.transform(image, generator=sample_generator(self.seed, key))
-        if self.bands is not None:
-            coefficients = Coefficients(
-                *(plane[list(own)] for plane, own in zip(coefficients, self.bands, strict=True))
-            )
         return Sample(coefficients, self.label(key.index), None)
 
     def load_batch(self, keys: Sequence[SampleKey]) -> Batch:
         """The samples of ``keys`` as one batch, damaged records left out and named; what ``collate`` makes of them singly.
 
-        A ``Compose`` of geometric transforms, with at most a ``Normalize`` at its end, is done for the batch in one call.
+        A ``Compose`` that can be reduced (``Compose.reduced``) is done for the whole batch in one call of C++.
         """
-        steps = chain(self.transform)
         good: list[tuple[SampleKey, Record]] = []
         broken = []
         for key in keys:
@@ -193,23 +187,37 @@ class StoreFolder(Dataset):
             except OSError as error:
                 broken.append(Broken(self.path(key.index), error.strerror or str(error)))
         indices = [key.index for key, _ in good]
-        coefficients = None
-        if good and steps is None:
-            coefficients = stack([self.sample(key).coefficients for key, _ in good])
-        elif good:
-            operators = [steps.operators(record.grid, sample_generator(self.seed, key)) for key, record in good]
-            coefficients = lift_batch([record for _, record in good], operators, self.layout.bands, steps, self.bands)
-        labels = torch.from_numpy(self.labels[indices]) if good else torch.empty(0, dtype=torch.int64)
-        return Batch(coefficients, labels, torch.tensor(indices, dtype=torch.int64), len(keys), tuple(broken))
+        return Batch(
+            self._lifted(good) if good else None,
+            torch.from_numpy(self.labels[indices]) if good else torch.empty(0, dtype=torch.int64),
+            torch.tensor(indices, dtype=torch.int64),
+            len(keys),
+            tuple(broken),
+        )
+
+    def _lifted(self, records: list[tuple[SampleKey, Record]]) -> Coefficients:
+        """The coefficients of a batch: stored integers scaled, lifted, normalised and written in one call of C++."""
+        reduced = self.transform.reduced() if isinstance(self.transform, Compose) else None
+        dtype = (self.transform.dtype if reduced else None) or torch.float32
+        operators = (
+            []
+            if reduced is None
+            else [reduced.operators(record.grid, sample_generator(self.seed, key)) for key, record in records]
+        )
+        if dtype not in Lifting.DTYPES or len({reduced.blocks(drawn.size) for drawn in operators}) != 1:
+            return stack([self.sample(key).coefficients for key, _ in records])  # says what is wrong, if something is
+        lifting = Lifting(reduced, dtype, self.layout.bands)
+        outputs = lifting.outputs(len(records), operators[0].size)
+        planes = [tuple(zip(record.planes, record.scales, strict=True)) for _, record in records]
+        _native.lift_planes(planes, operators, lifting.formats, outputs, 1)
+        return Coefficients(*(output.movedim(-1, -3) for output in outputs))
 
     def __getitem__(self, key: SampleKey | int) -> tuple[Coefficients, int]:
         return self.sample(key)[:2]
 
 
-def _opened(
-    root: Path, transform: Transform | None, seed: int, classes: Sequence[str], bands: Bands | None
-) -> StoreFolder:
-    return StoreFolder(root, transform, seed=seed, classes=classes, bands=bands)
+def _opened(root: Path, transform: Transform | None, seed: int, classes: Sequence[str]) -> StoreFolder:
+    return StoreFolder(root, transform, seed=seed, classes=classes)
 
 
 def _whole(values: np.ndarray, scales: np.ndarray, bands: Sequence[int], exact: bool) -> Tensor:

@@ -7,59 +7,20 @@ One loader gives the same batches with any number of workers, on any number of r
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from dctnet.coefficients import Coefficients, stack
+from dctnet.data.batch import Batch, Item, collate, load_item
 from dctnet.data.broken import Broken, BrokenList
 from dctnet.data.folder import DataError
 from dctnet.data.keyed_sampling import KeyedBatches, SampleKey
-from dctnet.jpeg.errors import JPEGError
-
-
-class ThroughPixels(NamedTuple):
-    """A file that was read through pixels, and why."""
-
-    path: str
-    reason: str
-
-
-class Batch(NamedTuple):
-    """What one rank gets at one step.
-
-    ``coefficients`` of n samples (None when n is 0), ``labels`` and ``indices`` (n,) int64. ``planned`` is the number of
-    samples that were asked for: n and the files that could not be read, which ``broken`` names. ``through_pixels`` names
-    those of the n whose files hold no coefficients that we read, and came through pixels.
-    """
-
-    coefficients: Coefficients | None
-    labels: Tensor
-    indices: Tensor
-    planned: int
-    broken: tuple[Broken, ...]
-    through_pixels: tuple[ThroughPixels, ...] = ()
-
-
-class Item(NamedTuple):
-    """One sample on its way into a batch."""
-
-    coefficients: Coefficients
-    label: int
-    index: int
-    through_pixels: ThroughPixels | None = None
 
 
 class _Tolerant(Dataset):
-    """A data set whose unreadable files come as ``Broken`` instead of an exception.
-
-    The reader's own warning of files that come through pixels is silent here: each worker would give it. The loader
-    counts them and warns once.
-    """
+    """A data set whose unreadable files come as ``Broken`` instead of an exception; whole batches where it makes them."""
 
     def __init__(self, dataset: Dataset):
         self.dataset = dataset
@@ -68,37 +29,12 @@ class _Tolerant(Dataset):
         return len(self.dataset)
 
     def __getitem__(self, key: SampleKey) -> Item | Broken:
-        path = self.dataset.path(key.index)
-        try:
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", message=".*read through pixels")
-                coefficients, label, from_pixels = self.dataset.sample(key)
-        except JPEGError as error:
-            return Broken(path, error.reason if error.offset is None else f"byte {error.offset}: {error.reason}")
-        except OSError as error:
-            return Broken(path, error.strerror or str(error))
-        return Item(coefficients, label, key.index, ThroughPixels(path, from_pixels) if from_pixels else None)
+        return load_item(self.dataset, key)
 
-    def __getitems__(self, keys: Sequence[SampleKey]) -> Batch | list[Item | Broken]:
-        """What ``DataLoader`` asks for: all samples of a batch, at once where the data set has ``load_batch``."""
+    def __getitems__(self, keys: list[SampleKey]) -> Batch | list[Item | Broken]:
         if hasattr(self.dataset, "load_batch"):
             return self.dataset.load_batch(keys)
-        return [self[key] for key in keys]
-
-
-def collate(items: Batch | Sequence[Item | Broken]) -> Batch:
-    """A batch of the samples that could be read; a batch as it is. ValueError where their shapes differ."""
-    if isinstance(items, Batch):
-        return items
-    good = [item for item in items if not isinstance(item, Broken)]
-    return Batch(
-        stack([item.coefficients for item in good]) if good else None,
-        torch.tensor([item.label for item in good], dtype=torch.int64),
-        torch.tensor([item.index for item in good], dtype=torch.int64),
-        len(items),
-        tuple(item for item in items if isinstance(item, Broken)),
-        tuple(item.through_pixels for item in good if item.through_pixels),
-    )
+        return [load_item(self.dataset, key) for key in keys]
 
 
 def check_settings(batch_size: int, workers: int, prefetch: int, max_broken: float) -> None:

@@ -62,4 +62,14 @@ struct Image {
 // most 64 blocks for each block of the frame and 64 for each byte of the file, so the time is linear in the file's size.
 Image decode(const std::uint8_t* data, std::size_t size, const Options& options);
 
+// What the header says of a file whose scans are not read yet.
+struct Head {
+    int height = 0, width = 0;
+    int components = 0;
+    std::array<int, 3> vertical{}, horizontal{};  // sampling factors
+};
+
+// Reads up to the first scan. Throws Error.
+Head read_head(const std::uint8_t* data, std::size_t size, const Options& options);
+
 }  // namespace dctnet::jpeg

@@ -1,13 +1,9 @@
 // Lifting for Python: planes in memory into the places of a batch, the GIL released.
 
 #include <nanobind/nanobind.h>
-#include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
 #include <cstring>
-#include <exception>
-#include <mutex>
-#include <string>
 #include <utility>
 #include <vector>
 
@@ -68,7 +64,7 @@ void lift_planes(nb::sequence planes, nb::sequence operators, nb::sequence forma
     const Formats formats = formats_from(formats_given);
     const Outputs outputs(outputs_given, formats);
     const std::size_t count = nb::len(planes);
-    GivenOperators given(operators);
+    const GivenOperators given(operators);
     if (given.size() != count || outputs.count() < count) {
         throw nb::value_error("planes and operators need one entry a picture, outputs as many places at least");
     }
@@ -79,21 +75,17 @@ void lift_planes(nb::sequence planes, nb::sequence operators, nb::sequence forma
         if (nb::len(three) != 3) throw nb::value_error("a picture is three planes: Y, Cb and Cr");
         for (std::size_t c = 0; c < 3; ++c) held.emplace_back(nb::object(three[c]), formats[c].bands_in.size());
     }
-    std::exception_ptr failure;
-    std::mutex mutex;
+    FirstFailure failure;
     {
         const nb::gil_scoped_release release;
         in_parallel(count, threads, [&](std::size_t i) {
-            try {
+            failure.watch([&] {
                 lift_picture(formats, given[i],
                              {held[3 * i].plane(), held[3 * i + 1].plane(), held[3 * i + 2].plane()}, outputs.place(i));
-            } catch (...) {
-                const std::lock_guard lock(mutex);
-                failure = std::current_exception();
-            }
+            });
         });
     }
-    if (failure) std::rethrow_exception(failure);
+    failure.rethrow();
 }
 
 }  // namespace

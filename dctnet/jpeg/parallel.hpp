@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstddef>
 #include <exception>
+#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -26,5 +27,27 @@ void in_parallel(std::size_t count, std::size_t threads, const Work& work) {
     share();
     for (std::thread& other : others) other.join();
 }
+
+// Keeps the first exception of work that runs on several threads, for the thread that waits for them.
+class FirstFailure {
+public:
+    template <typename Work>
+    void watch(const Work& work) noexcept {
+        try {
+            work();
+        } catch (...) {
+            const std::lock_guard lock(mutex_);
+            if (!first_) first_ = std::current_exception();
+        }
+    }
+
+    void rethrow() const {
+        if (first_) std::rethrow_exception(first_);
+    }
+
+private:
+    std::mutex mutex_;
+    std::exception_ptr first_;
+};
 
 }  // namespace dctnet::jpeg

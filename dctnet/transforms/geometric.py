@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from functools import lru_cache
 
 import torch
 
@@ -98,16 +97,10 @@ class RandomHorizontalFlip(Geometric):
 
     def operators(self, grid: Grid, generator: torch.Generator | None) -> Separable:
         mirror = bool(torch.rand(1, generator=generator) < self.p)
-        return _whole(grid, mirror)
+        return box_to_size(grid, 0, 0, *grid.size, grid.size, mirror=mirror)
 
     def __repr__(self) -> str:
         return f"RandomHorizontalFlip(p={self.p})"
-
-
-@lru_cache(maxsize=64)
-def _whole(grid: Grid, mirror: bool) -> Separable:
-    """The picture at its own size: after a crop to one size that is the same for every picture."""
-    return box_to_size(grid, 0, 0, *grid.size, grid.size, mirror=mirror)
 
 
 class Reblock(Geometric):

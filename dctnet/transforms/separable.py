@@ -39,29 +39,30 @@ def box_to_size(
     if not (size[0] >= 1 and size[1] >= 1):
         raise ValueError(f"the output size is at least 1x1 pixel; got {size[0]}x{size[1]}")
     target = grid_420(size)
-    made: dict[tuple, Axis] = {}
+    vertical, horizontal = [], []
+    for axes, number, start, length, backwards in (
+        (vertical, 0, top, height, False),
+        (horizontal, 1, left, width, mirror),
+    ):
+        made: dict[tuple, Axis] = {}
+        for plane in range(3):
+            spacing, spacing_out = grid.spacing[plane][number], target.spacing[plane][number]
+            # In the whole numbers of the fractions: the quotients are rounded once, and Fraction costs ten times as much.
+            n, d, n_out, d_out = *spacing.as_integer_ratio(), *spacing_out.as_integer_ratio()
+            key = (n, d, n_out, d_out)
+            if key not in made:
+                low, high = start * d / n, (start + length) * d / n
+                scale = length * n_out * d / (d_out * n * size[number])
+                origin, scale = (high, -scale) if backwards else (low, scale)
+                samples, outputs = -(-grid.size[number] * d // n), -(-size[number] * d_out // n_out)
+                made[key] = resampling(samples, outputs, origin, scale, low, high)
+            axes.append(made[key])
+    return Separable(tuple(vertical), tuple(horizontal), (int(size[0]), int(size[1])))
 
-    def axis(plane: int, number: int, start: float, length: float, backwards: bool) -> Axis:
-        spacing, spacing_out = grid.spacing[plane][number], target.spacing[plane][number]
-        key = (number, spacing.numerator, spacing.denominator, spacing_out.numerator)
-        if key not in made:
-            step, step_out = (
-                float(spacing),
-                float(spacing_out),
-            )  # arithmetic of fractions costs as much as a decoded block row
-            low, high = start / step, (start + length) / step
-            scale = length * step_out / (step * size[number])
-            origin, scale = (high, -scale) if backwards else (low, scale)
-            samples = -(-grid.size[number] * spacing.denominator // spacing.numerator)
-            outputs = -(-target.size[number] * spacing_out.denominator // spacing_out.numerator)
-            made[key] = resampling(samples, outputs, origin, scale, low, high)
-        return made[key]
 
-    return Separable(
-        tuple(axis(plane, 0, top, height, False) for plane in range(3)),
-        tuple(axis(plane, 1, left, width, mirror) for plane in range(3)),
-        (int(size[0]), int(size[1])),
-    )
+def whole(grid: Grid) -> Separable:
+    """The picture as it is, chroma brought to the 4:2:0 grid."""
+    return box_to_size(grid, 0, 0, *grid.size, grid.size)
 
 
 def after(outer: Separable, inner: Separable) -> Separable:
