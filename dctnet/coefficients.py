@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from numbers import Rational
 from typing import NamedTuple
 
 import torch
@@ -41,12 +40,11 @@ class Grid(NamedTuple):
 
     ``size`` is the picture's (height, width) in pixels; the planes may hold more, up to whole blocks. ``spacing`` gives
     for Y, Cb and Cr the (vertical, horizontal) distance of two samples in pixels: 1 for full resolution, 2 where the
-    plane has half; an integer or a fraction. Sample k of a plane covers the pixels [k*spacing, (k+1)*spacing), the centred
-    siting of JFIF.
+    plane has half. Sample k of a plane covers the pixels [k*spacing, (k+1)*spacing), the centred siting of JFIF.
     """
 
     size: tuple[int, int]
-    spacing: tuple[tuple[Rational, Rational], tuple[Rational, Rational], tuple[Rational, Rational]]
+    spacing: tuple[tuple[Fraction, Fraction], tuple[Fraction, Fraction], tuple[Fraction, Fraction]]
 
     def samples(self, plane: int) -> tuple[int, int]:
         """(rows, columns) of samples of plane 0, 1 or 2 that hold picture: ``ceil(size / spacing)``."""
@@ -54,12 +52,12 @@ class Grid(NamedTuple):
         return math.ceil(height / vertical), math.ceil(width / horizontal)
 
 
-_HALVED = ((1, 1), (2, 2), (2, 2))
+SPACING_420 = ((Fraction(1),) * 2, (Fraction(2),) * 2, (Fraction(2),) * 2)
 
 
 def grid_420(size: tuple[int, int]) -> Grid:
     """The grid that every transform writes: chroma at half the resolution of luma on both axes (4:2:0)."""
-    return Grid((int(size[0]), int(size[1])), _HALVED)
+    return Grid((int(size[0]), int(size[1])), SPACING_420)
 
 
 def block_sizes(value: int | tuple[int, int]) -> tuple[int, int]:

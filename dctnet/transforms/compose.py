@@ -62,7 +62,9 @@ class Compose:
         grid: Grid = infer_grid(coefficients) if isinstance(image, Coefficients) else image.grid
         blocks = self.block_size or (block_size(coefficients.y), block_size(coefficients.cb))
         # Even without a geometric transform the chroma is brought to the 4:2:0 grid, and the blocks to their size.
-        pending = None if self.transforms[:1] and isinstance(self.transforms[0], Geometric) else whole(grid)
+        pending = None
+        if not (self.transforms and isinstance(self.transforms[0], Geometric)):
+            pending, grid = whole(grid), grid_420(grid.size)
         for transform in self.transforms:
             if isinstance(transform, Geometric):
                 operators = transform.operators(grid, generator)

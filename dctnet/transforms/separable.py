@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from dctnet.coefficients import Coefficients, Grid, block_size, block_sizes, grid_420
+from dctnet.coefficients import SPACING_420, Coefficients, Grid, block_size, block_sizes
 from dctnet.dct import apply, lift
 from dctnet.resampling import Banded, Resampling, compose, extend, resampling
 
@@ -38,26 +38,28 @@ def box_to_size(
         )
     if not (size[0] >= 1 and size[1] >= 1):
         raise ValueError(f"the output size is at least 1x1 pixel; got {size[0]}x{size[1]}")
-    target = grid_420(size)
-    vertical, horizontal = [], []
-    for axes, number, start, length, backwards in (
-        (vertical, 0, top, height, False),
-        (horizontal, 1, left, width, mirror),
-    ):
-        made: dict[tuple, Axis] = {}
-        for plane in range(3):
-            spacing, spacing_out = grid.spacing[plane][number], target.spacing[plane][number]
-            # In the whole numbers of the fractions: the quotients are rounded once, and Fraction costs ten times as much.
-            n, d, n_out, d_out = *spacing.as_integer_ratio(), *spacing_out.as_integer_ratio()
-            key = (n, d, n_out, d_out)
-            if key not in made:
-                low, high = start * d / n, (start + length) * d / n
-                scale = length * n_out * d / (d_out * n * size[number])
-                origin, scale = (high, -scale) if backwards else (low, scale)
-                samples, outputs = -(-grid.size[number] * d // n), -(-size[number] * d_out // n_out)
-                made[key] = resampling(samples, outputs, origin, scale, low, high)
-            axes.append(made[key])
-    return Separable(tuple(vertical), tuple(horizontal), (int(size[0]), int(size[1])))
+    return Separable(
+        _axes(grid, 0, top, height, size[0], False),
+        _axes(grid, 1, left, width, size[1], mirror),
+        (int(size[0]), int(size[1])),
+    )
+
+
+def _axes(grid: Grid, number: int, start: float, length: float, size: int, backwards: bool) -> tuple[Axis, Axis, Axis]:
+    """The operators along one axis of the picture; planes of one spacing share theirs."""
+    axes: list[Axis] = []
+    for plane, spacings in enumerate(grid.spacing):
+        if plane == 2 and spacings == grid.spacing[1]:
+            axes.append(axes[1])
+            continue
+        # In the whole numbers of the fractions: the quotients are rounded once, and Fraction costs ten times as much.
+        n, d = spacings[number].as_integer_ratio()
+        step = SPACING_420[plane][number].numerator
+        low, high = start * d / n, (start + length) * d / n
+        scale = length * step * d / (n * size)
+        origin, scale = (high, -scale) if backwards else (low, scale)
+        axes.append(resampling(-(-grid.size[number] * d // n), -(-size // step), origin, scale, low, high))
+    return tuple(axes)
 
 
 def whole(grid: Grid) -> Separable:
@@ -67,19 +69,13 @@ def whole(grid: Grid) -> Separable:
 
 def after(outer: Separable, inner: Separable) -> Separable:
     """The product: first ``inner``, then ``outer``."""
-    made: dict[tuple[int, int], Axis] = {}  # Cb and Cr mostly share one operator; their product is one too
 
-    def product(second: Axis, first: Axis) -> Axis:
-        key = (id(second), id(first))
-        if key not in made:
-            made[key] = compose(second, first)
-        return made[key]
+    def products(second: tuple[Axis, ...], first: tuple[Axis, ...]) -> tuple[Axis, ...]:
+        luma, cb = compose(second[0], first[0]), compose(second[1], first[1])
+        shared = second[1] is second[2] and first[1] is first[2]  # Cb and Cr mostly have one operator
+        return luma, cb, cb if shared else compose(second[2], first[2])
 
-    return Separable(
-        tuple(product(o, i) for o, i in zip(outer.vertical, inner.vertical, strict=True)),
-        tuple(product(o, i) for o, i in zip(outer.horizontal, inner.horizontal, strict=True)),
-        outer.size,
-    )
+    return Separable(products(outer.vertical, inner.vertical), products(outer.horizontal, inner.horizontal), outer.size)
 
 
 def lifted(coefficients: Coefficients, operators: Separable, block_out: int | tuple[int, int]) -> Coefficients:
