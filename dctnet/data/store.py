@@ -204,7 +204,8 @@ class StoreFolder(Dataset):
             if reduced is None
             else [reduced.operators(record.grid, sample_generator(self.seed, key)) for key, record in records]
         )
-        if dtype not in Lifting.DTYPES or len({reduced.blocks(drawn.size) for drawn in operators}) != 1:
+        sizes = {drawn.size for drawn in operators}
+        if dtype not in Lifting.DTYPES or len({reduced.blocks(size) for size in sizes}) != 1:
             return stack([self.sample(key).coefficients for key, _ in records])  # says what is wrong, if something is
         lifting = Lifting(reduced, dtype, self.layout.bands)
         outputs = lifting.outputs(len(records), operators[0].size)
