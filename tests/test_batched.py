@@ -10,6 +10,7 @@ from dctnet.coefficients import Coefficients
 from dctnet.jpeg.reader import read_jpegs
 from dctnet.transforms.batched import plan
 from dctnet.transforms.compose import Compose
+from dctnet.transforms.frequency import SelectBands
 from dctnet.transforms.geometric import CenterCrop, RandomHorizontalFlip, RandomResizedCrop, Reblock, Resize
 from dctnet.transforms.photometric import Normalize
 from tests.test_decoder import jpeg, picture
@@ -25,6 +26,7 @@ CHAINS = {
     "longer": Compose([Resize(31), CenterCrop((31, 29)), RandomHorizontalFlip(), RandomResizedCrop(40)], block_size=4),
     "enlarged": Compose([RandomResizedCrop(96, scale=(0.01, 0.05))], block_size=16),
     "pixels": Compose([RandomResizedCrop(24), RandomHorizontalFlip(1.0), Reblock(1)], block_size=8),
+    "bands": Compose([RandomResizedCrop(48), SelectBands(24)], block_size=8),
     "normalised": Compose([RandomResizedCrop(48), NORMALIZE], block_size=(8, 4)),
 }
 
@@ -59,7 +61,8 @@ def test_equal_to_each_alone(images, name):
         batch = at_once(CHAINS[name], images, seed=seed)
         for i, alone in enumerate(one_by_one(CHAINS[name], images, seed)):
             for plane, expected in zip(batch, alone, strict=True):
-                assert plane.dtype == torch.float32 and plane.is_contiguous(memory_format=torch.channels_last)
+                assert plane.dtype == torch.float32
+                assert plane.is_contiguous(memory_format=torch.channels_last)
                 assert float((plane[i] - expected).abs().max()) < 1e-3  # gray levels
 
 

@@ -24,10 +24,14 @@ from dctnet.data.torch_loader import KeyedLoader
 from dctnet.jpeg.pixels import to_pixels
 from dctnet.jpeg.reader import read_jpeg
 from dctnet.transforms.compose import Compose
+from dctnet.transforms.frequency import SelectBands
 from dctnet.transforms.functional import resize
 from dctnet.transforms.geometric import CenterCrop, RandomHorizontalFlip, RandomResizedCrop, Resize
+from dctnet.transforms.photometric import Normalize
 
 TRANSFORM = Compose([RandomResizedCrop(32, scale=(0.3, 1.0)), RandomHorizontalFlip(0.5)], block_size=8)
+MEANS = [list(range(n)) for n in (16, 4, 4)]
+STDS = [[0.5 + k for k in range(n)] for n in (16, 4, 4)]
 ODD_NAME = "a\nb ü " + os.fsdecode(b"\xff") + ".jpg"
 
 
@@ -185,6 +189,38 @@ def test_the_loader_reads_a_store(folder, exact):
         for a, b in zip(truth, got, strict=True):
             assert torch.equal(a.labels, b.labels) and torch.equal(a.indices, b.indices)
             assert all(torch.allclose(p, q, atol=1e-3) for p, q in zip(a.coefficients, b.coefficients, strict=True))
+
+
+BATCHED = {
+    "crop and flip": Compose([RandomResizedCrop(32, scale=(0.3, 1.0)), RandomHorizontalFlip(0.5)]),
+    "blocks": Compose([Resize(40), CenterCrop(32)], block_size=(4, 2)),
+    "normalised": Compose([RandomResizedCrop(40), Normalize([range(64)] * 3, [[2.0] * 64] * 3)]),
+    "selected": Compose([RandomResizedCrop(32), RandomHorizontalFlip(1), SelectBands(24), Normalize(MEANS, STDS)]),
+    "two operators": Compose([RandomResizedCrop(32), SelectBands(24)], dtype=torch.float64),
+    "a function": lambda image, generator: resize(image.coefficients, (24, 32), grid=image.grid),
+}
+
+
+@pytest.mark.parametrize("name", BATCHED)
+@pytest.mark.parametrize("dtype", ["int8", "int16"])
+def test_a_batch_is_what_its_samples_are(folder, tmp_path, name, dtype):
+    """Through all 64 bands in float32, one picture at a time, by the general transforms."""
+    pack(str(folder), tmp_path / "store", bands=24, dtype=dtype)
+    store = StoreFolder(tmp_path / "store", BATCHED[name], seed=7)
+    keys = [SampleKey(3, index) for index in (5, 1, 10, 7, 0, 9, 2)]
+    batch = store.load_batch(keys)
+    assert batch.planned == 7 and batch.indices.tolist() == [5, 1, 10, 7, 0, 9, 2] and not batch.broken
+    assert batch.labels.tolist() == [store.label(key.index) for key in keys]
+    for place, key in enumerate(keys):
+        for plane, truth in zip(batch.coefficients, store.sample(key).coefficients, strict=True):
+            assert plane.dtype == truth.dtype and plane[place].shape == truth.shape
+            assert (plane[place] - truth).abs().max() < 1e-3
+
+
+def test_a_batch_of_pictures_of_different_sizes_says_what_to_do(exact):
+    for transform in (None, Compose([Resize(16)])):
+        with pytest.raises(ValueError, match="Resize or crop the pictures to one size first"):
+            StoreFolder(exact, transform).load_batch([SampleKey(0, index) for index in range(4)])
 
 
 def first_plane(store: StoreFolder, results) -> None:

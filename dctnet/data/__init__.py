@@ -5,8 +5,8 @@
 
 from importlib import import_module
 
+from dctnet.data.batch import Batch
 from dctnet.data.folder import DataError, FileList, JPEGFolder
-from dctnet.data.passes import Batch
 from dctnet.data.torch_loader import KeyedLoader
 
 __all__ = ["Batch", "DCTDataModule", "DataError", "FileList", "JPEGFolder", "KeyedLoader"]

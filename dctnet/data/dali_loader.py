@@ -29,12 +29,13 @@ import torch
 from torch import Tensor
 
 from dctnet.coefficients import Coefficients
+from dctnet.data.batch import Batch, ThroughPixels, why_broken
 from dctnet.data.broken import Broken
 from dctnet.data.folder import DataError
 from dctnet.data.keyed_sampling import KeyedBatches, SampleKey, sample_generator
-from dctnet.data.passes import Account, Batch, ThroughPixels, check_settings, why_broken
+from dctnet.data.passes import Account, check_settings
 from dctnet.jpeg import _native
-from dctnet.jpeg.reader import JPEGImage, grid_of, results_of
+from dctnet.jpeg.reader import JPEGImage, results_of, sampling_grid
 from dctnet.transforms.batched import Plan, plan, plan_grids
 from dctnet.transforms.compose import Compose
 
@@ -106,7 +107,7 @@ class DALILoader:
     """The batches of ``KeyedLoader``, decoded on ``threads`` threads, transformed on ``device`` in one go.
 
     ``dataset`` is a ``JPEGFolder``, ``FileList`` or ``TarFolder`` whose transform is a ``Compose`` of geometric transforms
-    and ``Normalize``. ``device`` is None for the CPU or the number of a GPU, on which the coefficients then are; they are
+    and ``Normalize`` or ``SelectBands``. ``device`` is None for the CPU or the number of a GPU, on which the coefficients then are; they are
     of ``dtype``. The other arguments, iterating, ``set_epoch``, ``state_dict`` and what happens with files that cannot be
     read are those of ``KeyedLoader``. The coefficients equal its own to 1e-3 gray levels (float32).
 
@@ -143,7 +144,8 @@ class DALILoader:
         if device is not None and not torch.cuda.is_available():
             raise DataError(f"there is no CUDA device {device} here; device=None transforms on the CPU")
         load_dali()
-        self.dataset, self.threads, self.device, self.dtype, self.prefetch = dataset, threads, device, dtype, prefetch
+        self.dataset, self.threads, self.device, self.prefetch = dataset, threads, device, prefetch
+        self.dtype = dataset.transform.dtype or dtype
         self.batch_sampler = KeyedBatches(
             len(dataset),
             batch_size,
@@ -245,7 +247,7 @@ class DALILoader:
         heads = files.heads
         if missing or not heads or None in heads:
             return Opened(keys, sources, missing, None, None)
-        grids = [grid_of(size, sampling) for size, sampling in heads]
+        grids = [sampling_grid(size, sampling) for size, sampling in heads]
         return Opened(keys, sources, missing, files, self.plan(self.dataset.transform, grids, self._generators(keys)))
 
     def read(self, opened: Opened, empty: Callable[..., Tensor] = torch.empty) -> Ready:

@@ -5,45 +5,11 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
-from torch import Tensor
-
-from dctnet.coefficients import Coefficients
-from dctnet.data.broken import Broken, BrokenList
+from dctnet.data.batch import Batch
+from dctnet.data.broken import BrokenList
 from dctnet.data.folder import DataError
 from dctnet.data.keyed_sampling import Place
-from dctnet.jpeg.errors import JPEGError
-
-
-class ThroughPixels(NamedTuple):
-    """A file that was read through pixels, and why."""
-
-    path: str
-    reason: str
-
-
-class Batch(NamedTuple):
-    """What one rank gets at one step.
-
-    ``coefficients`` of n samples (None when n is 0), ``labels`` and ``indices`` (n,) int64. ``planned`` is the number of
-    samples that were asked for: n and the files that could not be read, which ``broken`` names. ``through_pixels`` names
-    those of the n whose files hold no coefficients that we read, and came through pixels.
-    """
-
-    coefficients: Coefficients | None
-    labels: Tensor
-    indices: Tensor
-    planned: int
-    broken: tuple[Broken, ...]
-    through_pixels: tuple[ThroughPixels, ...] = ()
-
-
-def why_broken(error: JPEGError | OSError) -> str:
-    """What is wrong with a file, with the byte where reading stopped if there is one."""
-    if isinstance(error, JPEGError):
-        return error.reason if error.offset is None else f"byte {error.offset}: {error.reason}"
-    return error.strerror or str(error)
 
 
 def check_settings(batch_size: int, workers: int, prefetch: int, max_broken: float) -> None:

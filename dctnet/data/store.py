@@ -14,12 +14,17 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from dctnet.coefficients import Coefficients, Grid
+from dctnet.coefficients import Coefficients, Grid, stack
+from dctnet.data.batch import Batch
+from dctnet.data.broken import Broken
 from dctnet.data.folder import DataError, Sample, Transform
 from dctnet.data.keyed_sampling import SampleKey, sample_generator
+from dctnet.data.lifted_batch import Lifting
 from dctnet.data.store_format import Layout, Record, read_record
 from dctnet.data.store_index import mend_advice, open_shard, read_index
+from dctnet.jpeg import _native
 from dctnet.jpeg.errors import JPEGError
+from dctnet.transforms.compose import Compose
 
 
 class StoredImage(NamedTuple):
@@ -76,7 +81,9 @@ class StoreFolder(Dataset):
             )
         self.table = np.concatenate(tables)
         self.first = [0, *accumulate(map(len, tables))]  # of each shard, and the end
-        self.labels = np.array([self.class_to_idx[name] for name in self.index.classes])[self.table["label"]]
+        self.labels = np.array([self.class_to_idx[name] for name in self.index.classes], dtype=np.int64)[
+            self.table["label"]
+        ]
         self._forget()
 
     def _forget(self) -> None:
@@ -100,13 +107,21 @@ class StoreFolder(Dataset):
         return int(self.labels[index])
 
     def path(self, index: int) -> str:
-        """The name of the source file of sample ``index``, below the store's folder. OSError where the shard is not readable."""
+        """The name of the source file of sample ``index``, below the store's folder; where its shard is gone, that."""
         row = self.table[index]
-        name = self._bytes(index, row)[int(row["length"]) - int(row["name"]) :]
+        end = int(row["offset"]) + int(row["length"])
+        try:
+            name = self._shard(index)[end - int(row["name"]) : end]
+        except OSError:
+            return self._place(index)
         return str(self.root / name.tobytes().decode("utf-8", "surrogateescape"))
 
-    def _bytes(self, index: int, row: np.void) -> np.ndarray:
-        """The bytes of a record, unchecked."""
+    def _place(self, index: int) -> str:
+        number = bisect_right(self.first, index) - 1
+        return f"{self.root}/{self.index.shards[number].name}.bin, record {index - self.first[number]}"
+
+    def _shard(self, index: int) -> np.ndarray:
+        """The bytes of the shard that holds sample ``index``. OSError where it has not the size that it had at opening."""
         number = bisect_right(self.first, index) - 1
         data = self.mapped[number]
         if data is None:
@@ -117,26 +132,26 @@ class StoreFolder(Dataset):
             # A private mapping that keeps no file open, so thousands of shards are no matter.
             data = torch.from_file(str(path), shared=False, size=shard.bytes, dtype=torch.uint8).numpy()
             self.mapped[number] = data
-        start = int(row["offset"])
-        return data[start : start + int(row["length"])]
+        return data
 
     def record(self, index: int) -> Record:
         """The values of sample ``index`` as they are stored, a view of the mapped shard. JPEGError where it is damaged."""
         if not 0 <= index < len(self.table):
             raise IndexError(f"{self.root} has {len(self.table)} records; there is no record {index}")
-        row = self.table[index]
-        data = self._bytes(index, row)
+        row = self.table[index].tolist()
+        shard = self._shard(index)
         if not self.checked[index]:
-            if zlib.crc32(data) != row["crc"]:
+            offset, length, crc = row[:3]
+            if zlib.crc32(shard[offset : offset + length]) != crc:
                 number = bisect_right(self.first, index) - 1
                 raise JPEGError(
                     f"{self.root}/{self.index.shards[number].name}.bin",
-                    int(row["offset"]),
+                    offset,
                     f"record {index - self.first[number]} does not match its checksum: the shard is damaged. "
                     f"`dctnet pack --verify {self.root}` names all such shards",
                 )
             self.checked[index] = True
-        return read_record(data, row, self.layout)
+        return read_record(shard, row, self.layout)
 
     def image(self, index: int) -> StoredImage:
         """The picture of sample ``index`` with all 64 bands."""
@@ -156,6 +171,47 @@ class StoreFolder(Dataset):
         if self.transform is not None:
             coefficients = self.transform(image, generator=sample_generator(self.seed, key))
         return Sample(coefficients, self.label(key.index), None)
+
+    def load_batch(self, keys: Sequence[SampleKey]) -> Batch:
+        """The samples of ``keys`` as one batch, damaged records left out and named; what ``collate`` makes of them singly.
+
+        A ``Compose`` that can be reduced (``Compose.reduced``) is done for the whole batch in one call of C++.
+        """
+        good: list[tuple[SampleKey, Record]] = []
+        broken = []
+        for key in keys:
+            try:
+                good.append((key, self.record(key.index)))
+            except JPEGError as error:
+                broken.append(Broken(self.path(key.index), f"byte {error.offset}: {error.reason}"))
+            except OSError as error:
+                broken.append(Broken(self.path(key.index), error.strerror or str(error)))
+        indices = [key.index for key, _ in good]
+        return Batch(
+            self._lifted(good) if good else None,
+            torch.from_numpy(self.labels[indices]) if good else torch.empty(0, dtype=torch.int64),
+            torch.tensor(indices, dtype=torch.int64),
+            len(keys),
+            tuple(broken),
+        )
+
+    def _lifted(self, records: list[tuple[SampleKey, Record]]) -> Coefficients:
+        """The coefficients of a batch: stored integers scaled, lifted, normalised and written in one call of C++."""
+        reduced = self.transform.reduced() if isinstance(self.transform, Compose) else None
+        dtype = (self.transform.dtype if reduced else None) or torch.float32
+        operators = (
+            []
+            if reduced is None
+            else [reduced.operators(record.grid, sample_generator(self.seed, key)) for key, record in records]
+        )
+        sizes = {drawn.size for drawn in operators}
+        if dtype not in Lifting.DTYPES or len({reduced.blocks(size) for size in sizes}) != 1:
+            return stack([self.sample(key).coefficients for key, _ in records])  # says what is wrong, if something is
+        lifting = Lifting(reduced, dtype, self.layout.bands)
+        outputs = lifting.outputs(len(records), operators[0].size)
+        planes = [tuple(zip(record.planes, record.scales, strict=True)) for _, record in records]
+        _native.lift_planes(planes, operators, lifting.formats, outputs, 1)
+        return Coefficients(*(output.movedim(-1, -3) for output in outputs))
 
     def __getitem__(self, key: SampleKey | int) -> tuple[Coefficients, int]:
         return self.sample(key)[:2]

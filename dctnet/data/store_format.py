@@ -159,7 +159,11 @@ def _greatest(a, b, c):
 def spacing(sampling: tuple[tuple[int, int], ...]):
     """The spacing of a ``Grid`` from the sampling factors of Y, Cb and Cr."""
     tallest, widest = (max(factors) for factors in zip(*sampling, strict=True))
-    return tuple((Fraction(tallest, v), Fraction(widest, h)) for v, h in sampling)
+    return tuple((_ratio(tallest, v), _ratio(widest, h)) for v, h in sampling)
+
+
+def _ratio(a: int, b: int) -> int | Fraction:
+    return Fraction(a, b) if a % b else a // b
 
 
 def write_record(planes, scales, name: str) -> bytes:
@@ -169,19 +173,18 @@ def write_record(planes, scales, name: str) -> bytes:
     return b"".join((*parts, name.encode("utf-8", "surrogateescape")))
 
 
-def read_record(data: np.ndarray, row: np.void, layout: Layout) -> Record:
-    """The record whose bytes (uint8) are ``data``, without a copy; ``row`` is its row in the table, already checked."""
-    height, width = int(row["height"]), int(row["width"])
-    sampling = tuple(map(tuple, row["sampling"].tolist()))
+def read_record(shard: np.ndarray, row: tuple, layout: Layout) -> Record:
+    """The record of a row of the table (``row.tolist()``), which was checked, in the bytes of its shard, without a copy."""
+    place, height, width = row[0], row[5], row[6]
+    sampling = tuple(map(tuple, row[7].tolist()))  # the one field that stays an array
     dtype = np.dtype(layout.dtype)
-    scales, planes, place = [], [], 0
+    scales, planes = [], []
     for count in layout.widths:
-        scales.append(data[place : place + 4 * count].view(np.float32))
+        scales.append(np.ndarray(count, np.float32, shard, place))
         place += 4 * count
     for (rows, columns), count in zip(blocks(height, width, sampling), layout.widths, strict=True):
-        end = place + rows * columns * count * dtype.itemsize
-        planes.append(data[place:end].view(dtype).reshape(rows, columns, count))
-        place = end
+        planes.append(np.ndarray((rows, columns, count), dtype, shard, place))
+        place += rows * columns * count * dtype.itemsize
     return Record(tuple(planes), tuple(scales), Grid((height, width), spacing(sampling)))
 
 

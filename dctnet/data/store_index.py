@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dctnet.data.folder import DataError
-from dctnet.data.store_format import Layout, check_table, checksum, read_layout
+from dctnet.data.store_format import FORMAT, Layout, check_table, checksum, read_layout
 
 INDEX = "index.json"
 SHARD_NAME = re.compile(r"shard-[0-9]{5,}")
@@ -44,7 +44,8 @@ class Index(NamedTuple):
 
 def is_store(root: str | Path) -> bool:
     """Whether ``root`` is a store, or would be if it were finished."""
-    return (Path(root) / INDEX).is_file() or (Path(root) / "plan.json").is_file()
+    plan = Path(root) / "plan.json"
+    return (Path(root) / INDEX).is_file() or (plan.is_file() and read_json(plan).get("format") == FORMAT)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -6,36 +6,20 @@ One loader gives the same batches with any number of workers, on any number of r
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from dctnet.coefficients import Coefficients, stack
+from dctnet.data.batch import Batch, Item, collate, load_item
 from dctnet.data.broken import Broken
 from dctnet.data.keyed_sampling import KeyedBatches, SampleKey
-from dctnet.data.passes import Account, Batch, ThroughPixels, check_settings, why_broken
-from dctnet.jpeg.errors import JPEGError
-
-
-class Item(NamedTuple):
-    """One sample on its way into a batch."""
-
-    coefficients: Coefficients
-    label: int
-    index: int
-    through_pixels: ThroughPixels | None = None
+from dctnet.data.passes import Account, check_settings
 
 
 class _Tolerant(Dataset):
-    """A data set whose unreadable files come as ``Broken`` instead of an exception.
-
-    The reader's own warning of files that come through pixels is silent here: each worker would give it. The loader
-    counts them and warns once.
-    """
+    """A data set whose unreadable files come as ``Broken`` instead of an exception; whole batches where it makes them."""
 
     def __init__(self, dataset: Dataset):
         self.dataset = dataset
@@ -44,27 +28,12 @@ class _Tolerant(Dataset):
         return len(self.dataset)
 
     def __getitem__(self, key: SampleKey) -> Item | Broken:
-        path = self.dataset.path(key.index)
-        try:
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", message=".*read through pixels")
-                coefficients, label, from_pixels = self.dataset.sample(key)
-        except (JPEGError, OSError) as error:
-            return Broken(path, why_broken(error))
-        return Item(coefficients, label, key.index, ThroughPixels(path, from_pixels) if from_pixels else None)
+        return load_item(self.dataset, key)
 
-
-def collate(items: Sequence[Item | Broken]) -> Batch:
-    """A batch of the samples that could be read. ValueError where their shapes differ."""
-    good = [item for item in items if not isinstance(item, Broken)]
-    return Batch(
-        stack([item.coefficients for item in good]) if good else None,
-        torch.tensor([item.label for item in good], dtype=torch.int64),
-        torch.tensor([item.index for item in good], dtype=torch.int64),
-        len(items),
-        tuple(item for item in items if isinstance(item, Broken)),
-        tuple(item.through_pixels for item in good if item.through_pixels),
-    )
+    def __getitems__(self, keys: list[SampleKey]) -> Batch | list[Item | Broken]:
+        if hasattr(self.dataset, "load_batch"):
+            return self.dataset.load_batch(keys)
+        return [load_item(self.dataset, key) for key in keys]
 
 
 class KeyedLoader(DataLoader):

@@ -17,12 +17,11 @@ import torch
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from dctnet.coefficients import Coefficients
+from dctnet.data.batch import Item, ThroughPixels
 from dctnet.data.broken import Broken
 from dctnet.data.folder import DataError, Sample, Transform
 from dctnet.data.keyed_sampling import SampleKey, epoch_order, mix, sample_generator
-from dctnet.data.passes import ThroughPixels
 from dctnet.data.tar_samples import CLASSES, Member, expand, members, open_tar, read_classes, samples
-from dctnet.data.torch_loader import Item
 from dctnet.jpeg.errors import JPEGError
 from dctnet.jpeg.reader import read_jpeg
 

@@ -26,6 +26,8 @@ from dctnet.jpeg.pixels import image_through_pixels
 
 Source = str | os.PathLike | bytes | bytearray | memoryview
 
+MAX_PIXELS = 2**27  # of a picture that is read without saying more
+
 # (vertical, horizontal) spacing of chroma samples, in luma samples
 SUBSAMPLING_NAMES = {
     (1, 1): "4:4:4",
@@ -85,16 +87,16 @@ class JPEGImage:
     @property
     def grid(self) -> Grid:
         """Where the samples behind the planes lie: the spacing of a component is the greatest factor over its own."""
-        return grid_of(self.size, self.sampling)
+        return sampling_grid(self.size, self.sampling)
 
 
-def grid_of(size: tuple[int, int], sampling: tuple[tuple[int, int], ...]) -> Grid:
-    """The grid of a file of this size with these (vertical, horizontal) factors of its components."""
+def sampling_grid(size: tuple[int, int], sampling: tuple[tuple[int, int], ...]) -> Grid:
+    """The grid of a file with these sampling factors, (vertical, horizontal) of each component."""
     return Grid(size, _spacing(sampling))
 
 
-@lru_cache(maxsize=256)
-def _spacing(sampling: tuple[tuple[int, int], ...]) -> tuple:
+@lru_cache(maxsize=64)
+def _spacing(sampling: tuple[tuple[int, int], ...]):
     if len(sampling) == 1:
         one, two = Fraction(1), Fraction(2)
         return (one, one), (two, two), (two, two)
@@ -106,7 +108,7 @@ def _unpickled(coefficients, size, sampling, quantization, *rest) -> JPEGImage:
     return JPEGImage(coefficients, size, sampling, torch.from_numpy(quantization), *rest)
 
 
-def read_jpeg(source: Source, *, dequantize: bool = True, max_pixels: int = 2**27) -> JPEGImage:
+def read_jpeg(source: Source, *, dequantize: bool = True, max_pixels: int = MAX_PIXELS) -> JPEGImage:
     """The coefficients of one JPEG file: a path, or its bytes in any contiguous buffer. No pixels are computed.
 
     Reads 8-bit baseline, extended and progressive Huffman files of one or three components with any sampling factors;
@@ -135,7 +137,7 @@ def read_jpegs(
     threads: int = 2,
     on_error: Literal["raise", "skip"] = "raise",
     dequantize: bool = True,
-    max_pixels: int = 2**27,
+    max_pixels: int = MAX_PIXELS,
 ) -> list[JPEGImage | None]:
     """``read_jpeg`` of many sources on ``threads`` threads outside the GIL, which cost nothing to other Python threads.
 

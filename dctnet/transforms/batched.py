@@ -27,8 +27,9 @@ from torch import Tensor
 from dctnet.coefficients import Coefficients, Grid, block_size, grid_420, infer_grid
 from dctnet.dct import basis
 from dctnet.transforms.compose import Compose
+from dctnet.transforms.frequency import SelectBands
 from dctnet.transforms.geometric import Drawn, Geometric, Reblock
-from dctnet.transforms.photometric import Normalize
+from dctnet.transforms.photometric import Normalize, Photometric
 
 
 class Stage(NamedTuple):
@@ -122,9 +123,9 @@ class Plan:
         axes: tuple[tuple[Axis, Axis], ...],
         blocks_in: tuple[int, int],
         blocks_out: tuple[int, int],
-        normalize: Sequence[Normalize],
+        photometric: Sequence[Photometric],
     ):
-        self.axes, self.normalize = axes, normalize
+        self.axes, self.photometric = axes, photometric
         self.blocks_in = (blocks_in[0], blocks_in[1], blocks_in[1])
         self.blocks_out = (blocks_out[0], blocks_out[1], blocks_out[1])
         self.windows = [list(zip(v.low, v.high, h.low, h.high, strict=True)) for v, h in axes]
@@ -176,11 +177,11 @@ class Plan:
                     there = axis.to(rows.device)
                     made[id(axis)] = there, there.operators(b)
             (vertical, down), (horizontal, across) = (made[id(axis)] for axis in axes)
-            planes.append(_apply(rows, vertical, down, horizontal, across, b, None if self.normalize else dtype))
+            planes.append(_apply(rows, vertical, down, horizontal, across, b, None if self.photometric else dtype))
         result = Coefficients(*planes)
-        for transform in self.normalize:
+        for transform in self.photometric:
             result = transform(result)
-        return result.to(dtype) if self.normalize else result
+        return result.to(dtype) if self.photometric else result
 
 
 def _apply(
@@ -213,7 +214,7 @@ def plan(transform: Compose, images: Sequence, generators: Sequence[torch.Genera
 
     Images have ``.coefficients`` and ``.grid``, or are ``Coefficients`` that are all picture. ValueError where there are
     none, where they come out in different sizes, where block sizes differ among them, and for a chain that is not
-    geometric transforms with, at its end, ``Normalize``.
+    geometric transforms with, at its end, ``Normalize`` and ``SelectBands``.
 
     >>> from dctnet.transforms.geometric import RandomHorizontalFlip, RandomResizedCrop
     >>> chain = Compose([RandomResizedCrop(32), RandomHorizontalFlip()], block_size=8)
@@ -243,8 +244,10 @@ def plan_grids(
     """``plan`` for pictures of which only the grids are known yet, in blocks of ``blocks_in`` (luma, chroma)."""
     count = next((i for i, t in enumerate(transform.transforms) if not isinstance(t, Geometric)), None)
     geometric, rest = transform.transforms[:count], [] if count is None else transform.transforms[count:]
-    if not all(isinstance(t, Normalize) for t in rest):
-        raise ValueError(f"a batch at once goes through geometric transforms, then Normalize; got {transform}")
+    if not all(isinstance(t, (Normalize, SelectBands)) for t in rest):
+        raise ValueError(
+            f"a batch at once goes through geometric transforms, then Normalize and SelectBands; got {transform}"
+        )
     if not grids:
         raise ValueError("there are no images in this batch")
     blocks_out = next((t.block_size for t in reversed(geometric) if isinstance(t, Reblock)), transform.block_size)

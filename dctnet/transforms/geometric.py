@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
 
-from dctnet.coefficients import Grid, block_sizes
+from dctnet.coefficients import SPACING_420, Grid, block_sizes, grid_420
 from dctnet.transforms.functional import Size, center_box, pair, resized_size
 from dctnet.transforms.separable import Separable, box_to_size
 
@@ -34,7 +35,16 @@ class Geometric(ABC):
 
     def operators(self, grid: Grid, generator: torch.Generator | None) -> Separable:
         """The pixel operators of what is drawn, for a picture on ``grid``."""
-        return box_to_size(grid, *self.draw(grid.size, generator))
+        drawn = self.draw(grid.size, generator)
+        if grid.spacing is SPACING_420 and drawn[:5] == (0, 0, *grid.size, grid.size):
+            return _in_place(grid.size, drawn.mirror)
+        return box_to_size(grid, *drawn)
+
+
+@lru_cache(maxsize=16)
+def _in_place(size: tuple[int, int], mirror: bool) -> Separable:
+    """The flip after a crop to a fixed size, the same for all pictures."""
+    return box_to_size(grid_420(size), 0, 0, *size, size, mirror=mirror)
 
 
 class RandomResizedCrop(Geometric):
@@ -58,13 +68,14 @@ class RandomResizedCrop(Geometric):
         """(top, left, height, width) of a random box in a picture of ``size``; after ten misses the central one."""
         height, width = size
         low, high = (math.log(r) for r in self.ratio)
+        number, place = torch.empty(1), torch.empty(1, dtype=torch.int64)
         for _ in range(10):
-            area = height * width * float(torch.empty(1).uniform_(*self.scale, generator=generator))
-            aspect = math.exp(float(torch.empty(1).uniform_(low, high, generator=generator)))
+            area = height * width * number.uniform_(*self.scale, generator=generator).item()
+            aspect = math.exp(number.uniform_(low, high, generator=generator).item())
             w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
             if 0 < w <= width and 0 < h <= height:
-                top = int(torch.randint(0, height - h + 1, (1,), generator=generator))
-                left = int(torch.randint(0, width - w + 1, (1,), generator=generator))
+                top = place.random_(0, height - h + 1, generator=generator).item()
+                left = place.random_(0, width - w + 1, generator=generator).item()
                 return top, left, h, w
         w = min(width, round(height * self.ratio[1])) if width / height > self.ratio[1] else width
         h = min(height, round(width / self.ratio[0])) if width / height < self.ratio[0] else height
@@ -110,9 +121,10 @@ class RandomHorizontalFlip(Geometric):
         if not 0 <= p <= 1:
             raise ValueError(f"p is a probability in [0, 1]; got {p}")
         self.p = float(p)
+        self._threshold = torch.tensor(self.p).item()  # float32, as what is drawn
 
     def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> Drawn:
-        mirror = bool(torch.rand(1, generator=generator) < self.p)
+        mirror = torch.rand(1, generator=generator).item() < self._threshold
         return Drawn(0, 0, *size, size, mirror)
 
     def __repr__(self) -> str:
