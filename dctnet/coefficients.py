@@ -52,10 +52,12 @@ class Grid(NamedTuple):
         return math.ceil(height / vertical), math.ceil(width / horizontal)
 
 
+SPACING_420 = ((Fraction(1),) * 2, (Fraction(2),) * 2, (Fraction(2),) * 2)
+
+
 def grid_420(size: tuple[int, int]) -> Grid:
     """The grid that every transform writes: chroma at half the resolution of luma on both axes (4:2:0)."""
-    one, two = Fraction(1), Fraction(2)
-    return Grid((int(size[0]), int(size[1])), ((one, one), (two, two), (two, two)))
+    return Grid((int(size[0]), int(size[1])), SPACING_420)
 
 
 def block_sizes(value: int | tuple[int, int]) -> tuple[int, int]:

@@ -116,10 +116,29 @@ def extend(R: Banded, outputs: int) -> Banded:
     return Banded(R.start[rows], R.weights[rows], R.inputs)
 
 
-def compose(outer: Banded | Resampling, inner: Banded | Resampling) -> Banded:
+def _selected(outer: Resampling, inner: Resampling) -> Resampling | None:
+    """``outer @ inner`` where ``outer`` only takes a run of samples, forwards or backwards; None where it does more."""
+    if abs(outer.scale) != 1 or outer.origin != int(outer.origin):
+        return None
+    origin, backwards = int(outer.origin), outer.scale < 0
+    first = origin - outer.outputs if backwards else origin
+    if first < outer.low or first + outer.outputs > outer.high:
+        return None  # rows beyond the ends repeat the last sample
+    return Resampling(
+        inner.inputs,
+        outer.outputs,
+        inner.origin + origin * inner.scale,
+        outer.scale * inner.scale,
+        inner.low,
+        inner.high,
+    )
+
+
+def compose(outer: Banded | Resampling, inner: Banded | Resampling) -> Banded | Resampling:
     """The product outer @ inner: first ``inner``, then ``outer``. ValueError where the sizes do not meet.
 
-    Of a ``Resampling`` inside only the rows that ``outer`` reads are computed.
+    Of a ``Resampling`` inside only the rows that ``outer`` reads are computed. Where ``outer`` is one, too, and takes whole
+    samples (a crop at a whole offset, a flip), the product is a ``Resampling`` again and no row is computed.
 
     >>> half = resample(8, 4, 0, 2)
     >>> torch.allclose(compose(resample(4, 2, 0, 2), half).dense(), resample(4, 2, 0, 2).dense() @ half.dense())
@@ -128,6 +147,8 @@ def compose(outer: Banded | Resampling, inner: Banded | Resampling) -> Banded:
     outputs = inner.outputs if isinstance(inner, Resampling) else len(inner.start)
     if outer.inputs != outputs:
         raise ValueError(f"the outer operator reads {outer.inputs} samples, the inner one writes {outputs}")
+    if isinstance(outer, Resampling) and isinstance(inner, Resampling) and (product := _selected(outer, inner)):
+        return product
     outer = outer.rows() if isinstance(outer, Resampling) else outer
     if isinstance(inner, Resampling):
         first, last = int(outer.start.amin()), int(outer.start.amax()) + outer.weights.shape[1]

@@ -48,6 +48,11 @@ def same(a: Coefficients, b: Coefficients) -> bool:
     return all(torch.equal(p, q) for p, q in zip(a, b, strict=True))
 
 
+def close(a: Coefficients, b: Coefficients) -> bool:
+    """Equal to the rounding of float32, in gray levels."""
+    return all(torch.allclose(p, q, rtol=0, atol=1e-3) for p, q in zip(a, b, strict=True))
+
+
 def test_labels_number_the_sorted_class_names(made):
     folder = JPEGFolder(made / "train")
     assert folder.classes == ["a", "b", "c"] and folder.class_to_idx == {"a": 0, "b": 1, "c": 2}
@@ -177,14 +182,14 @@ def test_the_module_does_what_its_settings_say(made):
     expected = Compose([RandomResizedCrop(32), RandomHorizontalFlip()], block_size=(8, 4))(
         read_jpeg(data.train_set.path(keys[5].index)), generator=sample_generator(9, keys[5])
     )
-    assert same(batches[1].coefficients.map(lambda plane: plane[1]), expected)
+    assert close(batches[1].coefficients.map(lambda plane: plane[1]), expected)
     whole = Compose([Resize(36), CenterCrop(32)], block_size=(8, 4))
     seen = 0
     for loader in (data.val_dataloader(), data.test_dataloader()):  # without test/, test reads val/
         for batch in loader:
             for row, index in enumerate(batch.indices.tolist()):
                 image = read_jpeg(data.val_set.path(index))
-                assert same(batch.coefficients.map(lambda plane: plane[row]), whole(image))  # noqa: B023
+                assert close(batch.coefficients.map(lambda plane: plane[row]), whole(image))  # noqa: B023
                 assert batch.labels[row] == data.val_set.label(index)
                 seen += 1
     assert seen == 24

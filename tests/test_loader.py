@@ -1,6 +1,7 @@
 """The loader: one stream of samples for any number of workers and ranks, after resuming, and around broken files."""
 
 import csv
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from dctnet.data.dali_loader import DALILoader
 from dctnet.data.folder import DataError, JPEGFolder
 from dctnet.data.module import DCTDataModule
 from dctnet.data.torch_loader import KeyedLoader, collate
@@ -222,3 +224,15 @@ def test_the_global_generator_is_left_alone(root):
 def test_a_class_folder_may_be_a_link(root, tmp_path):
     (tmp_path / "class0").symlink_to(root / "class0", target_is_directory=True)
     assert len(JPEGFolder(tmp_path)) == COUNT // 2
+
+
+def test_without_dali_the_error_says_what_to_install(root, monkeypatch):
+    monkeypatch.setitem(sys.modules, "nvidia.dali", None)
+    for build in (
+        lambda: DALILoader(JPEGFolder(root, TRANSFORM), 4),
+        lambda: DCTDataModule(str(root.parent), loader="dali")._loader(JPEGFolder(root, TRANSFORM)),
+    ):
+        with pytest.raises(DataError, match=r'pip install "dctnet\[dali\]".*--data.loader torch'):
+            build()
+    with pytest.raises(ValueError, match="loader is torch, dali or store; got 'rgb'"):
+        DCTDataModule(str(root), loader="rgb")

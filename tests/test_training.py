@@ -16,9 +16,10 @@ from torch.utils.data import DataLoader, Dataset
 from torchmetrics.functional.classification import multiclass_accuracy
 
 from dctnet.coefficients import Coefficients
+from dctnet.data.batch import Batch
 from dctnet.data.broken import Broken
 from dctnet.data.keyed_sampling import SampleKey, mix, sample_generator
-from dctnet.data.torch_loader import Batch, Item, KeyedLoader, collate
+from dctnet.data.torch_loader import Item, KeyedLoader, collate
 from dctnet.jpeg.errors import JPEGError
 from dctnet.models.zoo import create_model
 from dctnet.training import progress

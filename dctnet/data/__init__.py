@@ -5,8 +5,9 @@
 
 from importlib import import_module
 
+from dctnet.data.batch import Batch
 from dctnet.data.folder import DataError, FileList, JPEGFolder
-from dctnet.data.torch_loader import Batch, KeyedLoader
+from dctnet.data.torch_loader import KeyedLoader
 
 __all__ = ["Batch", "DCTDataModule", "DataError", "FileList", "JPEGFolder", "KeyedLoader"]
 

@@ -10,7 +10,9 @@ from typing import NamedTuple
 from torch.utils.data import Dataset
 
 from dctnet.coefficients import Coefficients
+from dctnet.data.batch import Batch, collate, load_item
 from dctnet.data.keyed_sampling import SampleKey, sample_generator
+from dctnet.data.lifted_batch import load_files
 from dctnet.jpeg.reader import JPEGImage, read_jpeg
 
 EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".jfif")
@@ -117,6 +119,10 @@ class JPEGFolder(Dataset):
         """The file of sample ``index``."""
         return self.samples[index][0]
 
+    def source(self, index: int) -> str:
+        """What ``read_jpegs`` takes for sample ``index``: its path."""
+        return self.samples[index][0]
+
     def label(self, index: int) -> int:
         """The label of sample ``index``, without reading the file."""
         return self.samples[index][1]
@@ -126,6 +132,10 @@ class JPEGFolder(Dataset):
         key = key if isinstance(key, SampleKey) else SampleKey(0, key)
         path, label = self.samples[key.index]
         return load(path, label, key, self.transform, self.seed, self.read)
+
+    def load_batch(self, keys: Sequence[SampleKey]) -> Batch:
+        """The samples of ``keys`` that can be read, as one batch."""
+        return load_batch(self, keys)
 
     def __getitem__(self, key: SampleKey | int) -> tuple[Coefficients, int]:
         return self.sample(key)[:2]
@@ -151,10 +161,22 @@ class FileList(Dataset):
         """The file of sample ``index``."""
         return self.paths[index]
 
+    def source(self, index: int) -> str:
+        """What ``read_jpegs`` takes for sample ``index``: its path."""
+        return self.paths[index]
+
+    def label(self, index: int) -> int:
+        """-1, for every sample."""
+        return -1
+
     def sample(self, key: SampleKey | int) -> Sample:
         """The sample as ``key`` draws it, with what the loader wants to know about its file."""
         key = key if isinstance(key, SampleKey) else SampleKey(0, key)
         return load(self.paths[key.index], -1, key, self.transform, self.seed, self.read)
+
+    def load_batch(self, keys: Sequence[SampleKey]) -> Batch:
+        """The samples of ``keys`` that can be read, as one batch."""
+        return load_batch(self, keys)
 
     def __getitem__(self, key: SampleKey | int) -> tuple[Coefficients, int]:
         return self.sample(key)[:2]
@@ -169,3 +191,10 @@ def load(
     if transform is not None:
         coefficients = transform(image, generator=sample_generator(seed, key))
     return Sample(coefficients, label, image.from_pixels)
+
+
+def load_batch(dataset: JPEGFolder | FileList, keys: Sequence[SampleKey]) -> Batch:
+    """All ``keys`` at once in C++ where the files are read as ``read_jpeg`` reads them, else one by one."""
+    if dataset.read is read_jpeg:
+        return load_files(dataset, keys)
+    return collate([load_item(dataset, key) for key in keys])

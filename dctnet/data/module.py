@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import torch
 from lightning.pytorch import LightningDataModule
 
-from dctnet.data.folder import FileList, JPEGFolder, find_classes, find_images
-from dctnet.data.torch_loader import KeyedLoader, check_settings
+from dctnet.data.dali_loader import DALILoader
+from dctnet.data.folder import DataError, FileList, JPEGFolder, Transform, find_classes, find_images
+from dctnet.data.passes import check_settings
+from dctnet.data.store import StoreFolder
+from dctnet.data.store_index import is_store
+from dctnet.data.torch_loader import KeyedLoader
+from dctnet.data.webdataset_shards import TarFolder
 from dctnet.transforms.compose import Compose
 from dctnet.transforms.geometric import CenterCrop, RandomHorizontalFlip, RandomResizedCrop, Resize
 
@@ -19,8 +25,20 @@ def evaluation_transform(resize_size: int, image_size: int, block_size: int | tu
     return Compose([Resize(resize_size), CenterCrop(image_size)], block_size=block_size)
 
 
+def open_folder(
+    root: Path, transform: Transform | None, loader: str, *, seed: int, classes: list[str] | None = None
+) -> JPEGFolder | TarFolder | StoreFolder:
+    """The data set in ``root`` for the ``loader``; DataError where it needs another one."""
+    if loader == "store":
+        return StoreFolder(root, transform, seed=seed, classes=classes)
+    if is_store(root):
+        raise DataError(f"{root} is a packed store; read it with --data.loader store")
+    kind = TarFolder if any(root.glob("*.tar")) else JPEGFolder
+    return kind(root, transform, seed=seed, classes=classes)
+
+
 class DCTDataModule(LightningDataModule):
-    """Training and validation batches from a folder of JPEG files in ImageFolder layout.
+    """Training and validation batches from a folder of JPEG files in ImageFolder layout, WebDataset tars, or a packed store.
 
     ``root`` holds ``train/`` and ``val/``, and maybe ``test/`` (``test`` uses ``val/`` where it is absent); ``predict``
     takes every JPEG file below ``root``, or ``root/predict`` if that exists. Training draws
@@ -39,13 +57,15 @@ class DCTDataModule(LightningDataModule):
         resize_size: length of the shorter side before the central crop of validation.
         block_size: blocks of luma and chroma: one number, or two.
         batch_size: samples of one training step, over all processes.
-        workers: reading processes for each training process; 0 reads in the training process itself.
+        workers: reading processes (dali: threads) for each training process; 0 reads in the training process itself.
         seed: key of the order and of the augmentation.
         scale: share of the picture's area that a training crop may take, from and to.
         ratio: width over height of a training crop, from and to.
         flip: probability that a training picture is mirrored.
         max_broken: share of unreadable files above which a run stops; up to it they are left out and named.
         prefetch: batches that each worker reads ahead.
+        loader: torch reads JPEG files, or WebDataset tars of them in root/train/*.tar, in worker processes; dali reads the same
+            on as many threads of the training process, and transforms on its device; store reads what dctnet pack wrote.
     """
 
     def __init__(
@@ -62,6 +82,7 @@ class DCTDataModule(LightningDataModule):
         flip: float = 0.5,
         max_broken: float = 0.01,
         prefetch: int = 2,
+        loader: Literal["torch", "dali", "store"] = "torch",
     ):
         super().__init__()
         check_settings(batch_size, workers, prefetch, max_broken)
@@ -77,6 +98,9 @@ class DCTDataModule(LightningDataModule):
         self.block_size = block_size if isinstance(block_size, int) else tuple(block_size)
         self.batch_size, self.workers, self.seed = batch_size, workers, seed
         self.max_broken, self.prefetch = max_broken, prefetch
+        if loader not in ("torch", "dali", "store"):
+            raise ValueError(f"loader is torch, dali or store; got {loader!r}")
+        self.loader = loader
         self.broken_list: Path | None = None
         self.train_transform = Compose(
             [RandomResizedCrop(image_size, scale=scale, ratio=ratio), RandomHorizontalFlip(flip)],
@@ -86,25 +110,29 @@ class DCTDataModule(LightningDataModule):
 
     @cached_property
     def classes(self) -> list[str]:
-        """The class names: the sub-folders of ``root/train``. DataError where there are none."""
-        return find_classes(self.root / "train")
+        """The class names of ``root/train``. DataError where there are none."""
+        root = self.root / "train"
+        if self.loader != "store" and not is_store(root) and not any(root.glob("*.tar")):
+            return find_classes(root)
+        return open_folder(root, None, self.loader, seed=self.seed).classes
 
     @cached_property
-    def train_set(self) -> JPEGFolder:
+    def train_set(self) -> JPEGFolder | TarFolder | StoreFolder:
         """The training files."""
-        return JPEGFolder(self.root / "train", self.train_transform, seed=self.seed, classes=self.classes)
+        return self._open("train", self.train_transform)
 
     @cached_property
-    def val_set(self) -> JPEGFolder:
+    def val_set(self) -> JPEGFolder | TarFolder | StoreFolder:
         """The validation files."""
-        return JPEGFolder(self.root / "val", self.eval_transform, seed=self.seed, classes=self.classes)
+        return self._open("val", self.eval_transform)
 
     @cached_property
-    def test_set(self) -> JPEGFolder:
+    def test_set(self) -> JPEGFolder | TarFolder | StoreFolder:
         """The test files; those of validation where ``root/test`` is absent."""
-        if not (self.root / "test").is_dir():
-            return self.val_set
-        return JPEGFolder(self.root / "test", self.eval_transform, seed=self.seed, classes=self.classes)
+        return self._open("test", self.eval_transform) if (self.root / "test").is_dir() else self.val_set
+
+    def _open(self, split: str, transform: Compose) -> JPEGFolder | TarFolder | StoreFolder:
+        return open_folder(self.root / split, transform, self.loader, seed=self.seed, classes=self.classes)
 
     @cached_property
     def predict_set(self) -> FileList:
@@ -112,35 +140,43 @@ class DCTDataModule(LightningDataModule):
         folder = self.root / "predict"
         return FileList(find_images(folder if folder.is_dir() else self.root), self.eval_transform, seed=self.seed)
 
-    def train_dataloader(self) -> KeyedLoader:
+    def train_dataloader(self) -> KeyedLoader | DALILoader:
         """Shuffled, incomplete last batch dropped."""
         return self._loader(self.train_set, shuffle=True, drop_last=True)
 
-    def val_dataloader(self) -> KeyedLoader:
+    def val_dataloader(self) -> KeyedLoader | DALILoader:
         """In order, each file once."""
         return self._loader(self.val_set)
 
-    def test_dataloader(self) -> KeyedLoader:
+    def test_dataloader(self) -> KeyedLoader | DALILoader:
         """In order, each file once."""
         return self._loader(self.test_set)
 
-    def predict_dataloader(self) -> KeyedLoader:
+    def predict_dataloader(self) -> KeyedLoader | DALILoader:
         """In order, each file once; no labels (-1)."""
         return self._loader(self.predict_set)
 
-    def _loader(self, dataset: JPEGFolder | FileList, *, shuffle: bool = False, drop_last: bool = False) -> KeyedLoader:
+    def _loader(
+        self,
+        dataset: JPEGFolder | TarFolder | StoreFolder | FileList,
+        *,
+        shuffle: bool = False,
+        drop_last: bool = False,
+    ) -> KeyedLoader | DALILoader:
         trainer = self.trainer
-        return KeyedLoader(
-            dataset,
-            self.batch_size,
-            shuffle=shuffle,
-            drop_last=drop_last,
-            seed=self.seed,
-            rank=trainer.global_rank if trainer is not None else 0,
-            ranks=trainer.world_size if trainer is not None else 1,
-            workers=self.workers,
-            pin_memory=torch.cuda.is_available(),
-            prefetch=self.prefetch,
-            max_broken=self.max_broken,
-            broken_list=self.broken_list,
-        )
+        common = {
+            "shuffle": shuffle,
+            "drop_last": drop_last,
+            "seed": self.seed,
+            "rank": trainer.global_rank if trainer is not None else 0,
+            "ranks": trainer.world_size if trainer is not None else 1,
+            "prefetch": self.prefetch,
+            "max_broken": self.max_broken,
+            "broken_list": self.broken_list,
+        }
+        if self.loader == "dali":
+            device = trainer.strategy.root_device if trainer is not None else torch.device("cpu")
+            number = device.index or 0 if device.type == "cuda" else None
+            return DALILoader(dataset, self.batch_size, threads=max(self.workers, 1), device=number, **common)
+        pin_memory = torch.cuda.is_available()
+        return KeyedLoader(dataset, self.batch_size, workers=self.workers, pin_memory=pin_memory, **common)

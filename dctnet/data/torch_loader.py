@@ -6,60 +6,20 @@ One loader gives the same batches with any number of workers, on any number of r
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from dctnet.coefficients import Coefficients, stack
-from dctnet.data.broken import Broken, BrokenList
-from dctnet.data.folder import DataError
+from dctnet.data.batch import Batch, Item, collate, load_item
+from dctnet.data.broken import Broken
 from dctnet.data.keyed_sampling import KeyedBatches, SampleKey
-from dctnet.jpeg.errors import JPEGError
-
-
-class ThroughPixels(NamedTuple):
-    """A file that was read through pixels, and why."""
-
-    path: str
-    reason: str
-
-
-class Batch(NamedTuple):
-    """What one rank gets at one step.
-
-    ``coefficients`` of n samples (None when n is 0), ``labels`` and ``indices`` (n,) int64. ``planned`` is the number of
-    samples that were asked for: n and the files that could not be read, which ``broken`` names. ``through_pixels`` names
-    those of the n whose files hold no coefficients that we read, and came through pixels.
-    """
-
-    coefficients: Coefficients | None
-    labels: Tensor
-    indices: Tensor
-    planned: int
-    broken: tuple[Broken, ...]
-    through_pixels: tuple[ThroughPixels, ...] = ()
-
-
-class Item(NamedTuple):
-    """One sample on its way into a batch."""
-
-    coefficients: Coefficients
-    label: int
-    index: int
-    through_pixels: ThroughPixels | None = None
+from dctnet.data.passes import Account, check_settings
 
 
 class _Tolerant(Dataset):
-    """A data set whose unreadable files come as ``Broken`` instead of an exception.
-
-    The reader's own warning of files that come through pixels is silent here: each worker would give it. The loader
-    counts them and warns once.
-    """
+    """A data set whose unreadable files come as ``Broken`` instead of an exception; whole batches where it makes them."""
 
     def __init__(self, dataset: Dataset):
         self.dataset = dataset
@@ -68,38 +28,12 @@ class _Tolerant(Dataset):
         return len(self.dataset)
 
     def __getitem__(self, key: SampleKey) -> Item | Broken:
-        path = self.dataset.path(key.index)
-        try:
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", message=".*read through pixels")
-                coefficients, label, from_pixels = self.dataset.sample(key)
-        except JPEGError as error:
-            return Broken(path, error.reason if error.offset is None else f"byte {error.offset}: {error.reason}")
-        except OSError as error:
-            return Broken(path, error.strerror or str(error))
-        return Item(coefficients, label, key.index, ThroughPixels(path, from_pixels) if from_pixels else None)
+        return load_item(self.dataset, key)
 
-
-def collate(items: Sequence[Item | Broken]) -> Batch:
-    """A batch of the samples that could be read. ValueError where their shapes differ."""
-    good = [item for item in items if not isinstance(item, Broken)]
-    return Batch(
-        stack([item.coefficients for item in good]) if good else None,
-        torch.tensor([item.label for item in good], dtype=torch.int64),
-        torch.tensor([item.index for item in good], dtype=torch.int64),
-        len(items),
-        tuple(item for item in items if isinstance(item, Broken)),
-        tuple(item.through_pixels for item in good if item.through_pixels),
-    )
-
-
-def check_settings(batch_size: int, workers: int, prefetch: int, max_broken: float) -> None:
-    """ValueError for numbers that no loader can work with."""
-    for name, value, least in (("batch_size", batch_size, 1), ("workers", workers, 0), ("prefetch", prefetch, 1)):
-        if value < least:
-            raise ValueError(f"{name} is a number of at least {least}; got {value}")
-    if not 0 <= max_broken <= 1:
-        raise ValueError(f"max_broken is a share of the files, from 0 to 1; got {max_broken}")
+    def __getitems__(self, keys: list[SampleKey]) -> Batch | list[Item | Broken]:
+        if hasattr(self.dataset, "load_batch"):
+            return self.dataset.load_batch(keys)
+        return [load_item(self.dataset, key) for key in keys]
 
 
 class KeyedLoader(DataLoader):
@@ -158,9 +92,7 @@ class KeyedLoader(DataLoader):
             generator=torch.Generator().manual_seed(seed),
         )
         self.place = batches.sampler
-        self.max_broken, self.report = max_broken, report
-        self.broken_list = None if broken_list is None else BrokenList(broken_list)
-        self.reported: set[str] = set()
+        self.account = Account(self.place, max_broken, report, broken_list)
 
     def set_epoch(self, epoch: int) -> None:
         """Name the epoch that the next pass goes through."""
@@ -178,38 +110,4 @@ class KeyedLoader(DataLoader):
         # A generator: the place is looked up at the first `next`, after Lightning has named the epoch.
         keys = self.batch_sampler
         keys.epoch, keys.start = self.place.begin()
-        asked = keys.share()
-        broken: dict[str, str] = {}
-        through_pixels: dict[str, str] = {}
-        for batch in super().__iter__():
-            self.place.batch += 1
-            broken.update(batch.broken)
-            through_pixels.update(batch.through_pixels)
-            if batch.broken and self.broken_list is not None:
-                self.broken_list.add(batch.broken)
-            if len(broken) > self.max_broken * asked:
-                raise DataError(
-                    f"{len(broken)} of {asked} files could not be read, more than the share of {self.max_broken:g} "
-                    f"allowed: {_named(broken)}{self._all_names()}. Remove or repair the files, or raise "
-                    "--data.max_broken."
-                )
-            if self.place.batch >= len(keys):
-                self._report(broken, asked, "could not be read, left out", self._all_names())
-                self._report(through_pixels, asked, "were read through pixels, slower and rounded")
-            yield batch
-
-    def _report(self, files: dict[str, str], asked: int, verdict: str, end: str = "") -> None:
-        """Warn of the files that no earlier epoch named."""
-        new = {path: reason for path, reason in files.items() if path not in self.reported}
-        self.reported.update(new)
-        if new and self.report:
-            warnings.warn(f"{len(new)} of {asked} files {verdict}: {_named(new)}{end}", stacklevel=3)
-
-    def _all_names(self) -> str:
-        return "" if self.broken_list is None else f"; all found so far are named in {self.broken_list.path}"
-
-
-def _named(files: dict[str, str]) -> str:
-    """The first ten with their reasons, and how many there are besides."""
-    names = "; ".join(f"{path} ({reason})" for path, reason in list(files.items())[:10])
-    return names + (f"; and {len(files) - 10} more" if len(files) > 10 else "")
+        yield from self.account.follow(super().__iter__(), keys.share())

@@ -9,7 +9,7 @@ namespace dctnet::jpeg {
 // Package-merge (Larmore and Hirschberg, 1990). A leaf costs its count each time it is taken, and is taken once for each
 // bit of its code; taking the 2n - 2 cheapest of the last list takes from each earlier list the packages' contents. In
 // each list the leaves taken are the rarest ones, so their number is all that need be known of it.
-HuffmanSpec shortest_codes(const std::array<std::uint64_t, 256>& counts) {
+HuffmanCode shortest_codes(const std::array<std::uint64_t, 256>& counts) {
     constexpr std::size_t kLongest = 16;
     struct Leaf {
         std::uint64_t count;
@@ -48,21 +48,21 @@ HuffmanSpec shortest_codes(const std::array<std::uint64_t, 256>& counts) {
         taken = 2 * (taken - static_cast<std::size_t>(of_leaves));
     }
 
-    HuffmanSpec spec;
-    spec.size = static_cast<int>(16 + leaves.size() - 1);
+    HuffmanCode code;
+    code.size = 16 + leaves.size() - 1;
     for (std::size_t bits = 1; bits <= kLongest; ++bits) {
-        spec.bytes[bits - 1] = static_cast<std::uint8_t>(deeper[bits - 1] - deeper[bits]);
+        code.bytes[bits - 1] = static_cast<std::uint8_t>(deeper[bits - 1] - deeper[bits]);
     }
     for (std::size_t bits = kLongest; bits > 0; --bits) {
         if (deeper[bits - 1] != 0) {
-            --spec.bytes[bits - 1];  // the leaf that never occurs
+            --code.bytes[bits - 1];  // the leaf that never occurs
             break;
         }
     }
     for (std::size_t i = 0; i + 1 < leaves.size(); ++i) {
-        spec.bytes[16 + i] = static_cast<std::uint8_t>(leaves[leaves.size() - 1 - i].symbol);
+        code.bytes[16 + i] = static_cast<std::uint8_t>(leaves[leaves.size() - 1 - i].symbol);
     }
-    return spec;
+    return code;
 }
 
 }  // namespace dctnet::jpeg

@@ -297,4 +297,17 @@ Image decode(const std::uint8_t* data, std::size_t size, const Options& options)
     return Decoder(data, size, options).decode();
 }
 
+Head read_head(const std::uint8_t* data, std::size_t size, const Options& options) {
+    HeaderReader headers(data, size, options.max_pixels);
+    ScanHeader scan;
+    if (!headers.next_scan(scan)) throw Error{ErrorKind::corrupt, headers.position, "the image ends before its first scan"};
+    const Frame& frame = headers.frame;
+    Head head{frame.height, frame.width, frame.count, {}, {}};
+    for (std::size_t c = 0; c < static_cast<std::size_t>(frame.count); ++c) {
+        head.vertical[c] = frame.components[c].vertical;
+        head.horizontal[c] = frame.components[c].horizontal;
+    }
+    return head;
+}
+
 }  // namespace dctnet::jpeg

@@ -79,4 +79,14 @@ struct Image {
 // A progressive file needs whole blocks until its last scan, even where only some bands are kept.
 Image decode(const std::uint8_t* data, std::size_t size, const Options& options);
 
+// What the header says of a file whose scans are not read yet.
+struct Head {
+    int height = 0, width = 0;
+    int components = 0;
+    std::array<int, 3> vertical{}, horizontal{};  // sampling factors
+};
+
+// Reads up to the first scan. Throws Error.
+Head read_head(const std::uint8_t* data, std::size_t size, const Options& options);
+
 }  // namespace dctnet::jpeg

@@ -7,18 +7,15 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/array.h>
 
-#include <algorithm>
 #include <array>
-#include <atomic>
-#include <memory>
-#include <new>
 #include <optional>
 #include <string>
-#include <thread>
+#include <utility>
 #include <vector>
 
 #include "bindings.hpp"
 #include "decoder.hpp"
+#include "parallel.hpp"
 #include "sources.hpp"
 
 namespace nb = nanobind;
@@ -77,26 +74,15 @@ std::array<PlaneMemory, 3> memory_of(const Batch& batch, std::size_t index) {
 
 void decode_all(const std::vector<Source>& sources, const Options& options, const Batch* batch, std::size_t threads,
                 std::vector<Result>& results) {
-    std::atomic<std::size_t> next{0};
-    const auto work = [&]() noexcept {
-        for (std::size_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < sources.size();) {
-            Options own = options;
-            std::array<PlaneMemory, 3> memory;
-            if (batch != nullptr) {
-                memory = memory_of(*batch, i);
-                own.memory = &memory;
-            }
-            decode_one(sources[i], own, dctnet::jpeg::file_memory(), results[i]);
+    dctnet::jpeg::in_parallel(sources.size(), threads, [&](std::size_t i) {
+        Options own = options;
+        std::array<PlaneMemory, 3> memory;
+        if (batch != nullptr) {
+            memory = memory_of(*batch, i);
+            own.memory = &memory;
         }
-    };
-    std::vector<std::thread> workers;
-    try {
-        for (std::size_t i = 1; i < std::min(threads, sources.size()); ++i) workers.emplace_back(work);
-    } catch (const std::exception&) {
-        // The system gives no more threads: those there are do the work.
-    }
-    work();
-    for (std::thread& worker : workers) worker.join();
+        decode_one(sources[i], own, dctnet::jpeg::file_memory(), results[i]);
+    });
 }
 
 nb::object error_of(const Result& result) {

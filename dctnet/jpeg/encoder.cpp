@@ -244,12 +244,12 @@ private:
 
     void write_tables() {
         for (unsigned table = 0; table < (image_.components == 1 ? 2u : 4u); ++table) {
-            const HuffmanSpec spec = shortest_codes(counts_[table]);
+            const HuffmanCode spec = shortest_codes(counts_[table]);
             const auto size = static_cast<std::size_t>(spec.size);
             put({0xFF, 0xC4});
             word(3 + size);
             put({(table & kAC) << 4 | table >> 1});
-            out_.insert(out_.end(), spec.bytes.begin(), spec.bytes.begin() + spec.size);
+            out_.insert(out_.end(), spec.bytes.begin(), spec.bytes.begin() + static_cast<std::ptrdiff_t>(spec.size));
             std::uint32_t code = 0;
             std::size_t index = 16;
             for (unsigned length = 1; length <= 16; ++length, code <<= 1) {

@@ -35,7 +35,8 @@ nb::bytes encode_planes(const std::vector<Blocks>& planes, const std::vector<std
     image.quantization = steps.data();
     for (std::size_t c = 0; c < planes.size(); ++c) {
         image.planes[c] = Plane{static_cast<int>(planes[c].shape(0)), static_cast<int>(planes[c].shape(1)), sampling[c].first,
-                                sampling[c].second, planes[c].data()};
+                                sampling[c].second, 64,
+                                planes[c].data()};
     }
     const auto* const bytes = static_cast<const std::uint8_t*>(segments.data());
     const EncodeOptions options{dequantized, restart_interval, {bytes, bytes + segments.size()}};

@@ -5,7 +5,7 @@
 
 #include "target.hpp"
 
-#if defined(DCTNET_AVX2)
+#if defined(DCTNET_FAST)
 #include <immintrin.h>
 #endif
 
@@ -27,9 +27,9 @@ void multiply(std::int16_t* block, std::int16_t* out, const Finish& how) {
     std::memset(block, 0, kBytes);
 }
 
-#if defined(DCTNET_AVX2)
+#if defined(DCTNET_FAST)
 // Steps below 2^15. The halves of the products are put together lane by lane, and packed again in the same order.
-DCTNET_AVX2 void multiply_avx2(std::int16_t* block, std::int16_t* out, const Finish& how) {
+DCTNET_FAST void multiply_fast(std::int16_t* block, std::int16_t* out, const Finish& how) {
     const auto* const steps = reinterpret_cast<const __m256i*>(how.steps.data());
     auto* const in = reinterpret_cast<__m256i*>(block);
     auto* const to = reinterpret_cast<__m256i*>(out);
@@ -57,10 +57,10 @@ Finish finish_with(const std::uint16_t* steps, const std::vector<std::uint8_t>* 
     if (steps != nullptr) {
         std::copy_n(steps, 64, finish.steps.begin());
         finish.run = multiply;
-#if defined(DCTNET_AVX2)
+#if defined(DCTNET_FAST)
         unsigned bits = 0;
         for (std::size_t k = 0; k < 64; ++k) bits |= steps[k];
-        if (has_avx2() && bits < 0x8000) finish.run = multiply_avx2;
+        if (fast_processor() && bits < 0x8000) finish.run = multiply_fast;
 #endif
     }
     if (bands != nullptr) {

@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, NamedTuple, SupportsIndex
 
@@ -37,6 +38,7 @@ SUBSAMPLING_NAMES = {
     (2, 4): "4:1:0",
 }
 
+MAX_PIXELS = 2**27  # of a picture that is read without saying more
 SCALES = (1, 1 / 2, 1 / 4, 1 / 8)
 
 _through_pixels = 0
@@ -113,11 +115,21 @@ class JPEGImage(_Undecoded):
                 f"the planes hold only {'+'.join(str(len(kept)) for kept in self.bands)} bands of {self.source}, so they can "
                 "be neither transformed nor shown. Read all bands, and select some after the transform."
             )
-        if len(self.sampling) == 1:
-            one, two = Fraction(1), Fraction(2)
-            return Grid(self.size, ((one, one), (two, two), (two, two)))
-        tallest, widest = (max(factors) for factors in zip(*self.sampling, strict=True))
-        return Grid(self.size, tuple((Fraction(tallest, v), Fraction(widest, h)) for v, h in self.sampling))
+        return sampling_grid(self.size, self.sampling)
+
+
+def sampling_grid(size: tuple[int, int], sampling: tuple[tuple[int, int], ...]) -> Grid:
+    """The grid of a file with these sampling factors, (vertical, horizontal) of each component."""
+    return Grid(size, _spacing(sampling))
+
+
+@lru_cache(maxsize=64)
+def _spacing(sampling: tuple[tuple[int, int], ...]):
+    if len(sampling) == 1:
+        one, two = Fraction(1), Fraction(2)
+        return (one, one), (two, two), (two, two)
+    tallest, widest = (max(factors) for factors in zip(*sampling, strict=True))
+    return tuple((Fraction(tallest, v), Fraction(widest, h)) for v, h in sampling)
 
 
 def _unpickled(coefficients, size, sampling, quantization, *rest) -> JPEGImage:
@@ -128,7 +140,7 @@ def read_jpeg(
     source: Source,
     *,
     dequantize: bool = True,
-    max_pixels: int = 2**27,
+    max_pixels: int = MAX_PIXELS,
     bands: int | Sequence[Sequence[int]] | None = None,
     scale: float = 1,
     out: Coefficients | None = None,
@@ -172,7 +184,7 @@ def read_jpegs(
     threads: int = 2,
     on_error: Literal["raise", "skip"] = "raise",
     dequantize: bool = True,
-    max_pixels: int = 2**27,
+    max_pixels: int = MAX_PIXELS,
     bands: int | Sequence[Sequence[int]] | None = None,
     scale: float = 1,
     out: Coefficients | None = None,
@@ -208,7 +220,7 @@ def results_of(
     *,
     threads: int = 2,
     dequantize: bool = True,
-    max_pixels: int = 2**27,
+    max_pixels: int = MAX_PIXELS,
     bands: int | Sequence[Sequence[int]] | None = None,
 ) -> list[JPEGImage | JPEGError | OSError]:
     """``read_jpegs`` with the error itself in the place of a source that fails, and without warnings.

@@ -190,13 +190,13 @@ DCTNET_INLINE Outcome decode_run(Run& run, BitReader& reader) {
 
 Outcome decode_run_portable(Run& run, BitReader& reader) { return decode_run(run, reader); }
 
-#if defined(DCTNET_AVX2)
-DCTNET_AVX2 Outcome decode_run_avx2(Run& run, BitReader& reader) { return decode_run(run, reader); }
+#if defined(DCTNET_FAST)
+DCTNET_FAST Outcome decode_run_fast(Run& run, BitReader& reader) { return decode_run(run, reader); }
 #endif
 
 auto fastest_decode_run() {
-#if defined(DCTNET_AVX2)
-    if (has_avx2()) return decode_run_avx2;
+#if defined(DCTNET_FAST)
+    if (fast_processor()) return decode_run_fast;
 #endif
     return decode_run_portable;
 }

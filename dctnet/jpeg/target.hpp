@@ -1,4 +1,8 @@
-// Functions in two forms, of which the processor chooses: one for AVX2, BMI2 and FMA, one that runs everywhere.
+// Functions compiled twice: for the processor at hand, and for any.
+//
+// The extension is built for the oldest processor of its platform. A loop that carries weight is therefore a function
+// marked DCTNET_INLINE with two callers that it is inlined into: one marked DCTNET_FAST, which may use AVX2, BMI2, FMA and
+// F16C, and a plain one. fast_processor() says which to call. Where DCTNET_FAST is not defined there is only the plain one.
 #pragma once
 
 #if defined(_MSC_VER)
@@ -11,17 +15,21 @@
 #define DCTNET_UNLIKELY(condition) __builtin_expect(static_cast<bool>(condition), 0)
 #endif
 
-// Before a function: compile it for such processors. Call it only where has_avx2().
 #if (defined(__GNUC__) || defined(__clang__)) && defined(__x86_64__)
-#define DCTNET_AVX2 __attribute__((target("avx2,bmi,bmi2,lzcnt,movbe,fma,f16c")))
+#define DCTNET_FAST __attribute__((target("avx2,bmi,bmi2,lzcnt,movbe,fma,f16c")))
+#endif
 
 namespace dctnet::jpeg {
 
-inline bool has_avx2() {
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
-           __builtin_cpu_supports("lzcnt") && __builtin_cpu_supports("movbe") && __builtin_cpu_supports("fma") &&
-           __builtin_cpu_supports("f16c");
+inline bool fast_processor() {
+#if defined(DCTNET_FAST)
+    static const bool fast = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
+                             __builtin_cpu_supports("lzcnt") && __builtin_cpu_supports("movbe") &&
+                             __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    return fast;
+#else
+    return false;
+#endif
 }
 
 }  // namespace dctnet::jpeg
-#endif

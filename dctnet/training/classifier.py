@@ -11,8 +11,8 @@ from lightning.pytorch import Callback, LightningModule
 from torch import Tensor, nn
 
 from dctnet.coefficients import Coefficients
+from dctnet.data.batch import Batch
 from dctnet.data.keyed_sampling import mix
-from dctnet.data.torch_loader import Batch
 from dctnet.models.zoo import create_model
 from dctnet.training.accuracy import Sums
 from dctnet.training.ema import MovingAverage

@@ -11,7 +11,7 @@ from pathlib import Path
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import RichProgressBar
 
-from dctnet.data.torch_loader import Batch
+from dctnet.data.batch import Batch
 
 # What the progress bar shows, under which name.
 SHOWN = {"train_loss": "loss", "img/s": "img/s", "val_top1": "top-1"}

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 import torch
 
 from dctnet.coefficients import Coefficients, Grid, block_size, block_sizes, grid_420, infer_grid
+from dctnet.transforms.frequency import SelectBands
 from dctnet.transforms.geometric import Geometric, Reblock
 from dctnet.transforms.photometric import Photometric
-from dctnet.transforms.separable import after, box_to_size, lifted
+from dctnet.transforms.reduced import Reduced, reduce
+from dctnet.transforms.separable import after, lifted, whole
 
 
 class Compose:
@@ -18,7 +20,10 @@ class Compose:
     The pixel operators R of consecutive geometric transforms are multiplied, lifted once and applied once, so a resize,
     a crop and a flip cost as much as one of them. The result lies on the 4:2:0 grid whatever the file's sampling, in
     blocks of ``block_size`` (a number, or a pair for luma and chroma; default: that of the input) until a ``Reblock``
-    says otherwise.
+    says otherwise. ``dtype`` is that of the result (default: float32, float64 of float64 planes).
+
+    A data set asks ``reduced`` what the chain comes to, so as to do the whole of it in one pass over many pictures. The
+    draws are the same, the values equal to rounding.
 
     >>> from dctnet.transforms.geometric import CenterCrop, Resize
     >>> transform = Compose([Resize(256), CenterCrop(224)], block_size=(8, 4))
@@ -29,13 +34,26 @@ class Compose:
     [(64, 28, 28), (16, 28, 28), (16, 28, 28)]
     """
 
-    def __init__(self, transforms: Sequence[Geometric | Photometric], block_size: int | tuple[int, int] | None = None):
+    def __init__(
+        self,
+        transforms: Sequence[Geometric | Photometric],
+        block_size: int | tuple[int, int] | None = None,
+        dtype: torch.dtype | None = None,
+    ):
         self.transforms = list(transforms)
+        if dtype is not None and not dtype.is_floating_point:
+            raise ValueError(f"coefficients become floats; got dtype={dtype}")
+        self.dtype = dtype
         for transform in self.transforms:
             if not isinstance(transform, (Geometric, Photometric)):
                 raise ValueError(
                     f"Compose takes transforms of dctnet; got {transform!r}. Pixel transforms act on pixels: see to_pixels."
                 )
+        selected = False
+        for transform in self.transforms:
+            if selected and isinstance(transform, Geometric):
+                raise ValueError(f"{transform!r} needs all bands of a block: put it before SelectBands")
+            selected = selected or isinstance(transform, SelectBands)
         self.block_size = None if block_size is None else block_sizes(block_size)
 
     def __call__(self, image, generator: torch.Generator | None = None) -> Coefficients:
@@ -48,7 +66,9 @@ class Compose:
         grid: Grid = infer_grid(coefficients) if isinstance(image, Coefficients) else image.grid
         blocks = self.block_size or (block_size(coefficients.y), block_size(coefficients.cb))
         # Even without a geometric transform the chroma is brought to the 4:2:0 grid, and the blocks to their size.
-        pending = None if self.transforms[:1] and isinstance(self.transforms[0], Geometric) else _whole(grid)
+        pending = None
+        if not (self.transforms and isinstance(self.transforms[0], Geometric)):
+            pending, grid = whole(grid), grid_420(grid.size)
         for transform in self.transforms:
             if isinstance(transform, Geometric):
                 operators = transform.operators(grid, generator)
@@ -59,11 +79,17 @@ class Compose:
             if pending is not None:
                 coefficients, pending = lifted(coefficients, pending, blocks), None
             coefficients = transform(coefficients, generator)
-        return coefficients if pending is None else lifted(coefficients, pending, blocks), grid_420(grid.size)
+        if pending is not None:
+            coefficients = lifted(coefficients, pending, blocks)
+        return coefficients if self.dtype is None else coefficients.to(self.dtype), grid_420(grid.size)
+
+    def reduced(self, block_size: tuple[int, int] = (8, 8)) -> Reduced | None:
+        """What the chain does to pictures in blocks of ``block_size``; None where that is more than one lifted operator.
+
+        ValueError where the bands do not fit those of a ``Normalize`` or ``SelectBands``.
+        """
+        return reduce(self.transforms, self.block_size or block_size)
 
     def __repr__(self) -> str:
-        return f"Compose({self.transforms}, block_size={self.block_size})"
-
-
-def _whole(grid: Grid):
-    return box_to_size(grid, 0, 0, *grid.size, grid.size)
+        dtype = "" if self.dtype is None else f", dtype={self.dtype}"
+        return f"Compose({self.transforms}, block_size={self.block_size}{dtype})"

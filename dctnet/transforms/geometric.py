@@ -1,23 +1,50 @@
-"""Geometric transforms: they draw a box, and make the pixel operators of it; ``compose.Compose`` lifts and applies them."""
+"""Geometric transforms: they draw a box, and what becomes of it; ``compose.Compose`` lifts and applies that to a picture,
+``batched.Plan`` to a batch of pictures."""
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from functools import lru_cache
+from typing import NamedTuple
 
 import torch
 
-from dctnet.coefficients import Grid, block_sizes
+from dctnet.coefficients import SPACING_420, Grid, block_sizes, grid_420
 from dctnet.transforms.functional import Size, center_box, pair, resized_size
 from dctnet.transforms.separable import Separable, box_to_size
 
 
+class Drawn(NamedTuple):
+    """The box at (top, left) of (height, width) pixels resampled to ``size``, mirrored left to right or not."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+    size: tuple[int, int]
+    mirror: bool = False
+
+
 class Geometric(ABC):
-    """A transform that is a separable operator on pixels, drawn at random or fixed."""
+    """A transform that resamples a box of the picture, drawn at random or fixed."""
 
     @abstractmethod
+    def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> Drawn:
+        """What to do to a picture of ``size``, its parameters drawn from ``generator`` (None: torch's own)."""
+
     def operators(self, grid: Grid, generator: torch.Generator | None) -> Separable:
-        """The operators for a picture on ``grid``, their parameters drawn from ``generator`` (None: torch's own)."""
+        """The pixel operators of what is drawn, for a picture on ``grid``."""
+        drawn = self.draw(grid.size, generator)
+        if grid.spacing is SPACING_420 and drawn[:5] == (0, 0, *grid.size, grid.size):
+            return _in_place(grid.size, drawn.mirror)
+        return box_to_size(grid, *drawn)
+
+
+@lru_cache(maxsize=16)
+def _in_place(size: tuple[int, int], mirror: bool) -> Separable:
+    """The flip after a crop to a fixed size, the same for all pictures."""
+    return box_to_size(grid_420(size), 0, 0, *size, size, mirror=mirror)
 
 
 class RandomResizedCrop(Geometric):
@@ -41,20 +68,21 @@ class RandomResizedCrop(Geometric):
         """(top, left, height, width) of a random box in a picture of ``size``; after ten misses the central one."""
         height, width = size
         low, high = (math.log(r) for r in self.ratio)
+        number, place = torch.empty(1), torch.empty(1, dtype=torch.int64)
         for _ in range(10):
-            area = height * width * float(torch.empty(1).uniform_(*self.scale, generator=generator))
-            aspect = math.exp(float(torch.empty(1).uniform_(low, high, generator=generator)))
+            area = height * width * number.uniform_(*self.scale, generator=generator).item()
+            aspect = math.exp(number.uniform_(low, high, generator=generator).item())
             w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
             if 0 < w <= width and 0 < h <= height:
-                top = int(torch.randint(0, height - h + 1, (1,), generator=generator))
-                left = int(torch.randint(0, width - w + 1, (1,), generator=generator))
+                top = place.random_(0, height - h + 1, generator=generator).item()
+                left = place.random_(0, width - w + 1, generator=generator).item()
                 return top, left, h, w
         w = min(width, round(height * self.ratio[1])) if width / height > self.ratio[1] else width
         h = min(height, round(width / self.ratio[0])) if width / height < self.ratio[0] else height
         return (height - h) // 2, (width - w) // 2, h, w
 
-    def operators(self, grid: Grid, generator: torch.Generator | None) -> Separable:
-        return box_to_size(grid, *self.box(grid.size, generator), self.size)
+    def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> Drawn:
+        return Drawn(*self.box(size, generator), self.size)
 
     def __repr__(self) -> str:
         return f"RandomResizedCrop(size={self.size}, scale={self.scale}, ratio={self.ratio})"
@@ -66,8 +94,8 @@ class Resize(Geometric):
     def __init__(self, size: Size):
         self.size = size if isinstance(size, int) else pair(size)
 
-    def operators(self, grid: Grid, generator: torch.Generator | None) -> Separable:
-        return box_to_size(grid, 0, 0, *grid.size, resized_size(grid.size, self.size))
+    def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> Drawn:
+        return Drawn(0, 0, *size, resized_size(size, self.size))
 
     def __repr__(self) -> str:
         return f"Resize(size={self.size})"
@@ -79,9 +107,8 @@ class CenterCrop(Geometric):
     def __init__(self, size: Size):
         self.size = pair(size)
 
-    def operators(self, grid: Grid, generator: torch.Generator | None) -> Separable:
-        box = center_box(grid.size, self.size)
-        return box_to_size(grid, *box, box[2:])
+    def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> Drawn:
+        return Drawn(*center_box(size, self.size), self.size)
 
     def __repr__(self) -> str:
         return f"CenterCrop(size={self.size})"
@@ -94,10 +121,11 @@ class RandomHorizontalFlip(Geometric):
         if not 0 <= p <= 1:
             raise ValueError(f"p is a probability in [0, 1]; got {p}")
         self.p = float(p)
+        self._threshold = torch.tensor(self.p).item()  # float32, as what is drawn
 
-    def operators(self, grid: Grid, generator: torch.Generator | None) -> Separable:
-        mirror = bool(torch.rand(1, generator=generator) < self.p)
-        return box_to_size(grid, 0, 0, *grid.size, grid.size, mirror=mirror)
+    def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> Drawn:
+        mirror = torch.rand(1, generator=generator).item() < self._threshold
+        return Drawn(0, 0, *size, size, mirror)
 
     def __repr__(self) -> str:
         return f"RandomHorizontalFlip(p={self.p})"
@@ -109,8 +137,8 @@ class Reblock(Geometric):
     def __init__(self, block_size: int | tuple[int, int]):
         self.block_size = block_sizes(block_size)
 
-    def operators(self, grid: Grid, generator: torch.Generator | None) -> Separable:
-        return box_to_size(grid, 0, 0, *grid.size, grid.size)
+    def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> Drawn:
+        return Drawn(0, 0, *size, size)
 
     def __repr__(self) -> str:
         return f"Reblock(block_size={self.block_size})"

@@ -12,7 +12,7 @@ from dctnet.transforms.functional import normalize
 
 
 class Photometric(ABC):
-    """A transform of coefficients that keeps their shapes."""
+    """A transform of the coefficients of each block by itself."""
 
     @abstractmethod
     def __call__(self, coefficients: Coefficients, generator: torch.Generator | None = None) -> Coefficients:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from dctnet.coefficients import Coefficients, Grid, block_size, block_sizes, grid_420
+from dctnet.coefficients import SPACING_420, Coefficients, Grid, block_size, block_sizes
 from dctnet.dct import apply, lift
 from dctnet.resampling import Banded, Resampling, compose, extend, resampling
 
@@ -38,42 +38,44 @@ def box_to_size(
         )
     if not (size[0] >= 1 and size[1] >= 1):
         raise ValueError(f"the output size is at least 1x1 pixel; got {size[0]}x{size[1]}")
-    target = grid_420(size)
-    made: dict[tuple, Axis] = {}
-
-    def axis(plane: int, number: int, start: float, length: float, backwards: bool) -> Axis:
-        spacing, spacing_out = grid.spacing[plane][number], target.spacing[plane][number]
-        key = (number, spacing, spacing_out)
-        if key not in made:
-            low, high = start / spacing, (start + length) / spacing
-            scale = float(length * spacing_out / (spacing * size[number]))
-            origin, scale = (high, -scale) if backwards else (low, scale)
-            samples, outputs = grid.samples(plane)[number], target.samples(plane)[number]
-            made[key] = resampling(samples, outputs, float(origin), scale, float(low), float(high))
-        return made[key]
-
     return Separable(
-        tuple(axis(plane, 0, top, height, False) for plane in range(3)),
-        tuple(axis(plane, 1, left, width, mirror) for plane in range(3)),
+        _axes(grid, 0, top, height, size[0], False),
+        _axes(grid, 1, left, width, size[1], mirror),
         (int(size[0]), int(size[1])),
     )
 
 
+def _axes(grid: Grid, number: int, start: float, length: float, size: int, backwards: bool) -> tuple[Axis, Axis, Axis]:
+    """The operators along one axis of the picture; planes of one spacing share theirs."""
+    axes: list[Axis] = []
+    for plane, spacings in enumerate(grid.spacing):
+        if plane == 2 and spacings == grid.spacing[1]:
+            axes.append(axes[1])
+            continue
+        # In the whole numbers of the fractions: the quotients are rounded once, and Fraction costs ten times as much.
+        n, d = spacings[number].as_integer_ratio()
+        step = SPACING_420[plane][number].numerator
+        low, high = start * d / n, (start + length) * d / n
+        scale = length * step * d / (n * size)
+        origin, scale = (high, -scale) if backwards else (low, scale)
+        axes.append(resampling(-(-grid.size[number] * d // n), -(-size // step), origin, scale, low, high))
+    return tuple(axes)
+
+
+def whole(grid: Grid) -> Separable:
+    """The picture as it is, chroma brought to the 4:2:0 grid."""
+    return box_to_size(grid, 0, 0, *grid.size, grid.size)
+
+
 def after(outer: Separable, inner: Separable) -> Separable:
     """The product: first ``inner``, then ``outer``."""
-    made: dict[tuple[int, int], Axis] = {}  # Cb and Cr mostly share one operator; their product is one too
 
-    def product(second: Axis, first: Axis) -> Axis:
-        key = (id(second), id(first))
-        if key not in made:
-            made[key] = compose(second, first)
-        return made[key]
+    def products(second: tuple[Axis, ...], first: tuple[Axis, ...]) -> tuple[Axis, ...]:
+        luma, cb = compose(second[0], first[0]), compose(second[1], first[1])
+        shared = second[1] is second[2] and first[1] is first[2]  # Cb and Cr mostly have one operator
+        return luma, cb, cb if shared else compose(second[2], first[2])
 
-    return Separable(
-        tuple(product(o, i) for o, i in zip(outer.vertical, inner.vertical, strict=True)),
-        tuple(product(o, i) for o, i in zip(outer.horizontal, inner.horizontal, strict=True)),
-        outer.size,
-    )
+    return Separable(products(outer.vertical, inner.vertical), products(outer.horizontal, inner.horizontal), outer.size)
 
 
 def lifted(coefficients: Coefficients, operators: Separable, block_out: int | tuple[int, int]) -> Coefficients:

@@ -1,0 +1,214 @@
+"""``dctnet bench dali FOLDER``: routes by which coefficients can come into a DALI pipeline, beside the bare reader.
+
+Every route delivers the whole coefficients of all pictures, batch by batch, from a CPU pipeline; the reference is
+``read_jpegs`` on as many threads, its results dropped batch by batch. Each is measured next to the reference in the same
+round. The routes:
+
+- ``packed, no copy``: what ``DALILoader`` does: two threads ahead of the pipeline read and pack a batch into three arrays.
+- ``the same with random crops``: drawn and planned, and of each picture only the blocks that the crop reads.
+- ``an array a picture``: ``external_source`` with a callback that calls ``read_jpegs``, copied by DALI; and ``no copy``.
+- ``worker processes``: ``external_source(parallel=True)``, a batch a worker, as many workers as threads.
+- ``python_function``: DALI's file reader, then ``read_jpegs`` on the bytes of a batch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from itertools import accumulate
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from dctnet.benchmarks.pairing import paired
+from dctnet.coefficients import Grid
+from dctnet.data.dali_loader import DALILoader, load_dali
+from dctnet.data.folder import DataError, FileList, find_images
+from dctnet.jpeg.reader import read_jpegs
+from dctnet.transforms.compose import Compose
+from dctnet.transforms.geometric import RandomHorizontalFlip, RandomResizedCrop
+
+PLANES = 3
+
+
+class Batches:
+    """The callback of ``external_source``: three lists of arrays for each batch, over and over; it can be pickled."""
+
+    def __init__(self, batches: Sequence[Sequence[str]], threads: int):
+        self.batches, self.threads = batches, threads
+
+    def __call__(self, number) -> tuple[list[np.ndarray], ...]:
+        number = number if isinstance(number, int) else number.iteration
+        images = read_jpegs(self.batches[number % len(self.batches)], threads=self.threads)
+        return tuple([arrays(image)[plane] for image in images] for plane in range(PLANES))
+
+
+class WholePictures:
+    """In place of a ``Plan``: all blocks of all pictures."""
+
+    def __init__(self, transform, grids: Sequence[Grid], generators) -> None:
+        self.blocks = [
+            [tuple(-(-samples // 8) for samples in grid.samples(plane)) for grid in grids] for plane in range(PLANES)
+        ]
+
+    def packed_shape(self, plane: int) -> tuple[int, int, int]:
+        """(rows of all pictures, widest, 64)."""
+        rows, columns = zip(*self.blocks[plane], strict=True)
+        return sum(rows), max(columns), 64
+
+    def places(self) -> list[list[tuple[int, int, int, int, int]]]:
+        """For each picture and plane its window, and the row of the packed plane where it goes."""
+        planes = []
+        for blocks in self.blocks:
+            starts = accumulate((rows for rows, _ in blocks), initial=0)
+            planes.append([(0, rows, 0, columns, row) for (rows, columns), row in zip(blocks, starts, strict=False)])
+        return [list(three) for three in zip(*planes, strict=True)]
+
+
+def arrays(image) -> list[np.ndarray]:
+    """The planes of an image as (rows, columns, 64), views."""
+    return [plane.permute(1, 2, 0).numpy() for plane in image.coefficients]
+
+
+def routes(paths: list[str], batch_size: int, threads: int, stack: ExitStack) -> dict[str, Callable[[], None]]:
+    """A function for each route that runs once through all batches."""
+    dali = load_dali()
+    batches = [paths[i : i + batch_size] for i in range(0, len(paths), batch_size)]
+
+    def through(pipeline) -> Callable[[], None]:
+        stack.callback(pipeline.__del__) if hasattr(pipeline, "__del__") else None
+
+        def run() -> None:
+            for _ in batches:
+                pipeline.run()
+
+        return run
+
+    def external(**options) -> Callable[[], None]:
+        workers = {"py_num_workers": threads, "py_start_method": "spawn"} if options.get("parallel") else {}
+        pipeline = dali.Pipeline(batch_size, threads, None, prefetch_queue_depth=2, **workers)
+        source = Batches(batches, 1 if workers else threads)
+        with pipeline:
+            pipeline.set_outputs(*dali.fn.external_source(source=source, num_outputs=PLANES, batch=True, **options))
+        pipeline.build()
+        return through(pipeline)
+
+    def decode(files: list) -> tuple[list, ...]:
+        images = read_jpegs([np.asarray(file) for file in files], threads=threads)
+        return tuple([arrays(image)[plane] for image in images] for plane in range(PLANES))
+
+    def python_function() -> Callable[[], None]:
+        pipeline = dali.Pipeline(batch_size, threads, None, exec_async=False, exec_pipelined=False)
+        with pipeline:
+            data, _ = dali.fn.readers.file(files=paths, pad_last_batch=True)
+            pipeline.set_outputs(
+                *dali.fn.python_function(data, function=decode, num_outputs=PLANES, batch_processing=True)
+            )
+        pipeline.build()
+        return through(pipeline)
+
+    def loader(whole: bool) -> Callable[[], None]:
+        crops = Compose([RandomResizedCrop(224), RandomHorizontalFlip()], block_size=8)
+        made = DALILoader(FileList(paths, crops), batch_size, threads=threads)
+        if whole:
+            made.plan = WholePictures
+
+        def run() -> None:
+            made.batch_sampler.start = 0
+            for _ in made.carried():
+                pass
+
+        return run
+
+    return {
+        "packed, no copy (the loader's)": loader(whole=True),
+        "the same with random crops": loader(whole=False),
+        "an array a picture": external(no_copy=False),
+        "an array a picture, no copy": external(no_copy=True),
+        "worker processes": external(parallel=True),
+        "python_function": python_function(),
+    }
+
+
+def dali(
+    folder: str,
+    threads: int | None = None,
+    batch_size: int = 32,
+    repeats: int = 7,
+    limit: int = 512,
+    out: str | None = None,
+) -> list[dict]:
+    """Prints a table of the routes over the first ``limit`` JPEG files below ``folder``, and gives its rows.
+
+    ``threads`` is the number of cores by default. ``out`` names a JSON file for the rows. DataError without DALI or files.
+    """
+    threads = threads or len(os.sched_getaffinity(0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        paths = find_images(folder)[: 2 * limit]
+        images = read_jpegs(paths, threads=threads, on_error="skip")
+        paths = [path for path, image in zip(paths, images, strict=True) if image and not image.from_pixels][:limit]
+        del images
+        if not paths:
+            raise DataError(f"no readable JPEG files under {folder}; name a folder that holds some, at any depth")
+        batches = [paths[i : i + batch_size] for i in range(0, len(paths), batch_size)]
+
+        def bare() -> None:
+            for batch in batches:
+                read_jpegs(batch, threads=threads)
+
+        with ExitStack() as stack:
+            runs = routes(paths, batch_size, threads, stack)
+            pairs = paired({name: (run, bare) for name, run in runs.items()}, repeats)
+    seconds = sorted(pair.reference_seconds for pair in pairs.values())
+    rows = [{"route": "read_jpegs", "images_per_second": len(paths) / seconds[len(seconds) // 2], "share": 1.0}]
+    for name, pair in pairs.items():
+        low, high = pair.spread
+        rows.append(
+            {
+                "route": name,
+                "images_per_second": len(paths) / pair.seconds,
+                "share": 1 / pair.ratio,
+                "spread": [1 / high, 1 / low],
+            }
+        )
+    show(
+        rows, f"{len(paths)} files of {folder}, {threads} threads, batches of {batch_size}, median of {repeats} rounds"
+    )
+    if out is not None:
+        head = {"command": "dctnet bench dali", "files": len(paths), "threads": threads, "batch_size": batch_size}
+        head |= {"rounds": repeats, "torch": torch.__version__, "dali": load_dali().__version__}
+        Path(out).write_text(json.dumps(head | {"rows": rows}, indent=1) + "\n")
+    return rows
+
+
+def show(rows: list[dict], title: str) -> None:
+    """Prints the rows."""
+    table = Table(title=title)
+    for name, side in (("route", "left"), ("images/s", "right"), ("of the bare reader's", "right")):
+        table.add_column(name, justify=side)
+    for row in rows:
+        spread = f" ({row['spread'][0]:.2f}-{row['spread'][1]:.2f})" if "spread" in row else ""
+        table.add_row(row["route"], f"{row['images_per_second']:.0f}", f"{row['share']:.2f}{spread}")
+    Console().print(table)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """``dctnet bench dali`` with these arguments."""
+    parser = argparse.ArgumentParser(
+        prog="dctnet bench dali", description="Routes of coefficients into a DALI pipeline, beside the bare reader."
+    )
+    parser.add_argument("folder", metavar="FOLDER", help="a folder of JPEG files, at any depth")
+    parser.add_argument("--threads", type=int, metavar="N", help="decoding threads (default: the cores)")
+    parser.add_argument("--batch_size", type=int, default=32, metavar="N", help="pictures of a batch (default 32)")
+    parser.add_argument("--limit", type=int, default=512, metavar="N", help="at most N files (default 512)")
+    parser.add_argument("--repeats", type=int, default=7, metavar="N", help="rounds, 3 at least (default 7)")
+    parser.add_argument("--out", metavar="RESULT.json", help="write the rows here as well")
+    dali(**vars(parser.parse_args(arguments)))

@@ -1,0 +1,235 @@
+"""``dctnet bench loaders FOLDER``: batches for training from JPEG files and from a store, beside the usual pipelines.
+
+Every loader delivers the same: batches of the same files, randomly cropped to 224 x 224, mirrored, normalised, float32 (RGB, or
+coefficients in blocks of 8); see ``loader_peers``. Each runs in turn with ours from JPEG (``dctnet``) in one process, a whole
+pass over the files against a whole pass, and the median over rounds of the ratio counts. A loader's rates are measured
+
+- on one core: the process bound to it, torch on one thread, no worker processes (threads of a loader stay on that core);
+- on all cores: as many worker processes, or threads of DALI, as cores.
+
+Peak memory is that of a fresh process that makes one pass: its own greatest resident size, and for each worker process
+that of the greatest of them. The store is one that was given, or is packed on the spot: 24 bands, int8, short side 256.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import multiprocessing
+import os
+import platform
+import resource
+import tempfile
+import warnings
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from dctnet.benchmarks.loader_peers import LOADERS, Job, missing
+from dctnet.benchmarks.pairing import paired
+from dctnet.data.folder import DataError, find_images
+from dctnet.data.pack import pack
+from dctnet.jpeg.reader import read_jpegs
+
+OURS = "dctnet"
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def bound(count: int):
+    """Binds this process to one core (``count`` 1) or leaves it all; torch gets as many threads."""
+    threads = torch.get_num_threads()
+    before = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
+    try:
+        torch.set_num_threads(count)
+        if before and count == 1:
+            os.sched_setaffinity(0, {max(before)})
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        if before:
+            os.sched_setaffinity(0, before)
+
+
+def readable(folder: str, limit: int) -> list[str]:
+    """The first ``limit`` JPEG files below ``folder`` that hold coefficients; DataError where there is none."""
+    paths = find_images(folder)[: 2 * limit]
+    images = read_jpegs(paths, on_error="skip", threads=cores())
+    paths = [path for path, image in zip(paths, images, strict=True) if image and not image.from_pixels][:limit]
+    if not paths:
+        raise DataError(f"no readable JPEG files under {folder}; name a folder that holds some, at any depth")
+    return paths
+
+
+def packed(paths: list[str], workshop: Path) -> str:
+    """A store of these files, made in the folder ``workshop``."""
+    source = workshop / "files" / "all"
+    source.mkdir(parents=True)
+    for number, path in enumerate(paths):
+        (source / f"{number:06d}.jpg").symlink_to(Path(path).resolve())
+    store = workshop / "store"
+    pack(str(workshop / "files"), store, bands=24, dtype="int8", resize=256, workers=cores())
+    return str(store)
+
+
+def through(job: Job, name: str) -> Callable[[], None]:
+    """A function that makes one pass and drops each batch."""
+    one_pass = LOADERS[name](job)
+
+    def run() -> None:
+        for _ in one_pass():
+            pass
+
+    return run
+
+
+def _memory(job: Job, name: str, count: int, connection) -> None:
+    """In a fresh process: one pass, then the peak memory in MB of the process and its workers."""
+    warnings.simplefilter("ignore")
+    with bound(count):
+        run = through(job, name)
+        run()
+        del run
+        gc.collect()
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    worker = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss if multiprocessing.active_children() == [] else 0
+    connection.send((own + job.workers * worker) / 1024)
+
+
+def peak_memory(job: Job, name: str, count: int) -> float | None:
+    """Peak memory of one pass in a fresh process, in MB; None where that process failed."""
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe(duplex=False)
+    process = context.Process(target=_memory, args=(job, name, count, there))
+    process.start()
+    there.close()
+    try:
+        return here.recv()
+    except EOFError:
+        return None
+    finally:
+        process.join()
+
+
+def measure(job: Job, names: Sequence[str], repeats: int, count: int, memory: bool) -> list[dict]:
+    """Rows of the loaders ``names`` on ``count`` cores, ours from JPEG first."""
+    with bound(count):
+        ours = through(job, OURS)
+        pairs = {}
+        for name in names:
+            # One after the other, so that no more than two loaders hold memory and workers at a time.
+            if name != OURS:
+                run = through(job, name)
+                pairs |= paired({name: (run, ours)}, repeats)
+                del run
+                gc.collect()
+        if not pairs:
+            pairs = paired({OURS: (ours, ours)}, repeats)
+    own = sorted(pair.reference_seconds for pair in pairs.values())
+    images = len(job.paths)
+    rows = [{"loader": OURS, "images_per_second": images / own[len(own) // 2], "ratio": 1.0, "spread": [1.0, 1.0]}]
+    rows += [
+        {"loader": name, "images_per_second": images / pair.seconds, "ratio": pair.ratio, "spread": list(pair.spread)}
+        for name, pair in pairs.items()
+        if name != OURS
+    ]
+    for row in rows:
+        row |= {"cores": count, "workers": job.workers, "memory": None}
+        if memory:
+            row["memory"] = peak_memory(job, row["loader"], count)
+    return rows
+
+
+def loaders(
+    folder: str,
+    store: str | None = None,
+    batch_size: int = 32,
+    repeats: int = 5,
+    limit: int = 512,
+    only: str | None = None,
+    memory: bool = True,
+    out: str | None = None,
+) -> list[dict]:
+    """Times the loaders on the first ``limit`` JPEG files below ``folder``, a whole number of batches of them.
+
+    ``store`` is a packed store to read instead of one made on the spot; ``only`` names loaders, separated by ``;``.
+    Prints a table and gives its rows; ``out`` names a JSON file for them. DataError without files; ValueError for a
+    loader that there is not.
+    """
+    names = list(LOADERS) if only is None else [name.strip() for name in only.split(";")]
+    if unknown := [name for name in names if name not in LOADERS]:
+        raise ValueError(f"there is no loader {unknown[0]!r}; there are: {'; '.join(LOADERS)}")
+    absent = missing()
+    with tempfile.TemporaryDirectory() as workshop, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        paths = readable(folder, limit)
+        paths = paths[: len(paths) // batch_size * batch_size] or paths
+        batch_size = min(batch_size, len(paths))
+        if "dctnet, store" in names and store is None:
+            store = packed(paths, Path(workshop))
+        here = [name for name in names if name not in absent]
+        rows = []
+        for count in sorted({1, cores()}):
+            job = Job(paths, store, batch_size, 0 if count == 1 else count)
+            rows += measure(job, here, repeats, count, memory)
+    rows += [{"loader": name, "missing": why} for name, why in absent.items() if only is None or name in names]
+    show(rows, f"{len(paths)} files of {folder}, batches of {batch_size}, median of {repeats} rounds")
+    if out is not None:
+        head = {"command": "dctnet bench loaders", "files": len(paths), "batch_size": batch_size, "rounds": repeats}
+        head |= {"bytes": sum(os.path.getsize(path) for path in paths), "machine": platform.machine()}
+        head |= {"torch": torch.__version__}
+        Path(out).write_text(json.dumps(head | {"rows": rows}, indent=1) + "\n")
+    return rows
+
+
+def show(rows: list[dict], title: str) -> None:
+    """Prints the rows."""
+    table = Table(title=Text(title, style="table.title"))
+    for name, side in (
+        ("loader", "left"),
+        ("cores", "right"),
+        ("workers", "right"),
+        ("images/s", "right"),
+        ("dctnet is faster by", "right"),
+        ("peak MB", "right"),
+    ):
+        table.add_column(name, justify=side)
+    for row in rows:
+        if "missing" in row:
+            table.add_row(row["loader"], "-", "-", "-", Text(row["missing"]), "-")
+            continue
+        low, high = row["spread"]
+        ratio = "1" if row["loader"] == OURS else f"{row['ratio']:.2f} ({low:.2f}-{high:.2f})"
+        memory = "-" if row["memory"] is None else f"{row['memory']:.0f}"
+        table.add_row(
+            row["loader"], str(row["cores"]), str(row["workers"]), f"{row['images_per_second']:.0f}", ratio, memory
+        )
+    Console().print(table)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """``dctnet bench loaders`` with these arguments."""
+    parser = argparse.ArgumentParser(
+        prog="dctnet bench loaders",
+        description="Batches for training from JPEG files and from a packed store, beside the usual pipelines.",
+        epilog=f"loaders: {'; '.join(LOADERS)}",
+    )
+    parser.add_argument("folder", metavar="FOLDER", help="a folder of JPEG files, at any depth")
+    parser.add_argument("--store", metavar="STORE", help="a packed store of such files (default: made on the spot)")
+    parser.add_argument("--batch_size", type=int, default=32, metavar="N", help="pictures of a batch (default 32)")
+    parser.add_argument("--limit", type=int, default=512, metavar="N", help="at most N files (default 512)")
+    parser.add_argument("--repeats", type=int, default=5, metavar="N", help="rounds, 3 at least (default 5)")
+    parser.add_argument("--only", metavar="'NAME;NAME'", help="only these loaders")
+    parser.add_argument("--no_memory", dest="memory", action="store_false", help="leave out peak memory: it takes long")
+    parser.add_argument("--out", metavar="RESULT.json", help="write the rows here as well")
+    loaders(**vars(parser.parse_args(arguments)))

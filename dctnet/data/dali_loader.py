@@ -1,0 +1,314 @@
+"""The loader for GPUs that train faster than workers can crop: NVIDIA DALI carries coefficients, the device transforms them.
+
+    headers, draws     ->  decode, keep the windows  ->  DALI pipeline  ->  lifted transform of the whole batch
+    thread 1, ahead        thread 2, ahead: C++          to the device      on the device, a few kernels
+
+No worker processes: reading and decoding need no GIL, and run on ``threads`` threads. A pass reads ``prefetch`` batches
+ahead. Each file is decoded into memory that is still in the cache from the one before, and only the blocks that the
+transform reads are copied from there.
+
+DALI gets each batch as three arrays, the windows of all pictures one below the other (``transforms.batched``), which it
+does not copy on the CPU: what hands it one array a picture keeps the interpreter busier (``dctnet bench dali`` measures
+the routes).
+
+The batches are those of ``torch_loader.KeyedLoader`` with the same arguments: same samples, same draws, same account of
+what could not be read, same place to resume from.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from dctnet.coefficients import Coefficients
+from dctnet.data.batch import Batch, ThroughPixels, why_broken
+from dctnet.data.broken import Broken
+from dctnet.data.folder import DataError
+from dctnet.data.keyed_sampling import KeyedBatches, SampleKey, sample_generator
+from dctnet.data.passes import Account, check_settings
+from dctnet.jpeg import _native
+from dctnet.jpeg.reader import JPEGImage, results_of, sampling_grid
+from dctnet.transforms.batched import Plan, plan, plan_grids
+from dctnet.transforms.compose import Compose
+
+
+def load_dali():
+    """The module ``nvidia.dali``; DataError, which says what to install, where there is none."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of DALI's own imports
+            import nvidia.dali
+            import nvidia.dali.fn
+    except ImportError as error:
+        raise DataError(
+            f'the dali loader needs NVIDIA DALI: pip install "dctnet[dali]" (Linux; the import said: {error}). Or take '
+            "--data.loader torch, which gives the same batches."
+        ) from error
+    return nvidia.dali
+
+
+MAX_PIXELS = 2**27  # as read_jpegs
+DEPTH = 2  # of DALI's own queue: one batch is on its way to the device while the one before is used
+
+
+class Ready(NamedTuple):
+    """A batch read and packed, before the device transforms it; ``plan`` and ``packed`` are None where nothing could be read."""
+
+    batch: Batch
+    plan: Plan | None
+    packed: Coefficients | None
+
+
+class Ring:
+    """Memory for packed batches, used again after ``slots`` batches: fresh memory costs more than what is written to it."""
+
+    def __init__(self, slots: int, pin_memory: bool):
+        self.slots: list[list[Tensor]] = [[] for _ in range(slots)]
+        self.pin_memory, self.turn, self.plane = pin_memory, -1, 0
+
+    def next(self) -> None:
+        """The next batch begins."""
+        self.turn, self.plane = (self.turn + 1) % len(self.slots), 0
+
+    def empty(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+        """Memory for the next plane of this batch."""
+        slot, place, size = self.slots[self.turn], self.plane, math.prod(shape)
+        self.plane += 1
+        if place == len(slot):
+            slot.append(torch.empty(0, dtype=dtype))
+        if slot[place].numel() < size or slot[place].dtype != dtype:
+            slot[place] = torch.empty(size + size // 4, dtype=dtype, pin_memory=self.pin_memory)
+        return slot[place][:size].view(shape)
+
+
+class Opened(NamedTuple):
+    """The files of a batch before they are decoded.
+
+    ``missing`` says what is wrong with samples that have no source. ``files`` and ``plan`` are None where not every
+    file is a JPEG file that the decoder reads.
+    """
+
+    keys: Sequence[SampleKey]
+    sources: list
+    missing: dict[int, OSError]
+    files: _native.Files | None
+    plan: Plan | None
+
+
+class DALILoader:
+    """The batches of ``KeyedLoader``, decoded on ``threads`` threads, transformed on ``device`` in one go.
+
+    ``dataset`` is a ``JPEGFolder``, ``FileList`` or ``TarFolder`` whose transform is a ``Compose`` of geometric transforms
+    and ``Normalize`` or ``SelectBands``. ``device`` is None for the CPU or the number of a GPU, on which the coefficients
+    then are; they are of ``dtype``. The other arguments, iterating, ``set_epoch``, ``state_dict`` and what happens with
+    files that cannot be read are those of ``KeyedLoader``. The coefficients equal its own to 1e-3 gray levels (float32).
+
+    A pass that is given up early stops its threads when its iterator is closed or dropped. DataError where DALI is not
+    installed, or CUDA is asked for where there is none; ValueError for numbers out of range and other transforms.
+    """
+
+    def __init__(
+        self,
+        dataset,
+        batch_size: int,
+        *,
+        shuffle: bool = False,
+        drop_last: bool = False,
+        pad: bool = False,
+        seed: int = 0,
+        rank: int = 0,
+        ranks: int = 1,
+        threads: int = 2,
+        device: int | None = None,
+        dtype: torch.dtype = torch.float32,
+        prefetch: int = 2,
+        max_broken: float = 0.01,
+        report: bool = True,
+        broken_list: str | Path | None = None,
+    ):
+        check_settings(batch_size, 0, prefetch, max_broken)
+        if threads < 1:
+            raise ValueError(f"threads is a number of at least 1; got {threads}")
+        if not isinstance(dataset.transform, Compose):
+            raise ValueError(
+                f"the dali loader applies a Compose of dctnet.transforms; the data set has {dataset.transform!r}"
+            )
+        if device is not None and not torch.cuda.is_available():
+            raise DataError(f"there is no CUDA device {device} here; device=None transforms on the CPU")
+        load_dali()
+        self.dataset, self.threads, self.device, self.prefetch = dataset, threads, device, prefetch
+        self.dtype = dataset.transform.dtype or dtype
+        self.batch_sampler = KeyedBatches(
+            len(dataset),
+            batch_size,
+            shuffle=shuffle,
+            drop_last=drop_last,
+            pad=pad,
+            seed=seed,
+            rank=rank,
+            ranks=ranks,
+        )
+        self.plan = plan_grids
+        self.ring: Ring | None = None  # from one pass to the next
+        self.place = self.batch_sampler.sampler
+        self.account = Account(self.place, max_broken, report, broken_list)
+
+    def __len__(self) -> int:
+        """Batches in a whole epoch."""
+        return len(self.batch_sampler)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Name the epoch that the next pass goes through."""
+        self.place.set_epoch(epoch)
+
+    def state_dict(self) -> dict[str, int]:
+        """The epoch, and how many of its batches were handed out."""
+        return {"epoch": self.place.epoch, "batch": self.place.batch}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on at the place that ``state_dict`` gave."""
+        self.place.resume(state["epoch"], state["batch"])
+
+    def __iter__(self) -> Iterator[Batch]:
+        # A generator: the place is looked up at the first `next`, after Lightning has named the epoch.
+        keys = self.batch_sampler
+        keys.epoch, keys.start = self.place.begin()
+        yield from self.account.follow(self._transformed(), keys.share())
+
+    def _transformed(self) -> Iterator[Batch]:
+        for ready in self.carried():
+            if ready.plan is None:
+                yield ready.batch
+            else:
+                yield ready.batch._replace(coefficients=ready.plan.apply(ready.packed, self.dtype))
+
+    def carried(self) -> Iterator[Ready]:
+        """The batches of the rest of the epoch as DALI delivers them: packed coefficients on the device, not transformed.
+
+        What one holds is overwritten some batches later.
+        """
+        with (
+            ThreadPoolExecutor(1, "dctnet-open") as opener,
+            ThreadPoolExecutor(1, "dctnet-decode") as decoder,
+        ):
+            keys = iter(self.batch_sampler)
+            waiting: deque[Future[Ready]] = deque()
+            carried: deque[Ready] = deque()
+            # In use at most: those read ahead, those in the pipeline, the one handed out, the one being packed.
+            ring, self.ring = self.ring or Ring(self.prefetch + DEPTH + 3, self.device is not None), None
+
+            def read_ahead() -> None:
+                for batch in keys:
+                    opened = opener.submit(self.open, batch)
+                    waiting.append(decoder.submit(self._read, opened, ring))
+                    if len(waiting) > self.prefetch:
+                        return
+
+            def source() -> list[list]:
+                read_ahead()
+                if not waiting:
+                    raise StopIteration
+                carried.append(waiting.popleft().result())
+                packed = carried[-1].packed
+                # Of a batch of which nothing could be read, arrays without elements keep the place.
+                return [
+                    [plane.numpy()] for plane in packed or Coefficients(*[torch.empty(0, 0, 0, dtype=torch.int16)] * 3)
+                ]
+
+            try:
+                pipeline = self._pipeline(source)
+                for _ in range(self.batch_sampler.start, len(self)):
+                    planes = [self._torch(output) for output in pipeline.run()]
+                    ready = carried.popleft()
+                    yield ready if ready.packed is None else ready._replace(packed=Coefficients(*planes))
+            finally:
+                for future in waiting:
+                    future.cancel()
+                self.ring = ring
+
+    def open(self, keys: Sequence[SampleKey]) -> Opened:
+        """The bytes and headers of these samples' files, and what the keys draw for pictures of these sizes."""
+        sources: list = []
+        missing: dict[int, OSError] = {}
+        for place, key in enumerate(keys):
+            try:
+                sources.append(self.dataset.source(key.index))
+            except OSError as error:  # a tar that is no longer whole
+                missing[place] = error
+        files = _native.Files(sources, self.threads, MAX_PIXELS)
+        heads = files.heads
+        if missing or not heads or None in heads:
+            return Opened(keys, sources, missing, None, None)
+        grids = [sampling_grid(size, sampling) for size, sampling in heads]
+        return Opened(keys, sources, missing, files, self.plan(self.dataset.transform, grids, self._generators(keys)))
+
+    def read(self, opened: Opened, empty: Callable[..., Tensor] = torch.empty) -> Ready:
+        """The windows of these pictures that the transforms will read, decoded into memory that ``empty`` gives."""
+        keys = opened.keys
+        if opened.plan is not None:
+            packed = Coefficients(*(empty(opened.plan.packed_shape(plane), dtype=torch.int16) for plane in range(3)))
+            if all(opened.files.pack(opened.plan.places(), [plane.numpy() for plane in packed], self.threads)):
+                return Ready(self._batch(keys), opened.plan, packed)
+        # Something is damaged, missing, or to be read through pixels: picture by picture, to know which and why.
+        images = [opened.missing.get(place) for place in range(len(keys))]
+        results = iter(results_of(opened.sources, threads=self.threads))
+        images = [image or next(results) for image in images]
+        good = [(key, image) for key, image in zip(keys, images, strict=True) if isinstance(image, JPEGImage)]
+        path = self.dataset.path
+        batch = self._batch([key for key, _ in good])._replace(
+            planned=len(keys),
+            broken=tuple(
+                Broken(path(key.index), why_broken(image))
+                for key, image in zip(keys, images, strict=True)
+                if not isinstance(image, JPEGImage)
+            ),
+            through_pixels=tuple(
+                ThroughPixels(path(key.index), image.from_pixels) for key, image in good if image.from_pixels
+            ),
+        )
+        if not good:
+            return Ready(batch, None, None)
+        made = plan(self.dataset.transform, [image for _, image in good], self._generators([key for key, _ in good]))
+        return Ready(batch, made, made.pack([image.coefficients for _, image in good], empty))
+
+    def _read(self, opened: Future[Opened], ring: Ring) -> Ready:
+        ring.next()
+        return self.read(opened.result(), ring.empty)
+
+    def _generators(self, keys: Sequence[SampleKey]) -> list[torch.Generator]:
+        return [sample_generator(self.dataset.seed, key) for key in keys]
+
+    def _batch(self, keys: Sequence[SampleKey]) -> Batch:
+        """The batch of these samples, its coefficients to come."""
+        labels = torch.tensor([self.dataset.label(key.index) for key in keys], dtype=torch.int64)
+        return Batch(None, labels, torch.tensor([key.index for key in keys], dtype=torch.int64), len(keys), ())
+
+    def _pipeline(self, source):
+        """A DALI pipeline that takes three arrays a batch from ``source`` to the device."""
+        dali = load_dali()
+        pipeline = dali.Pipeline(
+            batch_size=1, num_threads=1, device_id=self.device, prefetch_queue_depth=DEPTH, py_num_workers=0
+        )
+        with pipeline:
+            planes = dali.fn.external_source(source=source, num_outputs=3, no_copy=True)
+            pipeline.set_outputs(*(planes if self.device is None else [plane.gpu() for plane in planes]))
+        pipeline.build()
+        return pipeline
+
+    def _torch(self, output) -> Tensor:
+        """The one array of an output, as a tensor on the device."""
+        if self.device is None:
+            return torch.from_dlpack(output[0])
+        from nvidia.dali.plugin.pytorch import feed_ndarray
+
+        tensor = torch.empty(output[0].shape(), dtype=torch.int16, device=self.device)
+        # A copy: the pipeline uses its own memory again while kernels on torch's stream still read.
+        return feed_ndarray(output[0], tensor, cuda_stream=torch.cuda.current_stream(self.device))

@@ -1,0 +1,151 @@
+"""A batch made in C++: crops drawn here, then each picture decoded, lifted, normalised and written into its place.
+
+Equal to what the transform makes of each sample by itself, to the rounding of float32 (1e-3 gray levels), from the same
+draws. A sample that C++ does not take (a damaged file, one of a kind that comes through pixels) is loaded by itself, and
+so is every sample where the transform is no ``Compose`` or does more than one lifted operator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from dctnet.bands import BAND_SETS, Bands
+from dctnet.coefficients import Coefficients
+from dctnet.data.batch import Batch, Item, Samples, collate, load_item
+from dctnet.data.broken import Broken
+from dctnet.data.keyed_sampling import SampleKey, sample_generator
+from dctnet.jpeg import _native
+from dctnet.jpeg.reader import MAX_PIXELS, sampling_grid
+from dctnet.transforms.compose import Compose
+from dctnet.transforms.reduced import Reduced
+from dctnet.transforms.separable import Separable
+
+FILES_AT_ONCE = 32  # whose bytes are held in memory
+
+
+class Lifting:
+    """A reduced transform in the form that ``_native`` takes: ``formats``, and ``dtype`` of the planes it writes.
+
+    ``bands`` are the channels that the planes hold (default: all 64), ``scale`` three vectors that multiply them (default:
+    ones). ValueError for a dtype other than float32, float16 and bfloat16.
+    """
+
+    DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+
+    def __init__(
+        self,
+        reduced: Reduced,
+        dtype: torch.dtype = torch.float32,
+        bands: Bands = BAND_SETS[192],
+        scale: Sequence[Sequence[float]] | None = None,
+    ):
+        if dtype not in self.DTYPES:
+            raise ValueError(f"batches are written as one of {self.DTYPES}; got {dtype}")
+        self.reduced, self.dtype = reduced, dtype
+        luma, chroma = reduced.block_size
+        self.formats = tuple(
+            _native.PlaneFormat(
+                list(bands[plane]),
+                [] if scale is None else [float(value) for value in scale[plane]],
+                block_size,
+                list(reduced.bands[plane]),
+                [] if reduced.gain is None else reduced.gain[plane].tolist(),
+                [] if reduced.shift is None else reduced.shift[plane].tolist(),
+            )
+            for plane, block_size in enumerate((luma, chroma, chroma))
+        )
+
+    def outputs(self, count: int, size: tuple[int, int]) -> tuple[Tensor, ...]:
+        """Empty tensors ``(count, rows, columns, bands)`` for pictures that become ``size``."""
+        return tuple(
+            torch.empty(count, *blocks, len(bands), dtype=self.dtype)
+            for blocks, bands in zip(self.reduced.blocks(size), self.reduced.bands, strict=True)
+        )
+
+
+class Files(Samples, Protocol):
+    """Samples that are files, with the transform and the seed that they are drawn by."""
+
+    transform: object
+    seed: int
+
+    def label(self, index: int) -> int:
+        """The label of a sample."""
+
+
+def load_files(dataset: Files, keys: Sequence[SampleKey], threads: int = 1) -> Batch:
+    """The samples ``keys``, decoded on ``threads`` threads. ValueError where their shapes differ."""
+    transform = dataset.transform
+    reduced = transform.reduced() if isinstance(transform, Compose) else None
+    dtype = (transform.dtype if reduced else None) or torch.float32
+    if reduced is None or dtype not in Lifting.DTYPES:
+        return collate([load_item(dataset, key) for key in keys])
+    lifting, outputs, size = Lifting(reduced, dtype), None, None
+    rest = []  # places whose samples are loaded one by one
+    for start in range(0, len(keys), FILES_AT_ONCE):
+        part = keys[start : start + FILES_AT_ONCE]
+        files = _native.Files([dataset.path(key.index) for key in part], threads, MAX_PIXELS)
+        chosen, operators = [], []
+        for number, head in enumerate(files.heads):
+            drawn = None if head is None else _drawn(reduced, head, dataset.seed, part[number])
+            if drawn is None:
+                rest.append(start + number)
+                continue
+            chosen.append(number)
+            operators.append(drawn)
+        sizes = {drawn.size for drawn in operators} | ({size} if size else set())
+        if len({reduced.blocks(size) for size in sizes}) > 1:
+            return collate([load_item(dataset, key) for key in keys])  # which says what is wrong
+        if not chosen:
+            continue
+        if outputs is None:
+            size = operators[0].size
+            outputs = lifting.outputs(len(keys), size)
+        places = [start + number for number in chosen]
+        loaded = files.load(chosen, operators, lifting.formats, outputs, places, threads)
+        rest += [place for place, good in zip(places, loaded, strict=True) if not good]
+    if outputs is None:
+        return collate([load_item(dataset, key) for key in keys])
+    return _finished(dataset, keys, outputs, {place: load_item(dataset, keys[place]) for place in sorted(rest)})
+
+
+def _drawn(reduced: Reduced, head: tuple, seed: int, key: SampleKey) -> Separable | None:
+    """The operators of one file; None where they do not fit it, which loading it by itself will say, if it is whole."""
+    try:
+        return reduced.operators(sampling_grid(*head), sample_generator(seed, key))
+    except ValueError:
+        return None
+
+
+def _finished(
+    dataset: Files, keys: Sequence[SampleKey], outputs: tuple[Tensor, ...], single: dict[int, Item | Broken]
+) -> Batch:
+    """The batch of the outputs and of what was loaded by itself, without the broken ones."""
+    planes = Coefficients(*(plane.movedim(-1, -3) for plane in outputs))
+    good = {place: item for place, item in single.items() if isinstance(item, Item)}
+    for place, item in good.items():
+        shapes = sorted({tuple(tuple(p.shape[-3:]) for p in sample) for sample in (planes, item.coefficients)})
+        if len(shapes) > 1:
+            raise ValueError(
+                f"a batch needs samples of one shape; got 2 different ones, {shapes}. "
+                "Resize or crop the pictures to one size first."
+            )
+        for plane, sample in zip(planes, item.coefficients, strict=True):
+            plane[place] = sample
+    places = [place for place in range(len(keys)) if place in good or place not in single]
+    if len(places) < len(keys):
+        kept = torch.tensor(places, dtype=torch.int64)
+        planes = Coefficients(*(plane.index_select(0, kept).movedim(-1, -3) for plane in outputs))
+    indices = [keys[place].index for place in places]
+    return Batch(
+        planes if places else None,
+        torch.tensor([dataset.label(index) for index in indices], dtype=torch.int64),
+        torch.tensor(indices, dtype=torch.int64),
+        len(keys),
+        tuple(item for item in single.values() if isinstance(item, Broken)),
+        tuple(item.through_pixels for item in good.values() if item.through_pixels),
+    )

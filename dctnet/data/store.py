@@ -1,0 +1,252 @@
+"""A packed store as a data set: what ``JPEGFolder`` is for files, without entropy decoding. See ``store_format``."""
+
+from __future__ import annotations
+
+import zlib
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from dctnet.coefficients import Coefficients, Grid, stack
+from dctnet.data.batch import Batch
+from dctnet.data.broken import Broken
+from dctnet.data.folder import DataError, Sample, Transform
+from dctnet.data.keyed_sampling import SampleKey, sample_generator
+from dctnet.data.lifted_batch import Lifting
+from dctnet.data.store_format import Layout, Record, read_record
+from dctnet.data.store_index import mend_advice, open_shard, read_index
+from dctnet.jpeg import _native
+from dctnet.jpeg.errors import JPEGError
+from dctnet.transforms.compose import Compose
+
+
+class StoredImage(NamedTuple):
+    """A picture of a store: planes ``(64, H/8, W/8)``, bands that were not kept are zero, and their grid.
+
+    int16 where the store holds the integers of the file, float32 otherwise.
+    """
+
+    coefficients: Coefficients
+    grid: Grid
+    source: str
+
+
+class StoreFolder(Dataset):
+    """The pictures of a packed store as ``(Coefficients, label)``, in the order in which ``JPEGFolder`` has the files.
+
+    ``transform(image, generator=g)`` gets a ``StoredImage`` and the generator that ``JPEGFolder`` would give it: keyed by
+    ``(seed, epoch, index)``. ``classes`` gives the names and their order where they are known already.
+
+    Opening checks the index, the sizes of all files, and the tables with their checksums; each record is checked against its
+    own when it is first read by a process. Shards are mapped when they are first read, by each process for itself; in a
+    pickle goes the path. DataError names damaged shards, and folders that are no store; JPEGError a damaged record. A shard
+    that is cut short while it is mapped kills the process (SIGBUS): files of a store are replaced, never written in place.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        transform: Transform | None = None,
+        *,
+        seed: int = 0,
+        classes: Sequence[str] | None = None,
+    ):
+        self.root, self.transform, self.seed = Path(root), transform, seed
+        self.index = read_index(root)
+        self.classes = self.index.classes if classes is None else list(classes)
+        self.class_to_idx = {name: label for label, name in enumerate(self.classes)}
+        if unknown := [name for name in self.index.classes if name not in self.class_to_idx]:
+            raise DataError(
+                f"{root} has classes that are none of the training set: {', '.join(unknown[:5])}"
+                f"{', ...' if len(unknown) > 5 else ''} (known: {', '.join(self.classes[:5])}"
+                f"{', ...' if len(self.classes) > 5 else ''})"
+            )
+        tables, damaged = [], []
+        for shard in self.index.shards:
+            try:
+                tables.append(open_shard(self.root, shard, self.index.layout, len(self.index.classes)))
+            except DataError as error:
+                damaged.append(str(error))
+        if damaged:
+            raise DataError(
+                f"{len(damaged)} of {len(self.index.shards)} shards of {root} are damaged: {'; '.join(damaged[:5])}"
+                f"{'; ...' if len(damaged) > 5 else ''}. {mend_advice(root)}"
+            )
+        self.table = np.concatenate(tables)
+        self.first = [0, *accumulate(map(len, tables))]  # of each shard, and the end
+        self.labels = np.array([self.class_to_idx[name] for name in self.index.classes], dtype=np.int64)[
+            self.table["label"]
+        ]
+        self._forget()
+
+    def _forget(self) -> None:
+        """What each process has for itself: the mapped shards, and which records it has checked."""
+        self.mapped: list[np.ndarray | None] = [None] * len(self.index.shards)
+        self.checked = np.zeros(len(self.table), dtype=bool)
+
+    def __reduce__(self):
+        return _opened, (self.root, self.transform, self.seed, self.classes)
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @property
+    def layout(self) -> Layout:
+        """Bands, type and size of all records."""
+        return self.index.layout
+
+    def label(self, index: int) -> int:
+        """The label of sample ``index``."""
+        return int(self.labels[index])
+
+    def path(self, index: int) -> str:
+        """The name of the source file of sample ``index``, below the store's folder; where its shard is gone, that."""
+        row = self.table[index]
+        end = int(row["offset"]) + int(row["length"])
+        try:
+            name = self._shard(index)[end - int(row["name"]) : end]
+        except OSError:
+            return self._place(index)
+        return str(self.root / name.tobytes().decode("utf-8", "surrogateescape"))
+
+    def _place(self, index: int) -> str:
+        number = bisect_right(self.first, index) - 1
+        return f"{self.root}/{self.index.shards[number].name}.bin, record {index - self.first[number]}"
+
+    def _shard(self, index: int) -> np.ndarray:
+        """The bytes of the shard that holds sample ``index``. OSError where it has not the size that it had at opening."""
+        number = bisect_right(self.first, index) - 1
+        data = self.mapped[number]
+        if data is None:
+            shard = self.index.shards[number]
+            path = self.root / f"{shard.name}.bin"
+            if path.stat().st_size != shard.bytes:
+                raise OSError(None, f"{path} no longer has its {shard.bytes} bytes. {mend_advice(self.root)}")
+            # A private mapping that keeps no file open, so thousands of shards are no matter.
+            data = torch.from_file(str(path), shared=False, size=shard.bytes, dtype=torch.uint8).numpy()
+            self.mapped[number] = data
+        return data
+
+    def record(self, index: int) -> Record:
+        """The values of sample ``index`` as they are stored, a view of the mapped shard. JPEGError where it is damaged."""
+        if not 0 <= index < len(self.table):
+            raise IndexError(f"{self.root} has {len(self.table)} records; there is no record {index}")
+        row = self.table[index].tolist()
+        shard = self._shard(index)
+        if not self.checked[index]:
+            offset, length, crc = row[:3]
+            if zlib.crc32(shard[offset : offset + length]) != crc:
+                number = bisect_right(self.first, index) - 1
+                raise JPEGError(
+                    f"{self.root}/{self.index.shards[number].name}.bin",
+                    offset,
+                    f"record {index - self.first[number]} does not match its checksum: the shard is damaged. "
+                    f"`dctnet pack --verify {self.root}` names all such shards",
+                )
+            self.checked[index] = True
+        return read_record(shard, row, self.layout)
+
+    def image(self, index: int) -> StoredImage:
+        """The picture of sample ``index`` with all 64 bands."""
+        record = self.record(index)
+        exact = self.layout.dtype == "int16" and all((scale == 1).all() for scale in record.scales)
+        planes = (
+            _whole(values, scale, bands, exact)
+            for values, scale, bands in zip(record.planes, record.scales, self.layout.bands, strict=True)
+        )
+        return StoredImage(Coefficients(*planes), record.grid, self.path(index))
+
+    def sample(self, key: SampleKey | int) -> Sample:
+        """The sample as ``key`` draws it."""
+        key = key if isinstance(key, SampleKey) else SampleKey(0, key)
+        image = self.image(key.index)
+        coefficients = image.coefficients
+        if self.transform is not None:
+            coefficients = self.transform(image, generator=sample_generator(self.seed, key))
+        return Sample(coefficients, self.label(key.index), None)
+
+    def load_batch(self, keys: Sequence[SampleKey]) -> Batch:
+        """The samples of ``keys`` as one batch, damaged records left out and named; what ``collate`` makes of them singly.
+
+        A ``Compose`` that can be reduced (``Compose.reduced``) is done for the whole batch in one call of C++.
+        """
+        good: list[tuple[SampleKey, Record]] = []
+        broken = []
+        for key in keys:
+            try:
+                good.append((key, self.record(key.index)))
+            except JPEGError as error:
+                broken.append(Broken(self.path(key.index), f"byte {error.offset}: {error.reason}"))
+            except OSError as error:
+                broken.append(Broken(self.path(key.index), error.strerror or str(error)))
+        indices = [key.index for key, _ in good]
+        return Batch(
+            self._lifted(good) if good else None,
+            torch.from_numpy(self.labels[indices]) if good else torch.empty(0, dtype=torch.int64),
+            torch.tensor(indices, dtype=torch.int64),
+            len(keys),
+            tuple(broken),
+        )
+
+    def _lifted(self, records: list[tuple[SampleKey, Record]]) -> Coefficients:
+        """The coefficients of a batch: stored integers scaled, lifted, normalised and written in one call of C++."""
+        reduced = self.transform.reduced() if isinstance(self.transform, Compose) else None
+        dtype = (self.transform.dtype if reduced else None) or torch.float32
+        operators = (
+            []
+            if reduced is None
+            else [reduced.operators(record.grid, sample_generator(self.seed, key)) for key, record in records]
+        )
+        sizes = {drawn.size for drawn in operators}
+        if dtype not in Lifting.DTYPES or len({reduced.blocks(size) for size in sizes}) != 1:
+            return stack([self.sample(key).coefficients for key, _ in records])  # says what is wrong, if something is
+        lifting = Lifting(reduced, dtype, self.layout.bands)
+        outputs = lifting.outputs(len(records), operators[0].size)
+        planes = [tuple(zip(record.planes, record.scales, strict=True)) for _, record in records]
+        _native.lift_planes(planes, operators, lifting.formats, outputs, 1)
+        return Coefficients(*(output.movedim(-1, -3) for output in outputs))
+
+    def __getitem__(self, key: SampleKey | int) -> tuple[Coefficients, int]:
+        return self.sample(key)[:2]
+
+
+def _opened(root: Path, transform: Transform | None, seed: int, classes: Sequence[str]) -> StoreFolder:
+    return StoreFolder(root, transform, seed=seed, classes=classes)
+
+
+def _whole(values: np.ndarray, scales: np.ndarray, bands: Sequence[int], exact: bool) -> Tensor:
+    """A plane ``(64, rows, columns)``, blocks contiguous."""
+    plane = np.zeros((*values.shape[:2], 64), np.int16 if exact else np.float32)
+    plane[..., list(bands)] = values if exact else values * scales
+    return torch.from_numpy(plane).movedim(-1, 0)
+
+
+def verify(root: str | Path) -> list[str]:
+    """What is damaged in a store, shard by shard and record by record; an empty list where all is whole.
+
+    Reads every byte once. DataError where the index itself is missing or was changed.
+    """
+    root = Path(root)
+    index = read_index(root)
+    problems = []
+    for shard in index.shards:
+        try:
+            table = open_shard(root, shard, index.layout, len(index.classes))
+        except DataError as error:
+            problems.append(str(error))
+            continue
+        with (root / f"{shard.name}.bin").open("rb") as file:
+            for number, row in enumerate(table):
+                file.seek(int(row["offset"]))
+                data = file.read(int(row["length"]))
+                if zlib.crc32(data) != row["crc"]:
+                    name = data[len(data) - int(row["name"]) :].decode("utf-8", "backslashreplace")
+                    problems.append(f"{shard.name}.bin: record {number} (of {name!r}) does not match its checksum")
+    return problems

@@ -1,0 +1,120 @@
+"""A batch at once: equal to each picture alone, for any mixture of sizes and samplings."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from dctnet import dct
+from dctnet.coefficients import Coefficients
+from dctnet.jpeg.reader import read_jpegs
+from dctnet.transforms.batched import plan
+from dctnet.transforms.compose import Compose
+from dctnet.transforms.frequency import SelectBands
+from dctnet.transforms.geometric import CenterCrop, RandomHorizontalFlip, RandomResizedCrop, Reblock, Resize
+from dctnet.transforms.photometric import Normalize
+from tests.test_decoder import jpeg, picture
+
+SIZES = ((40, 56), (123, 77), (8, 300), (211, 16), (64, 64), (33, 1))
+NORMALIZE = Normalize(
+    *([[torch.linspace(low, high, bands).tolist() for bands in (64, 16, 16)] for low, high in ((-3, 5), (1, 9))])
+)
+CHAINS = {
+    "training": Compose([RandomResizedCrop(32), RandomHorizontalFlip()], block_size=8),
+    "odd size": Compose([RandomResizedCrop((35, 29)), RandomHorizontalFlip()], block_size=(8, 4)),
+    "validation": Compose([Resize(45), CenterCrop(37)], block_size=8),
+    "longer": Compose([Resize(31), CenterCrop((31, 29)), RandomHorizontalFlip(), RandomResizedCrop(40)], block_size=4),
+    "enlarged": Compose([RandomResizedCrop(96, scale=(0.01, 0.05))], block_size=16),
+    "pixels": Compose([RandomResizedCrop(24), RandomHorizontalFlip(1.0), Reblock(1)], block_size=8),
+    "bands": Compose([RandomResizedCrop(48), SelectBands(24)], block_size=8),
+    "normalised": Compose([RandomResizedCrop(48), NORMALIZE], block_size=(8, 4)),
+}
+
+
+@pytest.fixture(scope="module")
+def images():
+    """Pictures of many sizes; 4:4:4, 4:2:2, 4:2:0 and gray."""
+    files = [
+        jpeg(picture(*size, "L" if i == 4 else "RGB", seed=i), **({} if i == 4 else {"subsampling": i % 3}))
+        for i, size in enumerate(SIZES)
+    ]
+    return read_jpegs(files)
+
+
+def generators(count, seed=0):
+    return [torch.Generator().manual_seed(seed + i) for i in range(count)]
+
+
+def at_once(chain, images, dtype=torch.float32, device="cpu", seed=0):
+    made = plan(chain, images, generators(len(images), seed))
+    packed = made.pack([image if isinstance(image, Coefficients) else image.coefficients for image in images])
+    return made.apply(packed.to(device), dtype)
+
+
+def one_by_one(chain, images, seed=0):
+    return [chain(image, generator=g) for image, g in zip(images, generators(len(images), seed), strict=True)]
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_equal_to_each_alone(images, name):
+    for seed in (0, 100):
+        batch = at_once(CHAINS[name], images, seed=seed)
+        for i, alone in enumerate(one_by_one(CHAINS[name], images, seed)):
+            for plane, expected in zip(batch, alone, strict=True):
+                assert plane.dtype == torch.float32
+                assert plane.is_contiguous(memory_format=torch.channels_last)
+                assert float((plane[i] - expected).abs().max()) < 1e-3  # gray levels
+
+
+def test_equal_to_the_pixel_domain():
+    """Against torchvision in float64, of noise, whose coefficients are all large."""
+    from torchvision.transforms.v2.functional import horizontal_flip, resized_crop
+
+    pixels = [
+        torch.rand(1, h, w, dtype=torch.float64, generator=torch.Generator().manual_seed(h)) * 255 - 128
+        for h, w in ((64, 96), (200, 48))
+    ]
+    planes = [Coefficients(*(dct.block_dct(p[0]).float() for _ in range(3))) for p in pixels]
+    crop, flip = RandomResizedCrop(32), RandomHorizontalFlip(1.0)
+    batch = at_once(Compose([crop, flip], block_size=8), planes)
+    for i, (picture_, generator) in enumerate(zip(pixels, generators(2), strict=True)):
+        box = crop.box(picture_.shape[1:], generator)
+        truth = horizontal_flip(resized_crop(picture_, *box, [32, 32], antialias=True))[0]
+        assert float((dct.block_idct(batch.y[i].double()) - truth).abs().max()) < 1e-3
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_rounded_once(images, dtype):
+    exact = at_once(CHAINS["training"], images)
+    short = at_once(CHAINS["training"], images, dtype)
+    for plane, rounded in zip(exact, short, strict=True):
+        assert torch.equal(plane.to(dtype), rounded)
+    normalised = at_once(CHAINS["normalised"], images, dtype)
+    assert {plane.dtype for plane in normalised} == {dtype}
+
+
+def test_only_what_is_read_is_packed(images):
+    chain = Compose([Resize(300), CenterCrop(8)], block_size=8)
+    made = plan(chain, [images[4]] * 2, generators(2))
+    packed = made.pack([images[4].coefficients] * 2)
+    assert packed.y.shape == (2 * 2, 2, 64) and packed.y.dtype == torch.int16  # the middle of an 8 x 8 plane, twice
+
+
+def test_what_cannot_be_done_at_once(images):
+    with pytest.raises(ValueError, match="different sizes"):
+        plan(Compose([Resize(16)]), images, generators(len(images)))
+    with pytest.raises(ValueError, match="geometric transforms, then Normalize"):
+        plan(Compose([NORMALIZE, Resize((8, 8))]), images, generators(len(images)))
+    with pytest.raises(ValueError, match="no images"):
+        plan(CHAINS["training"], [], [])
+    samples = Coefficients(*(torch.zeros(1, 8, 8) for _ in range(3)))
+    with pytest.raises(ValueError, match="blocks of one size"):
+        plan(CHAINS["training"], [samples, images[0]], generators(2))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", CHAINS)
+def test_equal_on_a_gpu(images, name):
+    batch = at_once(CHAINS[name], images, device="cuda")
+    for plane, expected in zip(batch, at_once(CHAINS[name], images), strict=True):
+        assert float((plane.cpu() - expected).abs().max()) < 1e-3

@@ -1,0 +1,114 @@
+"""The benchmarks of loaders: that rows and file come out, that absent peers are named, and that peers do the same work."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+import torch
+
+from dctnet.benchmarks.loader_peers import LOADERS, Job, missing
+from dctnet.cli import main
+from tests.test_decoder import jpeg, picture
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pictures")
+    for i in range(5):
+        (folder / f"{i}.jpg").write_bytes(jpeg(picture(60 + i, 50, seed=i)))
+    (folder / "damaged.jpg").write_bytes(b"\xff\xd8\xff\xd9")
+    return folder
+
+
+def run(folder, tmp_path, only, *more):
+    out = tmp_path / "rows.json"
+    arguments = [
+        "bench",
+        "loaders",
+        str(folder),
+        "--repeats",
+        "3",
+        "--batch_size",
+        "2",
+        "--only",
+        only,
+        "--out",
+        str(out),
+    ]
+    assert main([*arguments, *more]) == 0
+    return json.loads(out.read_text())
+
+
+def test_rows(folder, tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr("dctnet.benchmarks.loaders.cores", lambda: 1)
+    result = run(folder, tmp_path, "dctnet; Pillow (RGB); dctnet, store", "--no_memory")
+    assert "4 files" in capfd.readouterr().out  # two whole batches
+    assert result["files"] == 4
+    assert [row["loader"] for row in result["rows"]] == ["dctnet", "Pillow (RGB)", "dctnet, store"]
+    for row in result["rows"]:
+        assert row["images_per_second"] > 0 and row["spread"][0] <= row["ratio"] <= row["spread"][1]
+        assert (row["cores"], row["workers"]) == (1, 0)
+
+
+@pytest.mark.slow
+def test_memory_of_fresh_processes_on_all_cores(folder, tmp_path):
+    rows = run(folder, tmp_path, "dctnet; torchvision (RGB)")["rows"]
+    assert len(rows) in (2, 4) and all(50 < row["memory"] < 20000 for row in rows)  # MB: torch alone is more than 50
+
+
+def test_absent_peers_are_named(folder, tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr("dctnet.benchmarks.loaders.cores", lambda: 1)
+    monkeypatch.setitem(sys.modules, "simplejpeg", None)
+    reasons = missing()
+    assert reasons["simplejpeg (RGB)"] == "not installed" and "ffcv" in reasons["FFCV (RGB)"]
+    rows = run(folder, tmp_path, "dctnet; simplejpeg (RGB)", "--no_memory")["rows"]
+    assert rows[-1] == {"loader": "simplejpeg (RGB)", "missing": "not installed"}
+    assert "not installed" in capfd.readouterr().out
+
+
+def test_a_loader_that_there_is_not(folder, capsys):
+    assert main(["bench", "loaders", str(folder), "--only", "cv2"]) == 2
+    assert "there is no loader 'cv2'; there are: dctnet; " in capsys.readouterr().err
+
+
+def test_a_folder_without_files(tmp_path, capsys):
+    assert main(["bench", "loaders", str(tmp_path)]) == 2
+    assert "no readable JPEG files" in capsys.readouterr().err
+
+
+def delivers(folder, name):
+    job = Job([str(folder / f"{i}.jpg") for i in range(4)], None, 2, 0)
+    batches = list(LOADERS[name](job)())
+    assert len(batches) == 2
+    for batch in batches:
+        planes = getattr(batch, "coefficients", batch)
+        if "RGB" in name:
+            assert planes.shape == (2, 3, 224, 224) and planes.dtype == torch.float32
+            assert -3 < float(planes.min()) < float(planes.max()) < 3  # normalised, of pictures of 0 to 255
+        else:
+            assert [tuple(plane.shape) for plane in planes] == [(2, 64, 28, 28), (2, 64, 14, 14), (2, 64, 14, 14)]
+            assert all(plane.dtype == torch.float32 for plane in planes)
+
+
+@pytest.mark.filterwarnings("ignore:The image decoding and encoding capabilities of TorchVision:DeprecationWarning")
+@pytest.mark.parametrize("name", [name for name in LOADERS if "DALI" not in name and "store" not in name])
+def test_every_loader_delivers_the_same_thing(folder, name):
+    if name not in missing():
+        delivers(folder, name)
+
+
+@pytest.mark.dali
+@pytest.mark.parametrize("name", ["dctnet, DALI", "DALI (RGB)"])
+def test_dali_delivers_the_same_thing(folder, name):
+    delivers(folder, name)
+
+
+@pytest.mark.dali
+def test_routes_into_dali(folder, tmp_path, capfd):
+    out = tmp_path / "rows.json"
+    assert main(["bench", "dali", str(folder), "--repeats", "3", "--batch_size", "2", "--out", str(out)]) == 0
+    rows = json.loads(out.read_text())["rows"]
+    assert rows[0]["route"] == "read_jpegs" and len(rows) == 7 and all(row["share"] > 0 for row in rows)
+    assert "python_function" in capfd.readouterr().out

@@ -1,0 +1,498 @@
+"""Packing that is disturbed: each mishap is survived or named, with a message that says what to do."""
+
+import contextlib
+import csv
+import errno
+import fcntl
+import io
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dctnet.cli import main
+from dctnet.data.folder import DataError
+from dctnet.data.keyed_sampling import SampleKey
+from dctnet.data.pack import finish, pack
+from dctnet.data.store import StoreFolder, verify
+from dctnet.data.store_format import TABLE, checksum
+from dctnet.data.torch_loader import KeyedLoader
+from dctnet.jpeg.errors import JPEGError
+
+COUNT = 12
+
+
+def jpeg(seed: int) -> bytes:
+    file = io.BytesIO()
+    pixels = np.random.default_rng(seed).integers(0, 256, (40, 48, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(file, "JPEG", quality=70)
+    return file.getvalue()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two classes of six files: with two records a shard, six shards."""
+    for index in range(COUNT):
+        path = tmp_path / "pictures" / "ab"[index // 6] / f"{index:02d}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(jpeg(index))
+    return tmp_path / "pictures"
+
+
+@pytest.fixture
+def store(folder, tmp_path):
+    pack(str(folder), tmp_path / "store", shard_size=2)
+    return tmp_path / "store"
+
+
+def marks(store: Path) -> dict[str, tuple[int, int]]:
+    """Which files of finished shards there are: their inodes and times of writing."""
+    whole = [path.stem for path in store.glob("shard-*.json")]
+    return {
+        path.name: (path.stat().st_ino, path.stat().st_mtime_ns)
+        for path in store.glob("shard-*")
+        if path.stem in whole and not path.name.endswith(".partial")
+    }
+
+
+def content(store: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in store.iterdir()}
+
+
+def wait_for(condition, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def command(*arguments) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", "dctnet.cli", "pack", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@contextlib.contextmanager
+def stuck_at(path: Path):
+    """A file that no reader gets through, until the block ends: then it is what it was."""
+    data = path.read_bytes()
+    path.unlink()
+    os.mkfifo(path)
+    yield
+    path.unlink()
+    path.write_bytes(data)
+
+
+def test_a_killed_run_goes_on_without_redoing_finished_shards(folder, tmp_path):
+    pack(str(folder), tmp_path / "whole", shard_size=2)
+    store = tmp_path / "store"
+    with stuck_at(folder / "b" / "09.jpg"):
+        process = command(folder, store, "--shard_size", 2)
+        wait_for((store / "shard-00004.bin.partial").exists, process)
+        process.kill()
+        process.communicate()
+    before = marks(store)
+    assert len(before) == 4 * 3 and (store / "shard-00004.bin.partial").exists()
+    with pytest.raises(DataError, match="is a store that is not finished: run the same `dctnet pack` again"):
+        StoreFolder(store)
+    with pytest.raises(DataError, match=r"2 of 6 shards of .* are not finished: 4, 5 .*--shard I/6"):
+        finish(store)
+    pack(str(folder), store, shard_size=2)
+    assert {name: marks(store)[name] for name in before} == before
+    assert content(store) == content(tmp_path / "whole")  # to the byte, and nothing else is left
+
+
+def test_a_killed_worker_is_named_and_the_same_command_goes_on(folder, tmp_path):
+    store = tmp_path / "store"
+    with stuck_at(folder / "b" / "11.jpg"):
+        process = command(folder, store, "--shard_size", 2, "--workers", 2)
+        wait_for(lambda: len(list(store.glob("shard-*.json"))) == 5 and list(store.glob("*.partial")), process)
+        workers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        spawned = [pid for pid in workers if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        for pid in spawned:
+            os.kill(int(pid), signal.SIGKILL)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "a packing process was killed" in said and "run the same command again" in said and "Traceback" not in said
+    before = marks(store)
+    assert len(before) == 5 * 3
+    pack(str(folder), store, shard_size=2)
+    assert {name: marks(store)[name] for name in before} == before
+    assert len(StoreFolder(store)) == COUNT and verify(store) == []
+
+
+def test_a_full_disk_keeps_what_is_finished(folder, tmp_path):
+    """A real limit of the system: no file may grow beyond 16 kB, and one shard has a larger picture."""
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (400, 400, 3), dtype=np.uint8)).save(
+        folder / "b" / "08.jpg"
+    )
+    store, limits = tmp_path / "store", resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16000, limits[1]))
+    try:
+        with pytest.raises(
+            OSError, match=r"no room left.*shard-00004.bin.*the 4 finished.*run the same command again"
+        ) as raised:
+            pack(str(folder), store, shard_size=2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert raised.value.errno == errno.EFBIG
+    assert not list(store.glob("*.partial"))
+    before = marks(store)
+    assert len(before) == 4 * 3
+    pack(str(folder), store, shard_size=2)
+    assert {name: marks(store)[name] for name in before} == before and len(StoreFolder(store)) == COUNT
+
+
+def test_a_full_disk_is_one_line_on_the_command_line(folder, tmp_path, monkeypatch, capsys):
+    def full(handle, data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("dctnet.data.pack_shard.os.write", full)
+    assert main(["pack", str(folder), str(tmp_path / "store")]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "No space left on device" in said and "Make room" in said
+
+
+def test_unreadable_files_are_left_out_and_named(folder, tmp_path):
+    damaged = jpeg(3)
+    (folder / "a" / "03.jpg").write_bytes(damaged[: len(damaged) // 2])
+    (folder / "b" / "07.jpg").unlink()
+    (folder / "b" / "07.jpg").symlink_to(folder / "nowhere.jpg")
+    store = tmp_path / "store"
+    with pytest.raises(
+        DataError, match=r"could not be read, more than --max_broken allows.*repair or remove.*raise --max_broken"
+    ):
+        pack(str(folder), store, shard_size=2)
+    pack(str(folder), store, shard_size=2, max_broken=0.2)
+    with (store / "broken.csv").open(newline="") as file:
+        found = {row["path"]: row["reason"] for row in csv.DictReader(file)}
+    assert (
+        set(found) == {"a/03.jpg", "b/07.jpg"} and "byte" in found["a/03.jpg"] and "No such file" in found["b/07.jpg"]
+    )
+    names = [os.path.relpath(StoreFolder(store).path(index), store) for index in range(COUNT - 2)]
+    assert names == [f"{'ab'[i // 6]}/{i:02d}.jpg" for i in range(COUNT) if i not in (3, 7)]
+
+
+def test_the_share_of_unreadable_files_counts_over_all_shards(folder, tmp_path):
+    for name in ("a/00", "a/04", "b/10"):
+        (folder / f"{name}.jpg").write_bytes(b"\xff\xd8 nothing")
+    with pytest.raises(
+        DataError, match=r"3 of 12 files could not be read, more than the share of 0.2 allowed.*broken.csv"
+    ):
+        pack(str(folder), tmp_path / "store", shard_size=2, max_broken=0.2, share=(1, 1), workers=1)
+
+
+def test_no_file_could_be_read(folder, tmp_path):
+    for path in folder.rglob("*.jpg"):
+        path.write_bytes(b"")
+    with pytest.raises(DataError, match=r"no file of the source of .* could be read; see .*broken.csv"):
+        pack(str(folder), tmp_path / "store", max_broken=1)
+
+
+def test_a_shard_cut_short_is_found_named_and_packed_again(store, folder):
+    whole, path = content(store), store / "shard-00003.bin"
+    path.write_bytes(whole[path.name][:-100])
+    (store / "shard-00001.bin").unlink()
+    before = {name: mark for name, mark in marks(store).items() if "00001" not in name and "00003" not in name}
+    size = len(whole[path.name])
+    with pytest.raises(DataError, match=r"2 of 6 shards of .* are damaged") as raised:
+        StoreFolder(store)
+    assert f"shard-00003.bin has {size - 100} of {size} bytes" in str(raised.value)
+    assert "shard-00001.bin is missing" in str(raised.value) and "Remove the files of these shards" in str(raised.value)
+    pack(str(folder), store, shard_size=2)
+    assert content(store) == whole
+    assert {name: marks(store)[name] for name in before} == before
+
+
+def test_flipped_bytes_are_named_by_verify_and_left_out_in_training(store, folder, capsys):
+    whole = content(store)
+    table = np.load(store / "shard-00002.npy", allow_pickle=False)
+    data = bytearray(whole["shard-00002.bin"])
+    data[int(table[1]["offset"]) + 300] ^= 1
+    (store / "shard-00002.bin").write_bytes(data)
+    assert main(["pack", "--verify", str(store)]) == 1
+    said = capsys.readouterr().out
+    assert (
+        "shard-00002.bin: record 1 (of 'a/05.jpg') does not match its checksum" in said and "Remove the files" in said
+    )
+    with pytest.raises(JPEGError, match=r"shard-00002.bin, byte \d+: record 1 does not match.*`dctnet pack --verify"):
+        StoreFolder(store).sample(SampleKey(0, 5))
+    batches = list(KeyedLoader(StoreFolder(store), 4, max_broken=0.1, report=False))
+    assert [batch.planned for batch in batches] == [4, 4, 4] and sum(len(batch.labels) for batch in batches) == 11
+    ((path, reason),) = batches[1].broken
+    assert path == str(store / "a/05.jpg") and "record 1 does not match its checksum" in reason
+    with pytest.raises(DataError, match="1 of 12 files could not be read"):
+        list(KeyedLoader(StoreFolder(store), 4, max_broken=0.01, report=False))
+    for path in store.glob("shard-00002.*"):
+        path.unlink()
+    pack(str(folder), store, shard_size=2)
+    assert content(store) == whole
+    capsys.readouterr()
+    assert main(["pack", "--verify", str(store)]) == 0
+    assert "every record matches its checksum" in capsys.readouterr().out
+
+
+def test_every_flipped_byte_of_a_shard_is_found(store):
+    """One byte of each record, wherever it lies: scales, values, name; and of the table."""
+    whole, rng = (store / "shard-00000.bin").read_bytes(), np.random.default_rng(0)
+    table = np.load(store / "shard-00000.npy", allow_pickle=False)
+    row = table[0]
+    for place in [0, 5, int(row["length"]) - 1, *rng.integers(0, int(row["length"]), 20)]:
+        data = bytearray(whole)
+        data[int(row["offset"]) + int(place)] ^= 1 << int(rng.integers(8))
+        (store / "shard-00000.bin").write_bytes(data)
+        assert len(verify(store)) == 1, place
+    (store / "shard-00000.bin").write_bytes(whole)
+    data = bytearray((store / "shard-00000.npy").read_bytes())
+    data[-10] ^= 4
+    (store / "shard-00000.npy").write_bytes(data)
+    assert verify(store) == ["shard-00000.npy does not match its checksum"]
+
+
+def edit(store: Path, change, valid: bool = True) -> None:
+    """Change the index; ``valid``: with a checksum that agrees."""
+    index = json.loads((store / "index.json").read_text())
+    change(index)
+    if valid:
+        index["crc"] = checksum(index)
+    (store / "index.json").write_text(json.dumps(index))
+
+
+EDITS = {
+    "renamed class": (lambda i: i["classes"].__setitem__(0, "z"), False, "was changed after packing, its checksum"),
+    "wrong count": (lambda i: i.update(records=13), True, "counts 13 records, its shards have 12"),
+    "wrong shard count": (
+        lambda i: (i["shards"][0].update(records=3), i.update(records=13)),
+        True,
+        "has 2 rows, the index counts 3",
+    ),
+    "missing entry": (lambda i: i.pop("shards"), True, "the entry 'shards' is missing"),
+    "missing entry of a shard": (lambda i: i["shards"][1].pop("bytes"), True, "the entry 'bytes' is missing"),
+    "path traversal": (
+        lambda i: i["shards"][0].update(name="../../shard-00000"),
+        True,
+        "is called '../../shard-00000', not",
+    ),
+    "absolute path": (lambda i: i["shards"][0].update(name="/etc/passwd"), True, "is called '/etc/passwd', not"),
+    "shard twice": (lambda i: i["shards"].__setitem__(1, i["shards"][0]), True, "names a shard twice"),
+    "absurd size": (
+        lambda i: i["shards"][0].update(bytes=2**80),
+        True,
+        "bytes is 1208925819614629174706176, not a count",
+    ),
+    "negative size": (lambda i: i["shards"][0].update(table_bytes=-1), True, "table_bytes is -1, not a count"),
+    "size as text": (lambda i: i["shards"][0].update(bytes="many"), True, "bytes is 'many', not a count"),
+    "shard as number": (lambda i: i["shards"].__setitem__(0, 7), True, "a shard is described by 7"),
+    "shards as number": (lambda i: i.update(shards=7), True, "not iterable"),
+    "too few classes": (
+        lambda i: i.update(classes=["a"]),
+        True,
+        "row 0 does not fit the shard, the bands or the classes",
+    ),
+    "classes as text": (lambda i: i.update(classes="ab"), True, "classes is no list of names"),
+    "other bands": (lambda i: i["bands"].update(y=[0]), True, "row 0 does not fit the shard, the bands"),
+    "impossible band": (lambda i: i["bands"].update(y=[0, 64]), True, "are no settings of a store"),
+    "bands missing": (lambda i: i.pop("bands"), True, "are no settings of a store"),
+    "other type": (lambda i: i.update(dtype="int16"), True, "row 0 does not fit"),
+    "version to come": (lambda i: i.update(version=2), True, "version 2, this dctnet reads version 1: install"),
+    "other format": (lambda i: i.update(format="zip"), True, "format is 'zip', not 'dctnet store'"),
+    "other blocks": (lambda i: i.update(block_size=16), True, "blocks of 8"),
+}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_an_edited_index_is_refused(store, name):
+    change, valid, message = EDITS[name]
+    edit(store, change, valid)
+    with pytest.raises(DataError) as raised:
+        StoreFolder(store)
+    assert message in str(raised.value)
+    assert any(advice in str(raised.value) for advice in ("`dctnet pack --finish", "Remove the files of these shards"))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "\0\xff", "[" * 100000, '{"format": NaN}'])
+def test_an_index_that_is_no_json(store, text):
+    (store / "index.json").write_text(text)
+    with pytest.raises(DataError, match=r"index\.json"):
+        StoreFolder(store)
+
+
+def test_a_lost_or_edited_index_is_made_again_from_the_shards(store):
+    whole = (store / "index.json").read_bytes()
+    (store / "index.json").unlink()
+    with pytest.raises(DataError, match="not finished: run the same `dctnet pack` again"):
+        StoreFolder(store)
+    assert main(["pack", "--finish", str(store)]) == 0
+    assert (store / "index.json").read_bytes() == whole
+    edit(store, lambda index: index.update(records=99))
+    assert main(["pack", "--finish", str(store)]) == 0
+    assert (store / "index.json").read_bytes() == whole and len(StoreFolder(store)) == COUNT
+
+
+HOSTILE = {
+    "offset": (2**63, 2**64 - 64, 64 * 1000),
+    "length": (2**32 - 1, 0),
+    "name": (2**32 - 1,),
+    "label": (-1, 2, 2**31 - 1),
+    "height": (0, 2**32 - 1, 8),
+    "width": (0, 2**32 - 1, 8),
+    "sampling": (0, 255, 3),
+}
+
+
+@pytest.mark.parametrize("field", HOSTILE)
+def test_a_hostile_table_reads_nothing_outside_of_its_shard(store, field):
+    """With all checksums made to agree: only the checks of the values themselves are left."""
+    for value in HOSTILE[field]:
+        table = np.load(store / "shard-00000.npy", allow_pickle=False).copy()
+        table[1][field] = value
+        file = io.BytesIO()
+        np.save(file, table)
+        bad = store.with_name(f"bad-{value}")
+        shutil.copytree(store, bad)
+        (bad / "shard-00000.npy").write_bytes(file.getvalue())
+
+        def change(index, file=file):
+            data = file.getvalue()
+            index["shards"][0].update(table_crc=zlib.crc32(data), table_bytes=len(data))
+
+        edit(bad, change)
+        with pytest.raises(DataError, match=r"row 1 (does not fit|has an impossible size)"):
+            StoreFolder(bad)
+
+
+def test_a_pickle_in_place_of_a_table_is_not_loaded(store):
+    file = io.BytesIO()
+    np.save(file, np.array([print, None], dtype=object), allow_pickle=True)
+    (store / "shard-00000.npy").write_bytes(file.getvalue())
+    edit(
+        store, lambda i: i["shards"][0].update(table_crc=zlib.crc32(file.getvalue()), table_bytes=len(file.getvalue()))
+    )
+    with pytest.raises(DataError, match="Object arrays cannot be loaded when allow_pickle=False"):
+        StoreFolder(store)
+    assert TABLE.hasobject is False
+
+
+def test_two_writers_at_once(folder, tmp_path):
+    store = tmp_path / "store"
+    store.mkdir()
+    (tmp_path / "store" / "plan.json.1.partial").touch()  # of a writer that starts at the same moment
+    pack(str(folder), store, shard_size=2, share=(2, 2))
+    with (store / "shard-00002.bin.partial").open("wb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(DataError, match=r"another process is writing .*shard-00002.bin now.*--shard 1/N"):
+            pack(str(folder), store, shard_size=2)
+        assert (store / "shard-00002.bin.partial").exists()
+    pack(str(folder), store, shard_size=2)
+    assert len(StoreFolder(store)) == COUNT
+
+
+def test_a_job_array_parts_the_shards_and_the_last_writes_the_index(folder, store, tmp_path):
+    shared = tmp_path / "shared"
+    for number in (3, 1, 2):
+        assert not (shared / "index.json").exists()
+        assert main(["pack", str(folder), str(shared), "--shard_size", "2", "--shard", f"{number}/3"]) == 0
+    assert content(shared) == content(store)
+
+
+def test_reading_while_another_process_packs(folder, store, tmp_path):
+    """Readers keep the files that they have mapped, whatever is renamed into their place."""
+    reader = StoreFolder(store)
+    planes = [reader.image(index).coefficients.y.clone() for index in range(COUNT)]
+    for path in store.glob("shard-0000[135].*"):
+        path.unlink()
+    pack(str(folder), store, shard_size=2)
+    assert all((reader.image(index).coefficients.y == plane).all() for index, plane in enumerate(planes))
+    again = StoreFolder(store)
+    assert all((again.image(index).coefficients.y == plane).all() for index, plane in enumerate(planes))
+
+
+def test_a_shard_replaced_between_opening_and_reading_is_an_error_of_that_sample(store):
+    reader = StoreFolder(store)
+    (store / "shard-00000.bin").write_bytes(b"short")
+    with pytest.raises(OSError, match="no longer has its"):
+        reader.image(0)
+    batch = next(iter(KeyedLoader(reader, 4, max_broken=1, report=False)))
+    assert len(batch.labels) == 2 and len(batch.broken) == 2
+
+
+def test_other_settings_or_files_are_refused(folder, store):
+    with pytest.raises(
+        DataError, match=r"begun with other settings or files: bands, dtype, resize differ .*resize None there, 32 now"
+    ):
+        pack(str(folder), store, shard_size=2, bands=6, dtype="int16", resize=32)
+    with pytest.raises(DataError, match="the number of shards differ"):
+        pack(str(folder), store, shard_size=3)
+    (folder / "a" / "99.jpg").write_bytes(jpeg(99))
+    with pytest.raises(
+        DataError, match=r"the files of the source differ|the number of shards, the files of the source differ"
+    ):
+        pack(str(folder), store, shard_size=2)
+
+
+def test_a_folder_of_something_else_is_not_written_to(folder, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").touch()
+    with pytest.raises(DataError, match="exists and was not made by `dctnet pack`; remove it or choose another"):
+        pack(str(folder), tmp_path / "mine")
+    assert os.listdir(tmp_path / "mine") == ["thesis.tex"]
+
+
+@pytest.mark.parametrize(
+    "arguments,message",
+    [
+        (["{folder}", "{out}", "--bands", "25"], "static sets hold"),
+        (["{folder}", "{out}", "--bands", "some"], "--bands is a number of bands or all; got 'some'"),
+        (["{folder}", "{out}", "--dtype", "int4"], "int8 or int16; got dtype 'int4'"),
+        (["{folder}", "{out}", "--shard", "3"], "--shard is I/N, such as 3/100; got '3'"),
+        (["{folder}", "{out}", "--shard", "3/2"], "1 <= I <= N; got 3/2"),
+        (["{folder}", "{out}", "--shard_size", "0"], "at least 1; got 0"),
+        (["{folder}", "{out}", "--workers", "0"], "at least 1; got 0"),
+        (["{folder}", "{out}", "--max_broken", "2"], "from 0 to 1; got 2"),
+        (["{folder}", "{out}", "--resize", "3"], "from 8 to 65535 pixels; got 3"),
+        (["{folder}", "{out}", "--format", "zip"], "--format is store or webdataset; got 'zip'"),
+        (["{folder}/nowhere", "{out}"], "there is no folder"),
+        (["{folder}", "{folder}"], "exists and was not made by `dctnet pack`"),
+        (["--verify", "{folder}"], "is no packed store"),
+        (["--finish", "{folder}"], "is no packed store"),
+    ],
+)
+def test_arguments_that_make_no_sense(folder, tmp_path, capsys, arguments, message):
+    words = [word.format(folder=folder, out=tmp_path / "out") for word in arguments]
+    assert main(["pack", *words]) == 2
+    said = capsys.readouterr().err
+    assert message in said and said.startswith("dctnet pack: ") and said.count("\n") == 1
+
+
+def test_empty_classes_are_named(folder, tmp_path):
+    (folder / "empty").mkdir()
+    with pytest.raises(DataError, match=r"1 of 3 class folders .* hold no JPEG file"):
+        pack(str(folder), tmp_path / "store")
+
+
+def test_splits_are_packed_each_on_its_own_and_a_class_may_be_called_train(folder, tmp_path, capsys):
+    data = tmp_path / "data"
+    for split in ("train", "val"):
+        shutil.copytree(folder, data / split)
+    assert main(["pack", str(data), str(tmp_path / "both")]) == 0
+    assert len(StoreFolder(tmp_path / "both" / "train")) == len(StoreFolder(tmp_path / "both" / "val")) == COUNT
+    assert main(["pack", "--verify", str(tmp_path / "both")]) == 0
+    vehicles = tmp_path / "vehicles"
+    shutil.copytree(folder / "a", vehicles / "train")
+    shutil.copytree(folder / "b", vehicles / "tram")
+    pack(str(vehicles), tmp_path / "store")
+    assert StoreFolder(tmp_path / "store").classes == ["train", "tram"]

@@ -1,0 +1,259 @@
+"""WebDataset tars: ours are read by the package webdataset, its are read by us, and both hold the files as they were."""
+
+import gc
+import io
+import itertools
+import json
+import os
+import pickle
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import webdataset
+from PIL import Image
+from torch.utils.data import DataLoader
+
+from dctnet.cli import main
+from dctnet.data.batch import collate
+from dctnet.data.folder import DataError, JPEGFolder
+from dctnet.data.keyed_sampling import SampleKey
+from dctnet.data.module import DCTDataModule
+from dctnet.data.pack import pack
+from dctnet.data.store import StoreFolder
+from dctnet.data.tar_samples import samples
+from dctnet.data.torch_loader import KeyedLoader
+from dctnet.data.webdataset_shards import TarFolder, TarStream
+from dctnet.jpeg.errors import JPEGError
+from dctnet.jpeg.reader import read_jpeg
+from dctnet.transforms.compose import Compose
+from dctnet.transforms.geometric import RandomHorizontalFlip, RandomResizedCrop
+
+TRANSFORM = Compose([RandomResizedCrop(32, scale=(0.3, 1.0)), RandomHorizontalFlip(0.5)], block_size=8)
+NAMES = ["plain.jpg", "two.dots.in.it.JPEG", "new\nline.jpg", "Ünicode.jpg", os.fsdecode(b"\xfe.jpg"), "__meta__.jpg"]
+
+
+def jpeg(seed: int) -> bytes:
+    file = io.BytesIO()
+    pixels = np.random.default_rng(seed).integers(0, 256, (40 + seed, 48, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(file, "JPEG", quality=70)
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Two classes of six files with odd names."""
+    root = tmp_path_factory.mktemp("pictures")
+    for index in range(12):
+        path = root / "ab"[index // 6] / NAMES[index % 6]
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(jpeg(index))
+    return root
+
+
+@pytest.fixture(scope="module")
+def tars(folder, tmp_path_factory):
+    """The folder in three tars, written by us."""
+    root = tmp_path_factory.mktemp("tars") / "ours"
+    pack(str(folder), root, format="webdataset", shard_size=5)
+    return root
+
+
+@pytest.fixture(scope="module")
+def foreign(folder, tmp_path_factory):
+    """The folder in three tars, written by the package's ShardWriter, with other members beside."""
+    root = tmp_path_factory.mktemp("foreign")
+    files = JPEGFolder(folder)
+    with webdataset.ShardWriter(str(root / "set-%06d.tar"), maxcount=5, verbose=0) as writer:
+        for index, (path, label) in enumerate(files.samples):
+            writer.write(
+                {"__key__": f"sub/sample{index:06d}", "jpg": Path(path).read_bytes(), "cls": label, "txt": "words"}
+            )
+    return root
+
+
+def pattern(tars: Path) -> str:
+    return str(tars / "shard-{00000..00002}.tar")
+
+
+@pytest.mark.filterwarnings(
+    "ignore:unclosed file:ResourceWarning"
+)  # the package leaves the last shard to the collector
+def test_the_package_reads_our_tars(folder, tars):
+    files = JPEGFolder(folder)
+    read = list(webdataset.WebDataset(pattern(tars), shardshuffle=False))
+    assert len(read) == 12 and json.loads((tars / "classes.json").read_text()) == ["a", "b"]
+    for (path, label), sample in zip(files.samples, read, strict=True):
+        assert sample["jpg"] == Path(path).read_bytes() and int(sample["cls"]) == label
+        assert json.loads(sample["json"])["name"] == os.path.relpath(path, folder)
+    for picture, label in webdataset.WebDataset(pattern(tars), shardshuffle=False).decode("pil").to_tuple("jpg", "cls"):
+        assert picture.size[0] == 48 and label in (0, 1)
+    gc.collect()
+
+
+@pytest.mark.parametrize("whose", ["tars", "foreign"])
+def test_we_read_tars_as_we_read_the_folder(folder, whose, request):
+    root = request.getfixturevalue(whose)
+    files, tars = JPEGFolder(folder, TRANSFORM, seed=2), TarFolder(root, TRANSFORM, seed=2)
+    assert len(tars) == 12 and tars.classes == (["a", "b"] if whose == "tars" else ["0", "1"])
+    for index in range(12):
+        assert tars.data(index).tobytes() == Path(files.path(index)).read_bytes()
+        assert tars.label(index) == files.label(index)
+    assert len({tars.path(index) for index in range(12)}) == 12 and tars.path(0).startswith(str(root))
+    again = pickle.loads(pickle.dumps(tars))
+    for key in (SampleKey(0, 3), SampleKey(4, 11)):
+        for reader in (tars, again):
+            assert all(torch.equal(p, q) for p, q in zip(files[key][0], reader[key][0], strict=True))
+
+
+def test_the_loader_keeps_its_laws_on_tars(folder, tars):
+    left = list(KeyedLoader(JPEGFolder(folder, TRANSFORM, seed=1), 4, shuffle=True, seed=1))
+    right = list(KeyedLoader(TarFolder(tars, TRANSFORM, seed=1), 4, shuffle=True, seed=1, workers=2))
+    for a, b in zip(left, right, strict=True):
+        assert torch.equal(a.indices, b.indices) and torch.equal(a.labels, b.labels)
+        assert all(torch.equal(p, q) for p, q in zip(a.coefficients, b.coefficients, strict=True))
+
+
+@pytest.mark.parametrize("whose", ["tars", "foreign"])
+def test_a_store_is_packed_from_tars_and_from_pipes(folder, whose, request, tmp_path):
+    root = request.getfixturevalue(whose)
+    classes = tmp_path / "names.json"
+    classes.write_text('["a", "b"]')
+    arguments = ["--bands", "all", "--dtype", "int16", "--classes", str(classes)]
+    assert main(["pack", str(root), str(tmp_path / "one"), *arguments]) == 0
+    name = "shard-{00000..00002}" if whose == "tars" else "set-{000000..000002}"
+    assert main(["pack", f"pipe:cat {root}/{name}.tar", str(tmp_path / "two"), *arguments, "--shard", "1/2"]) == 0
+    assert main(["pack", f"pipe:cat {root}/{name}.tar", str(tmp_path / "two"), *arguments, "--shard", "2/2"]) == 0
+    files, one, two = JPEGFolder(folder), StoreFolder(tmp_path / "one"), StoreFolder(tmp_path / "two")
+    assert one.classes == two.classes == ["a", "b"]
+    for index in range(12):
+        truth = read_jpeg(files.path(index)).coefficients
+        for store in (one, two):
+            assert store.label(index) == files.label(index)
+            assert all(torch.equal(p, q) for p, q in zip(store.image(index).coefficients, truth, strict=True))
+
+
+def test_a_stream_gives_each_picture_once_over_ranks_and_workers(folder, tars):
+    truth = sorted(jpeg_label for _, jpeg_label in JPEGFolder(folder).samples)
+    for ranks, workers in ((1, 0), (1, 2), (3, 0)):
+        batches = []
+        for rank in range(ranks):
+            stream = TarStream(f"pipe:cat {pattern(tars)}", TRANSFORM, seed=4, rank=rank, ranks=ranks, shuffle=4)
+            stream.set_epoch(2)
+            batches += list(DataLoader(stream, 3, collate_fn=collate, num_workers=workers))
+        drawn = {
+            int(index): tuple(plane[row] for plane in batch.coefficients)
+            for batch in batches
+            for row, index in enumerate(batch.indices)
+        }
+        assert len(drawn) == sum(batch.planned for batch in batches) == 12
+        assert sorted(int(label) for batch in batches for label in batch.labels) == truth
+        if ranks == 1 and workers == 0:
+            first, order = drawn, [int(index) for batch in batches for index in batch.indices]
+        assert all(torch.equal(p, q) for index in first for p, q in zip(first[index], drawn[index], strict=True))
+    stream = TarStream(pattern(tars), TRANSFORM, seed=4, shuffle=4)
+    stream.set_epoch(3)
+    assert [item.index for item in stream] != order
+    assert [item.index for item in TarStream(pattern(tars), shuffle=1)] == [
+        (shard << 32) + place for shard, count in enumerate((5, 5, 2)) for place in range(count)
+    ]
+    with pytest.raises(ValueError, match="3 shards cannot be dealt out to rank 3 of 4"):
+        TarStream(pattern(tars), rank=3, ranks=4)
+
+
+def test_the_data_module_trains_on_tars(folder, tmp_path):
+    for split in ("train", "val"):
+        pack(str(folder), tmp_path / "data" / split, format="webdataset", shard_size=5)
+    module = DCTDataModule(str(tmp_path / "data"), image_size=32, batch_size=4, workers=0)
+    assert module.classes == ["a", "b"] and len(module.train_set) == 12
+    assert next(iter(module.train_dataloader())).coefficients.y.shape == (4, 64, 4, 4)
+    assert sum(len(batch.labels) for batch in module.val_dataloader()) == 12
+
+
+def write_tar(path: Path, members: list[tuple[str, bytes]], mode: str = "w") -> None:
+    with tarfile.open(path, mode) as archive:
+        for name, data in members:
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+
+
+JPEG = jpeg(0)
+BAD_TARS = {
+    "no label": ([("1.jpg", JPEG)], r"sample 1 needs a member 1\.cls with its label"),
+    "label is text": ([("1.jpg", JPEG), ("1.cls", b"cat")], "a number from 0; got b'cat'"),
+    "negative label": ([("1.jpg", JPEG), ("1.cls", b"-1")], "a number from 0; got b'-1'"),
+    "endless label": ([("1.jpg", JPEG), ("1.cls", b"9" * 30)], "a number from 0"),
+    "no picture": ([("1.cls", b"0")], "sample 1 has 0 pictures"),
+    "two pictures": ([("1.jpg", JPEG), ("1.jpeg", JPEG), ("1.cls", b"0")], "sample 1 has 2 pictures"),
+    "member twice": ([("1.jpg", JPEG), ("1.jpg", JPEG), ("1.cls", b"0")], r"two members are called 1\.jpg"),
+    "torn apart": ([("1.jpg", JPEG), ("2.jpg", JPEG), ("1.cls", b"0"), ("2.cls", b"0")], "sample 1 needs a member"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_TARS)
+def test_tars_that_are_no_data_set(tmp_path, name):
+    members, message = BAD_TARS[name]
+    write_tar(tmp_path / "x.tar", members)
+    with pytest.raises(DataError, match=message):
+        TarFolder(tmp_path)
+    with pytest.raises(DataError, match=message), (tmp_path / "x.tar").open("rb") as stream:
+        list(samples(stream, "x.tar"))
+
+
+def test_damaged_tars_and_pictures_are_named(tars, tmp_path):
+    whole = (tars / "shard-00000.tar").read_bytes()
+    for cut in (0, 300, 3000):
+        (tmp_path / "x.tar").write_bytes(whole[:cut] if cut != 3000 else b"\0" * 10 + whole)
+        with pytest.raises(DataError, match=r"x\.tar is no tar file, or it is damaged: .*Copy or make it again"):
+            TarFolder(tmp_path)
+    (tmp_path / "x.tar").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match=r"x\.tar"):
+        pack(str(tmp_path), tmp_path / "store")
+    write_tar(tmp_path / "x.tar", [("1.jpg", JPEG), ("1.cls", b"0")], "w:gz")
+    with pytest.raises(DataError, match=r"x\.tar is no tar file, or it is damaged"):
+        TarFolder(tmp_path)
+    write_tar(tmp_path / "x.tar", [("1.jpg", JPEG[:200]), ("1.cls", b"0"), ("2.jpg", JPEG), ("2.cls", b"0")])
+    with pytest.raises(JPEGError, match=r"x\.tar/1\.jpg, byte"):
+        TarFolder(tmp_path)[0]
+    (batch,) = KeyedLoader(TarFolder(tmp_path), 2, max_broken=1, report=False)
+    assert [item.path for item in batch.broken] == [f"{tmp_path}/x.tar/1.jpg"] and len(batch.labels) == 1
+    (batch,) = DataLoader(TarStream([str(tmp_path / "x.tar")]), 2, collate_fn=collate)
+    assert [item.path for item in batch.broken] == ["x/1.jpg"] and len(batch.labels) == 1
+
+
+def test_classes_and_labels_that_disagree(tars, tmp_path):
+    write_tar(tmp_path / "x.tar", [("1.jpg", JPEG), ("1.cls", b"3")])
+    assert TarFolder(tmp_path).classes == ["0", "1", "2", "3"]
+    (tmp_path / "classes.json").write_text('["a", "b"]')
+    with pytest.raises(DataError, match=r"labels up to 3, classes\.json names 2 classes"):
+        TarFolder(tmp_path)
+    with pytest.raises(DataError, match="have labels up to 3, but 2 classes are named"):
+        pack(str(tmp_path), tmp_path / "store")
+    for text, message in (
+        ("{", "is not JSON"),
+        ('["a", "a"]', "no list of different"),
+        ('{"a": 0}', "no list of different"),
+    ):
+        (tmp_path / "classes.json").write_text(text)
+        with pytest.raises(DataError, match=message):
+            TarFolder(tmp_path)
+    with pytest.raises(DataError, match="none of the training set: a, b"):
+        TarFolder(tars, classes=["x"])
+    with pytest.raises(DataError, match="holds no tar shards"):
+        TarFolder(tmp_path / "nowhere")
+
+
+def test_without_the_package_streams_say_what_to_install(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "webdataset", None)
+    monkeypatch.setitem(__import__("sys").modules, "webdataset.gopen", None)
+    with pytest.raises(DataError, match=r"pip install 'dctnet\[webdataset\]'"):
+        next(iter(TarStream(["s3://bucket/a.tar"])))
+
+
+def test_our_tars_are_the_same_to_the_byte_each_time(folder, tars, tmp_path):
+    pack(str(folder), tmp_path / "again", format="webdataset", shard_size=5)
+    for path, other in itertools.product(sorted(tars.glob("*.tar")), [tmp_path / "again"]):
+        assert path.read_bytes() == (other / path.name).read_bytes()
