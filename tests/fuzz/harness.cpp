@@ -35,19 +35,25 @@ void fail(const char* what) {
     std::abort();
 }
 
-std::optional<Image> decode(const std::uint8_t* data, std::size_t size, bool dequantize, std::uint64_t max_pixels) {
+std::optional<Image> decode(const std::uint8_t* data, std::size_t size, bool dequantize, std::uint64_t max_pixels,
+                            const dctnet::jpeg::Bands* bands) {
     const std::unique_ptr<std::uint8_t[]> exact(new std::uint8_t[size]);
     std::copy_n(data, size, exact.get());
     dctnet::jpeg::Options options;
     options.dequantize = dequantize;
     options.max_pixels = max_pixels;
+    options.bands = bands;
     constexpr std::size_t kTables = 1024;
     taken = 0;
-    allowed = 2048 * (size + 1) + kTables;
+    // Of a progressive file whole blocks are needed beside those that are kept.
+    allowed = (bands == nullptr ? 2048 : 4096) * (size + 1) + kTables;
     try {
         Image image = dctnet::jpeg::decode(exact.get(), size, options);
         std::size_t need = kTables;
-        for (const auto& plane : image.planes) need += blocks(plane) * 64 * sizeof(std::int16_t);
+        for (const auto& plane : image.planes) {
+            need += blocks(plane) * static_cast<std::size_t>(plane.channels) * sizeof(std::int16_t);
+            if (bands != nullptr && image.progressive) need += blocks(plane) * 64 * sizeof(std::int16_t);
+        }
         if (taken > need) fail("more memory than the image needs");
         return image;
     } catch (const dctnet::jpeg::Error& error) {

@@ -18,9 +18,10 @@ inline constexpr std::uint64_t kMaxPixels = std::uint64_t{1} << 14;
 [[noreturn]] void fail(const char* what);
 
 // What decode() makes of the bytes, nullopt where it throws its Error. Fails where it asks for more memory than decoder.hpp
-// promises, or more than the planes and tables of the image that it returns.
+// promises, or more than the planes and tables of the image that it returns. `bands` as in dctnet::jpeg::Options.
 std::optional<dctnet::jpeg::Image> decode(const std::uint8_t* data, std::size_t size, bool dequantize,
-                                          std::uint64_t max_pixels = kMaxPixels);
+                                          std::uint64_t max_pixels = kMaxPixels,
+                                          const dctnet::jpeg::Bands* bands = nullptr);
 
 inline std::size_t blocks(const dctnet::jpeg::Plane& plane) {
     return static_cast<std::size_t>(plane.height) * static_cast<std::size_t>(plane.width);
