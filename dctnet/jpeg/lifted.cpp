@@ -74,28 +74,38 @@ struct Strip {
     const float* scale;  // of each band; null: 1
 };
 
+// Eight integers at a time as floats, scaled.
+template <typename T>
+DCTNET_INLINE void read_eight(const T* from, const float* scale, Vec& x) {
+    load(x, from);
+    if (scale != nullptr) {
+        Vec scales;
+        load(scales, scale);
+        multiply(x, scales);
+    }
+}
+
 // V x U integers of a block, all there are, in order.
 template <typename T, std::size_t U>
 DCTNET_INLINE void read_whole(const T* from, std::size_t v_count, const float* scale, float* to, std::size_t ld) {
-    for (std::size_t v = 0; v < v_count; ++v) {
-        if constexpr (U == kLanes) {
+    std::size_t v = 0;
+    if constexpr (U == 8 || U == 4) {
+        constexpr std::size_t kRows = kLanes / U;
+        for (; v + kRows <= v_count; v += kRows) {
             Vec x;
-            load(x, from);
-            if (scale != nullptr) {
-                Vec scales;
-                load(scales, scale);
-                multiply(x, scales);
-                scale += U;
+            read_eight(from + v * U, scale == nullptr ? nullptr : scale + v * U, x);
+            if constexpr (U == 8) {
+                store(x, to + v * ld);
+            } else {
+                store_two(x, to + v * ld, to + (v + 1) * ld);
             }
-            store(x, to);
-        } else if (scale == nullptr) {
-            for (std::size_t u = 0; u < U; ++u) to[u] = static_cast<float>(from[u]);
-        } else {
-            for (std::size_t u = 0; u < U; ++u) to[u] = static_cast<float>(from[u]) * scale[u];
-            scale += U;
         }
-        from += U;
-        to += ld;
+    }
+    for (; v < v_count; ++v) {
+        for (std::size_t u = 0; u < U; ++u) {
+            const auto x = static_cast<float>(from[v * U + u]);
+            to[v * ld + u] = scale == nullptr ? x : x * scale[v * U + u];
+        }
     }
 }
 
@@ -127,32 +137,34 @@ DCTNET_INLINE void read_body(const PlaneFormat& format, const T* plane, const St
     }
 }
 
-// The bands of a row of blocks, `from` holding a matrix of v_count rows `ld` long.
+// The V x U bands of a block, all there are, in order, from a matrix whose rows are `ld` long.
 template <std::size_t U>
 DCTNET_INLINE void write_whole(const float* from, std::size_t ld, std::size_t v_count, const float* gain, const float* shift,
                                float* to) {
-    for (std::size_t v = 0; v < v_count; ++v) {
-        if constexpr (U == kLanes) {
+    std::size_t v = 0;
+    if constexpr (U == 8 || U == 4) {
+        constexpr std::size_t kRows = kLanes / U;
+        for (; v + kRows <= v_count; v += kRows) {
             Vec x;
-            load(x, from);
+            if constexpr (U == 8) {
+                load(x, from + v * ld);
+            } else {
+                load_two(x, from + v * ld, from + (v + 1) * ld);
+            }
             if (gain != nullptr) {
                 Vec gains, shifts;
-                load(gains, gain);
-                load(shifts, shift);
+                load(gains, gain + v * U);
+                load(shifts, shift + v * U);
                 scale_and_shift(x, gains, shifts);
-                gain += U;
-                shift += U;
             }
-            store(x, to);
-        } else if (gain == nullptr) {
-            for (std::size_t u = 0; u < U; ++u) to[u] = from[u];
-        } else {
-            for (std::size_t u = 0; u < U; ++u) to[u] = from[u] * gain[u] + shift[u];
-            gain += U;
-            shift += U;
+            store(x, to + v * U);
         }
-        to += U;
-        from += ld;
+    }
+    for (; v < v_count; ++v) {
+        for (std::size_t u = 0; u < U; ++u) {
+            const float x = from[v * ld + u];
+            to[v * U + u] = gain == nullptr ? x : x * gain[v * U + u] + shift[v * U + u];
+        }
     }
 }
 

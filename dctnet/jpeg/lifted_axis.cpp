@@ -42,53 +42,74 @@ const double* basis(std::size_t c) {
 
 // The non-zeros of one row of R.
 struct Row {
-    std::int64_t start = 0;
-    std::size_t taps = 0;
-    std::size_t place = 0;  // of its first weight
+    std::int64_t start = 0, taps = 0;
+    const double* weights = nullptr;
 };
 
-// The rows of one output block, and their weights.
-struct Rows {
-    std::vector<Row> row;
-    std::vector<double> weights;
-};
-
-void trim(Row& row, const std::vector<double>& weights) {
-    while (row.taps > 1 && std::abs(weights[row.place + row.taps - 1]) < kNothing) --row.taps;
-    while (row.taps > 1 && std::abs(weights[row.place]) < kNothing) {
+DCTNET_INLINE void trim(Row& row) {
+    while (row.taps > 1 && std::abs(row.weights[row.taps - 1]) < kNothing) --row.taps;
+    while (row.taps > 1 && std::abs(row.weights[0]) < kNothing) {
         ++row.start;
-        ++row.place;
+        ++row.weights;
         --row.taps;
     }
 }
 
-void append(const Resampling& r, std::int64_t i, Rows& rows) {
-    const double support = std::max(std::abs(r.scale), 1.0);
-    const double centre = std::clamp(r.origin + (static_cast<double>(i) + 0.5) * r.scale, static_cast<double>(r.low),
-                                     static_cast<double>(r.high));
-    const auto taps = std::min(static_cast<std::int64_t>(std::ceil(2 * support - 1e-9)), r.high - r.low);
-    const auto start = std::clamp(static_cast<std::int64_t>(std::floor(centre - support + 0.5)), r.low, r.high - taps);
-    Row row{start, static_cast<std::size_t>(taps), rows.weights.size()};
-    double sum = 0;
-    for (std::int64_t t = 0; t < taps; ++t) {
-        const double distance = static_cast<double>(start + t) + 0.5 - centre;
-        const double weight = std::max(0.0, 1.0 - std::abs(distance) / support);
-        rows.weights.push_back(weight);
-        sum += weight;
+// Rows of a Resampling, their weights computed into `memory`, which holds those of one output block.
+class ComputedRows {
+public:
+    ComputedRows(const Resampling& given, std::int64_t block, std::vector<double>& memory)
+        : r_(given),
+          support_(std::max(std::abs(given.scale), 1.0)),
+          narrow_(1 / support_),
+          taps_(std::min(static_cast<std::int64_t>(std::ceil(2 * support_ - 1e-9)), given.high - given.low)) {
+        memory.resize(static_cast<std::size_t>(block * taps_));
+        memory_ = memory.data();
     }
-    const double scale = 1 / sum;
-    for (std::size_t t = row.place; t < rows.weights.size(); ++t) rows.weights[t] *= scale;
-    trim(row, rows.weights);
-    rows.row.push_back(row);
-}
 
-void append(const Banded& b, std::int64_t i, Rows& rows) {
-    Row row{b.start[i], static_cast<std::size_t>(b.taps), rows.weights.size()};
-    if (row.start < 0 || row.start > b.inputs - b.taps) throw std::invalid_argument("a row of an operator leaves the plane");
-    rows.weights.insert(rows.weights.end(), b.weights + i * b.taps, b.weights + (i + 1) * b.taps);
-    trim(row, rows.weights);
-    rows.row.push_back(row);
-}
+    // Row i, the `place`-th of its block.
+    DCTNET_INLINE Row row(std::int64_t i, std::int64_t place) const {
+        const double centre = std::clamp(r_.origin + (static_cast<double>(i) + 0.5) * r_.scale, static_cast<double>(r_.low),
+                                         static_cast<double>(r_.high));
+        const auto start =
+            std::clamp(static_cast<std::int64_t>(std::floor(centre - support_ + 0.5)), r_.low, r_.high - taps_);
+        double* const weights = memory_ + place * taps_;
+        double sum = 0;
+        for (std::int64_t t = 0; t < taps_; ++t) {
+            const double distance = static_cast<double>(start + t) + 0.5 - centre;
+            weights[t] = std::max(0.0, 1.0 - std::abs(distance) * narrow_);
+            sum += weights[t];
+        }
+        const double scale = 1 / sum;
+        for (std::int64_t t = 0; t < taps_; ++t) weights[t] *= scale;
+        Row row{start, taps_, weights};
+        trim(row);
+        return row;
+    }
+
+private:
+    const Resampling& r_;
+    double support_, narrow_;
+    std::int64_t taps_;
+    double* memory_;
+};
+
+class GivenRows {
+public:
+    GivenRows(const Banded& given, std::int64_t, std::vector<double>&) : b_(given) {}
+
+    DCTNET_INLINE Row row(std::int64_t i, std::int64_t) const {
+        Row row{b_.start[i], b_.taps, b_.weights + i * b_.taps};
+        if (row.start < 0 || row.start > b_.inputs - b_.taps) {
+            throw std::invalid_argument("a row of an operator leaves the plane");
+        }
+        trim(row);
+        return row;
+    }
+
+private:
+    const Banded& b_;
+};
 
 void check(const Resampling& r) {
     if (!(r.outputs > 0 && r.outputs <= kMost && r.inputs <= kMost && r.low >= 0 && r.low < r.high && r.high <= r.inputs) ||
@@ -103,75 +124,67 @@ void check(const Banded& b) {
     }
 }
 
-// g += the row of R on the 8-point frequencies of its blocks.
-DCTNET_INLINE void to_frequencies(const Row& row, const double* weights, const double* samples, std::size_t first,
-                                  double* g) {
-    for (std::size_t t = 0; t < row.taps; ++t) {
-        const std::size_t at = static_cast<std::size_t>(row.start) + t;
+// g = the row of R on the F lowest of the 8-point frequencies of its `run` blocks from `first` on, F values a block.
+template <std::size_t F>
+DCTNET_INLINE void to_frequencies(const Row& row, const double* samples, std::size_t first, std::size_t run, double* g) {
+    std::fill_n(g, run * F, 0.0);
+    for (std::int64_t t = 0; t < row.taps; ++t) {
+        const std::size_t at = static_cast<std::size_t>(row.start + t);
         const double* const sample = samples + at % kBlock * kBlock;
-        double* const to = g + (at / kBlock - first) * kBlock;
-        for (std::size_t k = 0; k < kBlock; ++k) to[k] += weights[t] * sample[k];
+        double* const to = g + (at / kBlock - first) * F;
+        for (std::size_t k = 0; k < F; ++k) to[k] += row.weights[t] * sample[k];
     }
 }
 
 // W[t][k] = sum_i T[i][k] g[i][t] for the frequencies k < C; those beyond `axis.out` are dropped.
-template <std::size_t C>
+template <std::size_t F, std::size_t C>
 DCTNET_INLINE void to_blocks(const double* matrix, std::size_t length, std::size_t samples, const double* g,
                              std::size_t run, const LiftedAxis& axis, float* weights) {
     for (std::size_t block = 0; block < run; ++block) {
         for (std::size_t v = 0; v < axis.in; ++v) {
             double sum[C] = {};
-            const double* column = g + block * kBlock + v;
+            const double* column = g + block * F + v;
             for (std::size_t i = 0; i < samples; ++i) {
-                const double x = column[i * run * kBlock];
+                const double x = column[i * run * F];
                 for (std::size_t k = 0; k < C; ++k) sum[k] += x * matrix[i * length + k];
             }
-            for (std::size_t k = 0; k < std::min(C, axis.out); ++k) weights[k] = static_cast<float>(sum[k]);
+            if (axis.out == C) {
+                for (std::size_t k = 0; k < C; ++k) weights[k] = static_cast<float>(sum[k]);
+            } else {
+                for (std::size_t k = 0; k < axis.out; ++k) weights[k] = static_cast<float>(sum[k]);
+            }
             weights += axis.out;
         }
     }
 }
 
-// The weights of one output block, whose rows are `rows`.
-DCTNET_INLINE void block_body(const Rows& rows, std::size_t first, std::size_t run, const LiftedAxis& axis, double* g,
-                              float* weights) {
-    const std::size_t c = rows.row.size(), length = std::max<std::size_t>(c, 4);
+// The weights of one output block of c samples.
+template <std::size_t F>
+DCTNET_INLINE void to_weights(const Row* rows, std::size_t c, std::size_t first, std::size_t run, const LiftedAxis& axis,
+                              double* g, float* weights) {
     const double* const samples = basis(kBlock);
-    for (std::size_t i = 0; i < c; ++i) {
-        to_frequencies(rows.row[i], rows.weights.data() + rows.row[i].place, samples, first, g + i * run * kBlock);
-    }
+    for (std::size_t i = 0; i < c; ++i) to_frequencies<F>(rows[i], samples, first, run, g + i * run * F);
     const double* const matrix = basis(c);
+    const std::size_t length = std::max<std::size_t>(c, 4);
     if (axis.out <= 4) {
-        to_blocks<4>(matrix, length, c, g, run, axis, weights);
+        to_blocks<F, 4>(matrix, length, c, g, run, axis, weights);
     } else if (axis.out <= 8) {
-        to_blocks<8>(matrix, length, c, g, run, axis, weights);
+        to_blocks<F, 8>(matrix, length, c, g, run, axis, weights);
     } else if (axis.out <= 16) {
-        to_blocks<16>(matrix, length, c, g, run, axis, weights);
+        to_blocks<F, 16>(matrix, length, c, g, run, axis, weights);
     } else {
-        to_blocks<32>(matrix, length, c, g, run, axis, weights);
+        to_blocks<F, 32>(matrix, length, c, g, run, axis, weights);
     }
 }
 
-using Block = void (*)(const Rows&, std::size_t, std::size_t, const LiftedAxis&, double*, float*);
+// Memory that a thread keeps between axes.
+struct Scratch {
+    std::vector<double> weights, g;
+    std::array<Row, 32> rows;
+};
 
-void block_plain(const Rows& rows, std::size_t first, std::size_t run, const LiftedAxis& axis, double* g, float* weights) {
-    block_body(rows, first, run, axis, g, weights);
-}
-
-#if defined(DCTNET_FAST)
-DCTNET_FAST void block_fast(const Rows& rows, std::size_t first, std::size_t run, const LiftedAxis& axis, double* g,
-                            float* weights) {
-    block_body(rows, first, run, axis, g, weights);
-}
-constexpr Block kFast = block_fast;
-#else
-constexpr Block kFast = block_plain;
-#endif
-
-template <typename Operator>
-void lift_rows(const Operator& given, const AxisBlocks& blocks, LiftedAxis& axis) {
-    check(given);
-    const Block block = fast_processor() ? kFast : block_plain;
+template <typename Rows, typename Operator>
+DCTNET_INLINE void lift_body(const Operator& given, const AxisBlocks& blocks, LiftedAxis& axis, Scratch& scratch) {
     const auto c = static_cast<std::int64_t>(blocks.block_out);
     axis.in = blocks.in;
     axis.out = blocks.out;
@@ -180,22 +193,14 @@ void lift_rows(const Operator& given, const AxisBlocks& blocks, LiftedAxis& axis
     axis.high = 0;
     axis.runs.clear();
     axis.weights.clear();
-    thread_local Rows rows;
-    thread_local std::vector<double> g;
+    const Rows computed(given, c, scratch.weights);
+    Row* const rows = scratch.rows.data();
     for (std::int64_t i = 0; i < given.outputs; i += c) {
-        rows.row.clear();
-        rows.weights.clear();
-        for (std::int64_t r = 0; r < c; ++r) {
-            if (i + r < given.outputs) {
-                append(given, i + r, rows);
-            } else {
-                rows.row.push_back(Row(rows.row.back()));
-            }
-        }
         std::int64_t start = given.inputs, end = 0;
-        for (const Row& row : rows.row) {
-            start = std::min(start, row.start);
-            end = std::max(end, row.start + static_cast<std::int64_t>(row.taps));
+        for (std::int64_t r = 0; r < c; ++r) {
+            rows[r] = i + r < given.outputs ? computed.row(i + r, r) : rows[r - 1];
+            start = std::min(start, rows[r].start);
+            end = std::max(end, rows[r].start + rows[r].taps);
         }
         const auto first = static_cast<std::size_t>(start / 8), last = static_cast<std::size_t>((end + 7) / 8);
         const LiftedAxis::Run run{first, (last - first) * axis.in, axis.weights.size()};
@@ -203,9 +208,39 @@ void lift_rows(const Operator& given, const AxisBlocks& blocks, LiftedAxis& axis
         axis.weights.resize(run.offset + run.terms * axis.out);
         axis.low = std::min(axis.low, first);
         axis.high = std::max(axis.high, last);
-        g.assign(rows.row.size() * (last - first) * kBlock, 0.0);
-        block(rows, first, last - first, axis, g.data(), axis.weights.data() + run.offset);
+        if (scratch.g.size() < blocks.block_out * (last - first) * kBlock) {
+            scratch.g.resize(blocks.block_out * (last - first) * kBlock);
+        }
+        float* const weights = axis.weights.data() + run.offset;
+        if (axis.in <= 4) {
+            to_weights<4>(rows, blocks.block_out, first, last - first, axis, scratch.g.data(), weights);
+        } else {
+            to_weights<8>(rows, blocks.block_out, first, last - first, axis, scratch.g.data(), weights);
+        }
     }
+}
+
+#define DCTNET_LIFT(name, attribute)                                                                                  \
+    attribute void lift_##name(const Resampling& given, const AxisBlocks& blocks, LiftedAxis& axis, Scratch& scratch) { \
+        lift_body<ComputedRows>(given, blocks, axis, scratch);                                                        \
+    }                                                                                                                 \
+    attribute void lift_##name(const Banded& given, const AxisBlocks& blocks, LiftedAxis& axis, Scratch& scratch) {   \
+        lift_body<GivenRows>(given, blocks, axis, scratch);                                                           \
+    }
+
+DCTNET_LIFT(plain, )
+#if defined(DCTNET_FAST)
+DCTNET_LIFT(fast, DCTNET_FAST)
+#endif
+
+template <typename Operator>
+void lift_rows(const Operator& given, const AxisBlocks& blocks, LiftedAxis& axis) {
+    check(given);
+    thread_local Scratch scratch;
+#if defined(DCTNET_FAST)
+    if (fast_processor()) return lift_fast(given, blocks, axis, scratch);
+#endif
+    lift_plain(given, blocks, axis, scratch);
 }
 
 }  // namespace

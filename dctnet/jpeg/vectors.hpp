@@ -82,6 +82,28 @@ DCTNET_INLINE void scale_and_shift(Vec& x, const Vec& a, const Vec& b) {
 #endif
 }
 
+// Two rows of four.
+DCTNET_INLINE void load_two(Vec& x, const float* first, const float* second) {
+#if defined(__GNUC__)
+    const Half a = *reinterpret_cast<const Anywhere<Half>::Type*>(first);
+    const Half b = *reinterpret_cast<const Anywhere<Half>::Type*>(second);
+    x = __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7);
+#else
+    std::memcpy(x.lane, first, 4 * sizeof(float));
+    std::memcpy(x.lane + 4, second, 4 * sizeof(float));
+#endif
+}
+
+DCTNET_INLINE void store_two(const Vec& x, float* first, float* second) {
+#if defined(__GNUC__)
+    *reinterpret_cast<Anywhere<Half>::Type*>(first) = __builtin_shufflevector(x, x, 0, 1, 2, 3);
+    *reinterpret_cast<Anywhere<Half>::Type*>(second) = __builtin_shufflevector(x, x, 4, 5, 6, 7);
+#else
+    std::memcpy(first, x.lane, 4 * sizeof(float));
+    std::memcpy(second, x.lane + 4, 4 * sizeof(float));
+#endif
+}
+
 // Four rows of eight as eight columns of four: column i goes to `to + i * stride`.
 DCTNET_INLINE void store_transposed(const Vec (&row)[4], float* to, std::size_t stride) {
 #if defined(__GNUC__)
