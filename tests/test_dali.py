@@ -192,6 +192,25 @@ def test_an_error_of_the_transform_reaches_the_caller(root):  # noqa: F811
             list(right)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_short_floats(root, dtype):  # noqa: F811
+    left, _ = pair(root)
+    right = DALILoader(JPEGFolder(root, TRANSFORM, seed=1), 8, shuffle=True, seed=1, dtype=dtype)
+    for one, other in zip(left, right, strict=True):
+        for plane, expected in zip(other.coefficients, one.coefficients, strict=True):
+            assert plane.dtype == dtype and torch.allclose(plane.float(), expected, rtol=2**-7, atol=1e-3)
+
+
+def test_packed_windows_come_to_the_same(root, damaged):  # noqa: F811
+    """What a GPU does, done here: DALI carries windows, the batched transform works on them."""
+    left, right = pair(root)
+    right.lifting = None
+    assert_same_batches(left, right)
+    left, right = pair(damaged, max_broken=1.0, report=False)
+    right.lifting = None
+    assert_same_batches(left, right)
+
+
 def test_what_the_loader_refuses(root):  # noqa: F811
     with pytest.raises(ValueError, match="threads is a number of at least 1; got 0"):
         DALILoader(JPEGFolder(root, TRANSFORM), 8, threads=0)

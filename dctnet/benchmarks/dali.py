@@ -117,6 +117,7 @@ def routes(paths: list[str], batch_size: int, threads: int, stack: ExitStack) ->
     def loader(whole: bool) -> Callable[[], None]:
         crops = Compose([RandomResizedCrop(224), RandomHorizontalFlip()], block_size=8)
         made = DALILoader(FileList(paths, crops), batch_size, threads=threads)
+        made.lifting = None  # coefficients alone, as they go to a GPU
         if whole:
             made.plan = WholePictures
 

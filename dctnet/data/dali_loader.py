@@ -2,6 +2,7 @@
 
     headers, draws     ->  decode, keep the windows  ->  DALI pipeline  ->  lifted transform of the whole batch
     thread 1, ahead        thread 2, ahead: C++          to the device      on the device, a few kernels
+                                                                (CPU: by thread 2 already)
 
 No worker processes: reading and decoding need no GIL, and run on ``threads`` threads. A pass reads ``prefetch`` batches
 ahead. Each file is decoded into memory that is still in the cache from the one before, and only the blocks that the
@@ -33,11 +34,13 @@ from dctnet.data.batch import Batch, ThroughPixels, why_broken
 from dctnet.data.broken import Broken
 from dctnet.data.folder import DataError
 from dctnet.data.keyed_sampling import KeyedBatches, SampleKey, sample_generator
+from dctnet.data.lifted_batch import Lifting
 from dctnet.data.passes import Account, check_settings
 from dctnet.jpeg import _native
 from dctnet.jpeg.reader import JPEGImage, results_of, sampling_grid
-from dctnet.transforms.batched import Plan, plan, plan_grids
+from dctnet.transforms.batched import Plan, one_shape, plan, plan_grids
 from dctnet.transforms.compose import Compose
+from dctnet.transforms.separable import Separable
 
 
 def load_dali():
@@ -60,7 +63,10 @@ DEPTH = 2  # of DALI's own queue: one batch is on its way to the device while th
 
 
 class Ready(NamedTuple):
-    """A batch read and packed, before the device transforms it; ``plan`` and ``packed`` are None where nothing could be read."""
+    """A batch read and packed, before the device transforms it; ``packed`` is None where nothing could be read.
+
+    ``plan`` is None where ``packed`` holds the finished planes ``(n, rows, columns, bands)``.
+    """
 
     batch: Batch
     plan: Plan | None
@@ -93,23 +99,25 @@ class Opened(NamedTuple):
     """The files of a batch before they are decoded.
 
     ``missing`` says what is wrong with samples that have no source. ``files`` and ``plan`` are None where not every
-    file is a JPEG file that the decoder reads.
+    file is a JPEG file that the decoder reads. ``plan`` is a list of operators where the decoding threads apply them.
     """
 
     keys: Sequence[SampleKey]
     sources: list
     missing: dict[int, OSError]
     files: _native.Files | None
-    plan: Plan | None
+    plan: Plan | list[Separable] | None
 
 
 class DALILoader:
     """The batches of ``KeyedLoader``, decoded on ``threads`` threads, transformed on ``device`` in one go.
 
+    On the CPU the decoding threads themselves transform, as ``lifted_batch`` does.
+
     ``dataset`` is a ``JPEGFolder``, ``FileList`` or ``TarFolder`` whose transform is a ``Compose`` of geometric transforms
-    and ``Normalize`` or ``SelectBands``. ``device`` is None for the CPU or the number of a GPU, on which the coefficients
-    then are; they are of ``dtype``. The other arguments, iterating, ``set_epoch``, ``state_dict`` and what happens with
-    files that cannot be read are those of ``KeyedLoader``. The coefficients equal its own to 1e-3 gray levels (float32).
+    and ``Normalize`` or ``SelectBands``. ``device`` is None for the CPU or the number of a GPU, where the coefficients then
+    are, of ``dtype``. The other arguments, iterating, ``set_epoch``, ``state_dict`` and what happens with files that cannot
+    be read are those of ``KeyedLoader``. The coefficients equal its own to 1e-3 gray levels (float32).
 
     A pass that is given up early stops its threads when its iterator is closed or dropped. DataError where DALI is not
     installed, or CUDA is asked for where there is none; ValueError for numbers out of range and other transforms.
@@ -156,6 +164,9 @@ class DALILoader:
             rank=rank,
             ranks=ranks,
         )
+        reduced = dataset.transform.reduced() if device is None else None
+        self.lifting = Lifting(reduced, self.dtype) if reduced and self.dtype in Lifting.DTYPES else None
+        self.carrier = torch.float32 if self.dtype == torch.float32 else torch.int16
         self.plan = plan_grids
         self.ring: Ring | None = None  # from one pass to the next
         self.place = self.batch_sampler.sampler
@@ -185,8 +196,11 @@ class DALILoader:
 
     def _transformed(self) -> Iterator[Batch]:
         for ready in self.carried():
-            if ready.plan is None:
+            if ready.packed is None:
                 yield ready.batch
+            elif ready.plan is None:
+                planes = ready.packed.map(lambda plane: plane.view(self.dtype).movedim(-1, -3))
+                yield ready.batch._replace(coefficients=planes)
             else:
                 yield ready.batch._replace(coefficients=ready.plan.apply(ready.packed, self.dtype))
 
@@ -205,6 +219,10 @@ class DALILoader:
             # In use at most: those read ahead, those in the pipeline, the one handed out, the one being packed.
             ring, self.ring = self.ring or Ring(self.prefetch + DEPTH + 3, self.device is not None), None
 
+            # Of a batch of which nothing could be read, arrays without elements keep the place.
+            shape, dtype = ((0,) * 3, torch.int16) if self.lifting is None else ((0,) * 4, self.carrier)
+            nothing = [torch.empty(shape, dtype=dtype)] * 3
+
             def read_ahead() -> None:
                 for batch in keys:
                     opened = opener.submit(self.open, batch)
@@ -218,10 +236,7 @@ class DALILoader:
                     raise StopIteration
                 carried.append(waiting.popleft().result())
                 packed = carried[-1].packed
-                # Of a batch of which nothing could be read, arrays without elements keep the place.
-                return [
-                    [plane.numpy()] for plane in packed or Coefficients(*[torch.empty(0, 0, 0, dtype=torch.int16)] * 3)
-                ]
+                return [[plane.numpy()] for plane in packed or nothing]
 
             try:
                 pipeline = self._pipeline(source)
@@ -247,13 +262,25 @@ class DALILoader:
         heads = files.heads
         if missing or not heads or None in heads:
             return Opened(keys, sources, missing, None, None)
-        grids = [sampling_grid(size, sampling) for size, sampling in heads]
-        return Opened(keys, sources, missing, files, self.plan(self.dataset.transform, grids, self._generators(keys)))
+        grids, generators = [sampling_grid(*head) for head in heads], self._generators(keys)
+        if self.lifting is None:
+            return Opened(keys, sources, missing, files, self.plan(self.dataset.transform, grids, generators))
+        reduced = self.lifting.reduced
+        operators = [reduced.operators(grid, generator) for grid, generator in zip(grids, generators, strict=True)]
+        one_shape({operator.size for operator in operators})
+        return Opened(keys, sources, missing, files, operators)
 
     def read(self, opened: Opened, empty: Callable[..., Tensor] = torch.empty) -> Ready:
         """The windows of these pictures that the transforms will read, decoded into memory that ``empty`` gives."""
         keys = opened.keys
-        if opened.plan is not None:
+        if isinstance(opened.plan, list):
+            count, size = len(keys), opened.plan[0].size
+            outputs, places = self.lifting.outputs(count, size), list(range(count))
+            formats = self.lifting.formats
+            if all(opened.files.load(places, opened.plan, formats, outputs, places, self.threads)):
+                # DALI's arrays are numpy's, which has no bfloat16.
+                return Ready(self._batch(keys), None, Coefficients(*(plane.view(self.carrier) for plane in outputs)))
+        elif opened.plan is not None:
             packed = Coefficients(*(empty(opened.plan.packed_shape(plane), dtype=torch.int16) for plane in range(3)))
             if all(opened.files.pack(opened.plan.places(), [plane.numpy() for plane in packed], self.threads)):
                 return Ready(self._batch(keys), opened.plan, packed)
@@ -277,7 +304,11 @@ class DALILoader:
         if not good:
             return Ready(batch, None, None)
         made = plan(self.dataset.transform, [image for _, image in good], self._generators([key for key, _ in good]))
-        return Ready(batch, made, made.pack([image.coefficients for _, image in good], empty))
+        pictures = [image.coefficients for _, image in good]
+        if self.lifting is None:
+            return Ready(batch, made, made.pack(pictures, empty))
+        finished = made.apply(made.pack(pictures), self.dtype)
+        return Ready(batch, None, finished.map(lambda plane: plane.movedim(-3, -1).contiguous().view(self.carrier)))
 
     def _read(self, opened: Future[Opened], ring: Ring) -> Ready:
         ring.next()

@@ -253,13 +253,7 @@ def plan_grids(
     blocks_out = next((t.block_size for t in reversed(geometric) if isinstance(t, Reblock)), transform.block_size)
     blocks_out = blocks_out or blocks_in
     drawn = [_draw(geometric, grid.size, generator) for grid, generator in zip(grids, generators, strict=True)]
-    final = {chain[-1].size for chain in drawn}
-    if len(final) != 1:
-        raise ValueError(
-            f"a batch needs samples of one shape; got {len(final)} different sizes, such as {sorted(final)[:2]}. "
-            "Resize or crop the pictures to one size first."
-        )
-    (size,) = final
+    size = one_shape({chain[-1].size for chain in drawn})
     numbers = [[(*step[:4], *step.size, step.mirror) for step in chain] for chain in drawn]
     steps = list(np.array(numbers, dtype=np.float64).swapaxes(0, 1))
     made: dict[tuple, Axis] = {}
@@ -276,6 +270,16 @@ def plan_grids(
 
     axes = tuple((axis(plane, 0), axis(plane, 1)) for plane in range(3))
     return Plan(axes, blocks_in, blocks_out, rest)
+
+
+def one_shape(sizes: set[tuple[int, int]]) -> tuple[int, int]:
+    """The size that all pictures come to; ValueError where they are several."""
+    if len(sizes) != 1:
+        raise ValueError(
+            f"a batch needs samples of one shape; got {len(sizes)} different sizes, such as {sorted(sizes)[:2]}. "
+            "Resize or crop the pictures to one size first."
+        )
+    return next(iter(sizes))
 
 
 def _draw(geometric: Sequence[Geometric], size: tuple[int, int], generator: torch.Generator | None) -> list[Drawn]:

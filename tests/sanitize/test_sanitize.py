@@ -19,7 +19,9 @@ from tests.test_decoder import PROGRESSIONS, TABLES, jpeg, picture
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 JPEG = ROOT / "dctnet" / "jpeg"
-SOURCES = [JPEG / f"{name}.cpp" for name in ("decoder", "entropy", "finish", "header", "huffman", "progressive", "sequential")]
+SOURCES = [
+    JPEG / f"{name}.cpp" for name in ("decoder", "entropy", "finish", "header", "huffman", "progressive", "sequential")
+]
 MUTATIONS = 8000
 
 
