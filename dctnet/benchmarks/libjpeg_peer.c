@@ -48,3 +48,8 @@ long read_coefficients(const unsigned char *data, unsigned long size, short *out
     jpeg_destroy_decompress(&info);
     return blocks;
 }
+
+/* Calls jpeg_read_coefficients on each of `count` files. */
+void read_all(const unsigned char *const *data, const unsigned long *sizes, long count) {
+    for (long i = 0; i < count; i++) read_coefficients(data[i], sizes[i], NULL);
+}

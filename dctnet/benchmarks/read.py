@@ -1,19 +1,20 @@
 """``dctnet bench read FOLDER``: reading JPEG files on one core, beside libjpeg-turbo and the usual readers.
 
 Every peer runs in turn with ours, file for file on the same input (bytes in memory; paths for jpeglib, which takes only
-those), in one process bound to one core. All read one file a call and drop the result before the next. Ours is the
-public ``read_jpegs(threads=1)``, with its memory, its tensors and the multiplication by the quantisation steps. The
-peers:
+those), in one process bound to one core, and drops what it read before it goes on. Ours is the public
+``read_jpegs(threads=1)``, with its memory and the multiplication by the quantisation steps, on one file a call or, of small
+files, on 64 KB; "tensors" also asks each image for its planes. The peers:
 
-- ``libjpeg-turbo``: ``jpeg_read_coefficients`` of the system's libjpeg called from C on memory (``libjpeg_peer.c``, compiled
-  here where a C compiler and ``jpeglib.h`` are installed, such as Debian's libjpeg62-turbo-dev). Its blocks stay in
-  libjpeg's own memory: nothing is copied out and nothing dequantised.
+- ``libjpeg-turbo``: ``jpeg_read_coefficients`` of the system's libjpeg, called from C on all files in memory
+  (``libjpeg_peer.c``, compiled here where a C compiler and ``jpeglib.h`` are installed, such as Debian's
+  libjpeg62-turbo-dev). Its blocks stay in libjpeg's own memory: nothing is copied out and nothing dequantised.
 - ``jpeglib``: ``read_dct`` and its planes, through temporary files as jpeglib does it.
 - ``jpeg2dct``: ``loads``, dequantised. It decodes to pixels and encodes again what is not 4:2:0.
 - ``simplejpeg``, ``torchvision``, ``Pillow``: RGB pixels.
 
-The error is the largest absolute difference of raw coefficients from those of libjpeg-turbo (of jpeg2dct: of dequantised
-ones); readers of pixels have none. A peer that is not installed is listed as such.
+These read one file a call. The error is the largest absolute difference of raw coefficients from those of libjpeg-turbo (of
+jpeg2dct: of dequantised ones); readers of pixels have none. A peer that is not installed is listed as such. Where there are
+two cores, ours on two threads is measured as well, beside ours on one, both free to run anywhere.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -41,13 +43,27 @@ from dctnet.jpeg.reader import JPEGImage, read_jpegs
 SUFFIXES = (".jpg", ".jpeg")
 
 
-def read(folder: str, repeats: int = 7, limit: int = 200, out: str | None = None) -> list[dict]:
+CALL = 1 << 16  # bytes of the files of one call, where they are smaller than that
+
+
+def read(
+    folder: str, repeats: int = 7, limit: int = 200, out: str | None = None, progressive: bool = False
+) -> list[dict]:
     """Times the readers on the first ``limit`` JPEG files under ``folder`` that hold coefficients, in ``repeats`` rounds.
+
+    ``progressive`` takes copies that Pillow saves as progressive files, of the files' own quality.
 
     Prints a table and gives its rows: reader, images per second, ours over it (with the smallest and the largest ratio of
     the rounds), error. ``out`` names a JSON file for them. ValueError where the folder has no JPEG files.
     """
+    with tempfile.TemporaryDirectory() as workshop:
+        return _read(folder, repeats, limit, out, progressive, Path(workshop))
+
+
+def _read(folder: str, repeats: int, limit: int, out: str | None, progressive: bool, workshop: Path) -> list[dict]:
     paths = [path for path in sorted(Path(folder).rglob("*")) if path.suffix.lower() in SUFFIXES]
+    if progressive:
+        paths = saved_progressive(paths[: 2 * limit], workshop)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         images = read_jpegs(paths[: 2 * limit], on_error="skip", dequantize=False)
@@ -57,9 +73,9 @@ def read(folder: str, repeats: int = 7, limit: int = 200, out: str | None = None
         raise ValueError(f"no readable JPEG files under {folder}; name a folder that holds some, at any depth")
     paths, raw = [path for path, _ in chosen], [blocks_of(image) for _, image in chosen]
     files = [path.read_bytes() for path in paths]
-    with tempfile.TemporaryDirectory() as workshop, one_core(), warnings.catch_warnings():
+    with one_core(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # peers that announce their end
-        peers, missing = installed_peers(Path(workshop), paths, files)
+        peers, missing = installed_peers(workshop, paths, files)
         truth = next((peers[name].blocks for name in ("libjpeg-turbo", "jpeglib") if name in peers), None)
         rows = measure(peers, repeats, paths, files)
         rows[0]["error"] = largest_difference(lambda i: raw[i], truth, len(files)) if truth else None
@@ -68,7 +84,8 @@ def read(folder: str, repeats: int = 7, limit: int = 200, out: str | None = None
             if blocks is not None:
                 expected = scaled(raw, chosen) if row["reader"] == "jpeg2dct" else truth
                 row["error"] = largest_difference(blocks, expected, len(files))
-        rows += [{"reader": name, "missing": why} for name, why in missing.items()]
+    rows += two_threads(repeats, files)
+    rows += [{"reader": name, "missing": why} for name, why in missing.items()]
     show(rows, folder, len(files), repeats)
     if out is not None:
         head = {"command": "dctnet bench read", "files": len(files), "rounds": repeats, "machine": platform.machine()}
@@ -77,18 +94,57 @@ def read(folder: str, repeats: int = 7, limit: int = 200, out: str | None = None
     return rows
 
 
+def ours(sources: Sequence, threads: int = 1, tensors: bool = False) -> Callable[[], None]:
+    """Reads all sources, as many a call as have CALL bytes together, and one for each thread at least."""
+    batches: list[list] = []
+    room = 0
+    for source in sources:
+        size = len(source) if isinstance(source, bytes) else os.path.getsize(source)
+        if room < size and not (batches and len(batches[-1]) < threads):
+            batches.append([])
+            room = threads * CALL
+        batches[-1].append(source)
+        room -= size
+
+    def run() -> None:
+        for batch in batches:
+            images = read_jpegs(batch, threads=threads)
+            if tensors:
+                for image in images:
+                    _ = image.coefficients
+
+    return run
+
+
+def two_threads(repeats: int, files: list[bytes]) -> list[dict]:
+    """A row of ours on two threads, where there are two cores: one thread's time over its own is ``speedup``."""
+    if not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2:
+        return []
+    pair = paired({"one": (ours(files), ours(files, threads=2))}, repeats)["one"]
+    row = {"reader": "dctnet (2 threads)", "images_per_second": len(files) / pair.reference_seconds}
+    return [row | {"speedup": pair.ratio, "spread": list(pair.spread)}]
+
+
+def saved_progressive(paths: list[Path], workshop: Path) -> list[Path]:
+    """Copies of the files as Pillow saves them, progressive."""
+    copies = []
+    for number, path in enumerate(paths):
+        copy = workshop / f"progressive_{number:05d}.jpg"
+        try:
+            Image.open(path).save(copy, "JPEG", quality="keep", progressive=True)
+        except (OSError, ValueError):  # not a file that Pillow can read and keep
+            continue
+        copies.append(copy)
+    return copies
+
+
 def measure(peers: dict[str, Peer], repeats: int, paths: list[Path], files: list[bytes]) -> list[dict]:
     """Rows of ours and of each peer."""
-
-    def ours(sources: Sequence) -> Callable[[], None]:
-        def run() -> None:
-            for source in sources:
-                read_jpegs([source], threads=1)
-
-        return run
-
     by_bytes, by_path = ours(files), ours([str(path) for path in paths])
-    alternatives: dict[str, tuple] = {"dctnet (paths)": (by_path, by_bytes)}
+    alternatives: dict[str, tuple] = {
+        "dctnet (tensors)": (ours(files, tensors=True), by_bytes),
+        "dctnet (paths)": (by_path, by_bytes),
+    }
     alternatives |= {name: (peer.read_all, by_path if peer.by_path else by_bytes) for name, peer in peers.items()}
     pairs = paired(alternatives, repeats)
     own = sorted(pair.reference_seconds for name, pair in pairs.items() if not (name in peers and peers[name].by_path))
@@ -155,7 +211,10 @@ def show(rows: list[dict], folder: str, count: int, repeats: int) -> None:
             table.add_row(row["reader"], "-", "-", Text(row["missing"]))
             continue
         low, high = row["spread"]
-        ratio = "1" if row["reader"] == "dctnet" else f"{row['ratio']:.2f} ({low:.2f}-{high:.2f})"
+        if "speedup" in row:
+            ratio = f"{row['speedup']:.2f} times itself ({low:.2f}-{high:.2f})"
+        else:
+            ratio = "1" if row["reader"] == "dctnet" else f"{row['ratio']:.2f} ({low:.2f}-{high:.2f})"
         error = row.get("error")
         table.add_row(row["reader"], f"{row['images_per_second']:.0f}", ratio, "-" if error is None else str(error))
     Console().print(table)
@@ -170,5 +229,6 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("folder", metavar="FOLDER", help="a folder of JPEG files, at any depth")
     parser.add_argument("--limit", type=int, default=200, metavar="N", help="at most N files (default 200)")
     parser.add_argument("--repeats", type=int, default=7, metavar="N", help="rounds, 3 at least (default 7)")
+    parser.add_argument("--progressive", action="store_true", help="copies that are saved as progressive files")
     parser.add_argument("--out", metavar="RESULT.json", help="write the rows here as well")
     read(**vars(parser.parse_args(arguments)))

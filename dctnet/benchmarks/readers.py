@@ -24,7 +24,7 @@ def blocks_of(image: JPEGImage) -> Blocks:
 
 
 class Peer:
-    """``run(file)`` reads one file, given as ``inputs`` has it; ``blocks(i)`` gives coefficients of file i to compare."""
+    """``run(input)`` reads a file, or all where ``inputs`` is one item; ``blocks(i)`` gives coefficients of file i to compare."""
 
     def __init__(
         self,
@@ -66,14 +66,15 @@ def installed_peers(workshop: Path, paths: list[Path], files: list[bytes]) -> tu
 
 
 def libjpeg_peer(workshop: Path, files: list[bytes]) -> Peer | str:
-    library = workshop / "libjpeg_peer.so"
+    path = workshop / "libjpeg_peer.so"
     source = Path(__file__).with_name("libjpeg_peer.c")
-    command = [os.environ.get("CC", "cc"), "-O2", "-shared", "-fPIC", str(source), "-ljpeg", "-o", str(library)]
+    command = [os.environ.get("CC", "cc"), "-O2", "-shared", "-fPIC", str(source), "-ljpeg", "-o", str(path)]
     try:
         subprocess.run(command, check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
         return "needs a C compiler and libjpeg's headers (Debian: libjpeg62-turbo-dev)"
-    function = ctypes.CDLL(str(library)).read_coefficients
+    library = ctypes.CDLL(str(path))
+    function = library.read_coefficients
     function.restype, function.argtypes = ctypes.c_long, [ctypes.c_char_p, ctypes.c_ulong, ctypes.c_void_p]
 
     def blocks(i: int) -> Blocks:
@@ -90,7 +91,9 @@ def libjpeg_peer(workshop: Path, files: list[bytes]) -> Peer | str:
             raise ValueError(f"libjpeg-turbo has {count} blocks for file {i} of the benchmark, we have {start}")
         return planes
 
-    return Peer(lambda data: function(data, len(data), None), files, blocks=blocks)
+    pointers = (ctypes.c_char_p * len(files))(*files)
+    sizes = (ctypes.c_ulong * len(files))(*map(len, files))
+    return Peer(lambda count: library.read_all(pointers, sizes, ctypes.c_long(count)), [len(files)], blocks=blocks)
 
 
 def jpeglib_peer(paths: list[Path]) -> Peer:
