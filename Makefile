@@ -4,7 +4,7 @@ BIN = .venv/bin
 DIGITS = runs/demo/digits
 RUN = runs/demo/fit
 
-.PHONY: demo test slow lint check sanitize wheel clean
+.PHONY: demo test slow dali gpu-suite fuzz lint check sanitize wheel clean
 
 demo: .venv/installed  ## make the digits data set, train on it, and use the network
 	$(BIN)/dctnet prepare digits $(DIGITS)
@@ -18,6 +18,15 @@ test: .venv/installed-test  ## every test and doctest
 
 slow: .venv/installed-test  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
+
+dali: .venv/installed-dali  ## the tests that need NVIDIA DALI; no GPU
+	$(BIN)/python -m pytest -m "dali and not gpu"
+
+gpu-suite: .venv/installed-dali  ## the tests that need a CUDA device
+	$(BIN)/python -m pytest -m gpu
+
+fuzz: .venv/installed-test  ## ten minutes of each fuzz target, beyond the short runs of `make slow`; needs clang
+	$(BIN)/python -m tests.fuzz.run --seconds 600 --record tests/fuzz/executions.json
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .
@@ -45,6 +54,10 @@ wheel: .venv/installed
 
 .venv/installed-dev: .venv/installed
 	$(BIN)/pip install --quiet --editable ".[dev]"
+	@touch $@
+
+.venv/installed-dali: .venv/installed-test
+	$(BIN)/pip install --quiet --editable ".[test,dali]"
 	@touch $@
 
 clean:
