@@ -17,7 +17,7 @@
 #define DCTNET_INLINE inline
 #endif
 
-#if defined(__GNUC__) && defined(__x86_64__)
+#if defined(__GNUC__) && defined(__x86_64__) && !defined(DCTNET_PLAIN)  // the plain callers alone, for tests
 #define DCTNET_X86 1
 #define DCTNET_FAST __attribute__((target("avx2,fma,f16c")))
 #endif
