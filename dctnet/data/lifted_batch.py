@@ -7,6 +7,7 @@ so is every sample where the transform is no ``Compose`` or does more than one l
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -60,10 +61,14 @@ class Lifting:
         )
 
     def outputs(self, count: int, size: tuple[int, int]) -> tuple[Tensor, ...]:
-        """Empty tensors ``(count, rows, columns, bands)`` for pictures that become ``size``."""
-        return tuple(
-            torch.empty(count, *blocks, len(bands), dtype=self.dtype)
+        """Tensors ``(count, rows, columns, bands)`` to be filled with pictures that become ``size``, in reused memory."""
+        shapes = [
+            (count, *blocks, len(bands))
             for blocks, bands in zip(self.reduced.blocks(size), self.reduced.bands, strict=True)
+        ]
+        return tuple(
+            torch.from_numpy(_native.memory(math.prod(shape) * self.dtype.itemsize)).view(self.dtype).view(shape)
+            for shape in shapes
         )
 
 

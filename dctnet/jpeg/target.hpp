@@ -15,7 +15,7 @@
 #define DCTNET_UNLIKELY(condition) __builtin_expect(static_cast<bool>(condition), 0)
 #endif
 
-#if (defined(__GNUC__) || defined(__clang__)) && defined(__x86_64__)
+#if defined(__GNUC__) && defined(__x86_64__) && !defined(DCTNET_PLAIN)  // DCTNET_PLAIN: the plain callers alone, for tests
 #define DCTNET_FAST __attribute__((target("avx2,bmi,bmi2,movbe,fma,f16c")))
 #endif
 

@@ -1,4 +1,7 @@
-"""The decoder under AddressSanitizer and UBSan: made files and real ones, cut and mutated by ``driver.cpp``."""
+"""The decoder under AddressSanitizer and UBSan: made files and real ones, cut and mutated by ``driver.cpp``.
+
+And the lifting of planes, by ``lift_driver.cpp``.
+"""
 
 from __future__ import annotations
 
@@ -22,18 +25,22 @@ JPEG = ROOT / "dctnet" / "jpeg"
 SOURCES = [
     JPEG / f"{name}.cpp" for name in ("decoder", "entropy", "finish", "header", "huffman", "progressive", "sequential")
 ]
+LIFTING = [JPEG / f"{name}.cpp" for name in ("batch", "lifted", "lifted_axis", "written")]
 MUTATIONS = 8000
 
 
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory) -> Path:
+    return build(HERE / "driver.cpp", SOURCES, tmp_path_factory.mktemp("sanitize") / "driver")
+
+
+def build(main: Path, sources: list[Path | str], program: Path) -> Path:
     compiler = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
     if compiler is None:
         pytest.fail("the sanitizers need a C++ compiler: g++, clang++, or the one that CXX names")
-    program = tmp_path_factory.mktemp("sanitize") / "driver"
     flags = ["-std=c++20", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
     flags += ["-D_GLIBCXX_SANITIZE_VECTOR", "-D_GLIBCXX_ASSERTIONS", "-Wall", "-Wextra"]
-    command = [compiler, *flags, HERE / "driver.cpp", *SOURCES, "-o", program]
+    command = [compiler, *flags, main, *sources, "-o", program]
     built = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
     assert built.returncode == 0, built.stderr
     return program
@@ -85,6 +92,17 @@ def test_made_files(driver, tmp_path):
     decoded, refused = run(driver, MUTATIONS, paths)
     assert decoded > 2 * len(paths)
     assert refused > 5000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("flags", [[], ["-DDCTNET_PLAIN"]], ids=["fast", "plain"])
+def test_lifting(tmp_path, flags):
+    """Random planes, operators and formats, valid and not."""
+    program = build(HERE / "lift_driver.cpp", [*LIFTING, *flags], tmp_path / "lift_driver")
+    done = subprocess.run([program, "20000"], capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-8000:]
+    lifted, refused = map(int, re.search(r"(\d+) lifted, (\d+) refused", done.stdout).groups())
+    assert lifted > 10000 and refused > 2000
 
 
 @pytest.mark.slow
