@@ -110,5 +110,5 @@ def test_routes_into_dali(folder, tmp_path, capfd):
     out = tmp_path / "rows.json"
     assert main(["bench", "dali", str(folder), "--repeats", "3", "--batch_size", "2", "--out", str(out)]) == 0
     rows = json.loads(out.read_text())["rows"]
-    assert rows[0]["route"] == "read_jpegs" and len(rows) == 7 and all(row["share"] > 0 for row in rows)
+    assert rows[0]["route"] == "read_jpegs" and len(rows) == 8 and all(row["share"] > 0 for row in rows)
     assert "python_function" in capfd.readouterr().out

@@ -1,11 +1,13 @@
 """``dctnet bench dali FOLDER``: routes by which coefficients can come into a DALI pipeline, beside the bare reader.
 
-Every route delivers the whole coefficients of all pictures, batch by batch, from a CPU pipeline; the reference is
+Every route delivers the whole coefficients of all pictures, batch by batch, to a CPU pipeline; the reference is
 ``read_jpegs`` on as many threads, its results dropped batch by batch. Each is measured next to the reference in the same
 round. The routes:
 
-- ``packed, no copy``: what ``DALILoader`` does: two threads ahead of the pipeline read and pack a batch into three arrays.
-- ``the same with random crops``: drawn and planned, and of each picture only the blocks that the crop reads.
+- ``packed``: what ``DALILoader`` does on the host: two threads ahead of the pipeline read and pack a batch into three arrays.
+  A GPU pipeline would copy them to the device; this one passes on their number.
+- ``packed, random crops``: drawn and planned, and of each picture only the blocks that the crop reads.
+- ``packed, out of a CPU pipeline``: the arrays pass through DALI, which copies what leaves a CPU pipeline.
 - ``an array a picture``: ``external_source`` with a callback that calls ``read_jpegs``, copied by DALI; and ``no copy``.
 - ``worker processes``: ``external_source(parallel=True)``, a batch a worker, as many workers as threads.
 - ``python_function``: DALI's file reader, then ``read_jpegs`` on the bytes of a batch.
@@ -114,10 +116,11 @@ def routes(paths: list[str], batch_size: int, threads: int, stack: ExitStack) ->
         pipeline.build()
         return through(pipeline)
 
-    def loader(whole: bool) -> Callable[[], None]:
+    def loader(whole: bool, carries: bool = False) -> Callable[[], None]:
         crops = Compose([RandomResizedCrop(224), RandomHorizontalFlip()], block_size=8)
         made = DALILoader(FileList(paths, crops), batch_size, threads=threads)
         made.lifting = None  # coefficients alone, as they go to a GPU
+        made.carries = carries
         if whole:
             made.plan = WholePictures
 
@@ -129,8 +132,9 @@ def routes(paths: list[str], batch_size: int, threads: int, stack: ExitStack) ->
         return run
 
     return {
-        "packed, no copy (the loader's)": loader(whole=True),
-        "the same with random crops": loader(whole=False),
+        "packed": loader(whole=True),
+        "packed, random crops": loader(whole=False),
+        "packed, out of a CPU pipeline": loader(whole=True, carries=True),
         "an array a picture": external(no_copy=False),
         "an array a picture, no copy": external(no_copy=True),
         "worker processes": external(parallel=True),

@@ -8,9 +8,10 @@ No worker processes: reading and decoding need no GIL, and run on ``threads`` th
 ahead. Each file is decoded into memory that is still in the cache from the one before, and only the blocks that the
 transform reads are copied from there.
 
-DALI gets each batch as three arrays, the windows of all pictures one below the other (``transforms.batched``), which it
-does not copy on the CPU: what hands it one array a picture keeps the interpreter busier (``dctnet bench dali`` measures
-the routes).
+DALI gets each batch as three arrays in pinned memory, the windows of all pictures one below the other
+(``transforms.batched``); one array a picture keeps the interpreter busier (``dctnet bench dali`` measures the routes). On
+the CPU there is nowhere to carry them to, and a CPU pipeline copies what leaves it into fresh memory, for half the cost of
+the decoder: there DALI passes on no more than the number of samples, and the planes stay where they are.
 
 The batches are those of ``torch_loader.KeyedLoader`` with the same arguments: same samples, same draws, same account of
 what could not be read, same place to resume from.
@@ -26,6 +27,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -166,6 +168,7 @@ class DALILoader:
         )
         reduced = dataset.transform.reduced() if device is None else None
         self.lifting = Lifting(reduced, self.dtype) if reduced and self.dtype in Lifting.DTYPES else None
+        self.carries = device is not None
         self.carrier = torch.float32 if self.dtype == torch.float32 else torch.int16
         self.plan = plan_grids
         self.ring: Ring | None = None  # from one pass to the next
@@ -220,8 +223,7 @@ class DALILoader:
             ring, self.ring = self.ring or Ring(self.prefetch + DEPTH + 3, self.device is not None), None
 
             # Of a batch of which nothing could be read, arrays without elements keep the place.
-            shape, dtype = ((0,) * 3, torch.int16) if self.lifting is None else ((0,) * 4, self.carrier)
-            nothing = [torch.empty(shape, dtype=dtype)] * 3
+            nothing = [torch.empty((0,) * (3 if self.lifting is None else 4), dtype=self.carried_type())] * 3
 
             def read_ahead() -> None:
                 for batch in keys:
@@ -235,19 +237,26 @@ class DALILoader:
                 if not waiting:
                     raise StopIteration
                 carried.append(waiting.popleft().result())
-                packed = carried[-1].packed
-                return [[plane.numpy()] for plane in packed or nothing]
+                if not self.carries:
+                    return [[np.array([carried[-1].batch.planned])]]
+                return [[plane.numpy()] for plane in carried[-1].packed or nothing]
 
             try:
                 pipeline = self._pipeline(source)
                 for _ in range(self.batch_sampler.start, len(self)):
-                    planes = [self._torch(output) for output in pipeline.run()]
+                    outputs = pipeline.run()
                     ready = carried.popleft()
-                    yield ready if ready.packed is None else ready._replace(packed=Coefficients(*planes))
+                    if self.carries and ready.packed is not None:
+                        ready = ready._replace(packed=Coefficients(*map(self._torch, outputs)))
+                    yield ready
             finally:
                 for future in waiting:
                     future.cancel()
                 self.ring = ring
+
+    def carried_type(self) -> torch.dtype:
+        """The type of what is packed: the coefficients of the files, or the bits of finished ones."""
+        return torch.int16 if self.lifting is None else self.carrier
 
     def open(self, keys: Sequence[SampleKey]) -> Opened:
         """The bytes and headers of these samples' files, and what the keys draw for pictures of these sizes."""
@@ -323,13 +332,13 @@ class DALILoader:
         return Batch(None, labels, torch.tensor([key.index for key in keys], dtype=torch.int64), len(keys), ())
 
     def _pipeline(self, source):
-        """A DALI pipeline that takes three arrays a batch from ``source`` to the device."""
+        """A DALI pipeline that takes the arrays of each batch from ``source`` to the device."""
         dali = load_dali()
         pipeline = dali.Pipeline(
             batch_size=1, num_threads=1, device_id=self.device, prefetch_queue_depth=DEPTH, py_num_workers=0
         )
         with pipeline:
-            planes = dali.fn.external_source(source=source, num_outputs=3, no_copy=True)
+            planes = dali.fn.external_source(source=source, num_outputs=3 if self.carries else 1, no_copy=True)
             pipeline.set_outputs(*(planes if self.device is None else [plane.gpu() for plane in planes]))
         pipeline.build()
         return pipeline
