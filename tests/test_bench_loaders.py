@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 
 import pytest
@@ -56,6 +57,15 @@ def test_rows(folder, tmp_path, capfd, monkeypatch):
 def test_memory_of_fresh_processes_on_all_cores(folder, tmp_path):
     rows = run(folder, tmp_path, "dctnet; torchvision (RGB)")["rows"]
     assert len(rows) in (2, 4) and all(50 < row["memory"] < 20000 for row in rows)  # MB: torch alone is more than 50
+
+
+def test_peak_memory_is_that_of_the_process_itself():
+    """A fresh process does not count what the one that started it had in memory."""
+    code = "from dctnet.benchmarks.loaders import own_peak; print(own_peak())"
+    alone = int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+    ballast = torch.ones(200 << 20, dtype=torch.uint8)
+    beside = int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+    assert ballast.numel() and abs(beside - alone) < 50 << 10
 
 
 def test_absent_peers_are_named(folder, tmp_path, monkeypatch, capfd):
