@@ -24,9 +24,38 @@ def reading(name: str) -> str:
         row for row in json.loads((ROOT / "benchmarks" / f"{name}.json").read_text())["rows"] if "missing" not in row
     ]
     for row in rows:
-        row["faster"] = "" if row["reader"] == "dctnet" else f"{row['ratio']:.2f}x"
+        row["faster"] = "" if row["reader"] == "dctnet" else f"{row['ratio']:.2f}x" if "ratio" in row else "-"
+        if "speedup" in row:
+            row["reader"] += f", {row['speedup']:.2f}x one"
     columns = {"reader": "{reader}", "images/s": "{images_per_second:,.0f}", "ours is faster by": "{faster}"}
     return markdown(rows, columns | {"largest error": "{error}"})
+
+
+def loaders(name: str) -> str:
+    """Images per second of each loader, on one core and on all, and how much faster ours from JPEG files is."""
+    rows: dict[str, dict] = {}
+    for row in json.loads((ROOT / "benchmarks" / f"{name}.json").read_text())["rows"]:
+        if "missing" in row:
+            continue
+        cells = rows.setdefault(row["loader"], {"loader": row["loader"]} | dict.fromkeys(LOADER_CELLS, ""))
+        which = "one" if row["cores"] == 1 else "all"
+        cells[f"rate_{which}"] = f"{row['images_per_second']:,.0f}"
+        cells[f"faster_{which}"] = "" if row["loader"] == "dctnet" else f"{row['ratio']:.2f}x"
+        cells[f"memory_{which}"] = "" if row["memory"] is None else f"{row['memory']:,.0f}"
+    heads = ("one core", "faster by", "peak MB", "two cores", "faster by ", "peak MB ")
+    columns = {head: f"{{{cell}}}" for head, cell in zip(heads, LOADER_CELLS, strict=True)}
+    return markdown(list(rows.values()), {"loader": "{loader}"} | columns)
+
+
+LOADER_CELLS = ("rate_one", "faster_one", "memory_one", "rate_all", "faster_all", "memory_all")
+
+
+def routes(name: str) -> str:
+    """Coefficients through DALI, as a share of the bare reader's rate."""
+    rows = json.loads((ROOT / "benchmarks" / f"{name}.json").read_text())["rows"]
+    return markdown(
+        rows, {"route": "{route}", "images/s": "{images_per_second:,.0f}", "of the bare reader": "{share:.2f}"}
+    )
 
 
 def runs(name: str) -> str:
@@ -49,6 +78,10 @@ def runs(name: str) -> str:
 TABLES = {
     "read on ImageNet files": lambda: reading("read_imagenet"),
     "read on photographs": lambda: reading("read_clothing"),
+    "read on CIFAR-10": lambda: reading("read_cifar10"),
+    "read on progressive files": lambda: reading("read_progressive"),
+    "loaders": lambda: loaders("loaders_imagenet"),
+    "dali": lambda: routes("dali_imagenet"),
     "clothing": lambda: runs("clothing"),
 }
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import sklearn
 
+import dctnet
+
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
 
@@ -19,9 +21,11 @@ def test_the_python_of_the_readme_runs(tmp_path, monkeypatch):
     shutil.copy(photograph, tmp_path / "photograph.jpg")
     monkeypatch.chdir(tmp_path)
     names: dict = {}
-    exec(blocks[0], names)
+    for block in blocks:
+        exec(block, names)
     assert names["logits"].shape == (1, 10)
     assert names["pixels"].shape == (3, *names["image"].size)
+    assert dctnet.read_jpeg(names["data"]).size == names["image"].size
 
 
 def test_the_tables_are_those_of_the_result_files():
