@@ -20,7 +20,6 @@ import json
 import os
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from itertools import accumulate
 from pathlib import Path
 
@@ -29,6 +28,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from dctnet.benchmarks.loader_peers import drained
 from dctnet.benchmarks.pairing import paired
 from dctnet.coefficients import Grid
 from dctnet.data.dali_loader import DALILoader, load_dali
@@ -79,17 +79,15 @@ def arrays(image) -> list[np.ndarray]:
     return [plane.permute(1, 2, 0).numpy() for plane in image.coefficients]
 
 
-def routes(paths: list[str], batch_size: int, threads: int, stack: ExitStack) -> dict[str, Callable[[], None]]:
+def routes(paths: list[str], batch_size: int, threads: int) -> dict[str, Callable[[], None]]:
     """A function for each route that runs once through all batches."""
     dali = load_dali()
     batches = [paths[i : i + batch_size] for i in range(0, len(paths), batch_size)]
 
     def through(pipeline) -> Callable[[], None]:
-        stack.callback(pipeline.__del__) if hasattr(pipeline, "__del__") else None
-
         def run() -> None:
-            for _ in batches:
-                pipeline.run()
+            for _ in drained(pipeline, len(batches)):
+                pass
 
         return run
 
@@ -169,9 +167,8 @@ def dali(
             for batch in batches:
                 read_jpegs(batch, threads=threads)
 
-        with ExitStack() as stack:
-            runs = routes(paths, batch_size, threads, stack)
-            pairs = paired({name: (run, bare) for name, run in runs.items()}, repeats)
+        runs = routes(paths, batch_size, threads)
+        pairs = paired({name: (run, bare) for name, run in runs.items()}, repeats)
     seconds = sorted(pair.reference_seconds for pair in pairs.values())
     rows = [{"route": "read_jpegs", "images_per_second": len(paths) / seconds[len(seconds) // 2], "share": 1.0}]
     for name, pair in pairs.items():

@@ -186,11 +186,25 @@ def dali_rgb(job: Job) -> Pass:
     pipeline.build()
     batches = len(job.paths) // job.batch_size
 
-    def batch() -> torch.Tensor:
-        (pictures,) = pipeline.run()
-        return torch.from_dlpack(pictures.as_tensor())
+    def one_pass() -> Iterator[torch.Tensor]:
+        for (pictures,) in drained(pipeline, batches):
+            yield torch.from_dlpack(pictures.as_tensor())
 
-    return lambda: (batch() for _ in range(batches))
+    return one_pass
+
+
+def drained(pipeline, batches: int, ahead: int = 2) -> Iterator[tuple]:
+    """The outputs of so many batches of a DALI pipeline, ``ahead`` under way at a time and none when the pass is over.
+
+    ``pipeline.run`` would prepare batches of the next pass while the other loader is timed.
+    """
+    scheduled = 0
+    for batch in range(batches):
+        while scheduled < min(batch + ahead, batches):
+            pipeline.schedule_run()
+            scheduled += 1
+        yield pipeline.share_outputs()
+        pipeline.release_outputs()
 
 
 LOADERS: dict[str, Callable[[Job], Pass]] = {
