@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import io
+import multiprocessing
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -196,3 +198,33 @@ def test_fewer_bands_take_less_memory():
 def test_results_of_holds_errors_in_their_places():
     results = reader.results_of([FILES["420"], b"", FILES["gray"]])
     assert [type(result).__name__ for result in results] == ["JPEGImage", "JPEGError", "JPEGImage"]
+
+
+def _read_in_a_child(data: bytes, connection) -> None:
+    images = read_jpegs([data] * 8, threads=3)
+    connection.send(all(torch.equal(image.coefficients.y, images[0].coefficients.y) for image in images))
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:.*use of fork")
+def test_a_forked_child_reads_on_threads_of_its_own():
+    """Helper threads stay between calls, and a child has none of its parent's."""
+    context = multiprocessing.get_context("fork")
+    for _ in range(5):
+        assert len(read_jpegs([FILES["420"]] * 8, threads=3)) == 8
+        here, there = context.Pipe(duplex=False)
+        child = context.Process(target=_read_in_a_child, args=(FILES["420"], there))
+        child.start()
+        assert here.poll(30)
+        assert here.recv()
+        child.join(10)
+        assert child.exitcode == 0
+
+
+def test_many_callers_share_the_helpers():
+    """Calls from several Python threads at a time, each with more threads than files."""
+    expected = read_jpeg(FILES["444"]).coefficients.y
+    with ThreadPoolExecutor(4) as pool:
+        calls = [pool.submit(read_jpegs, [FILES["444"]] * count, threads=5) for count in (1, 2, 3, 9) * 25]
+    for call in calls:
+        assert all(torch.equal(image.coefficients.y, expected) for image in call.result())

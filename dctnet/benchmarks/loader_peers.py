@@ -227,7 +227,7 @@ MODULES = {
 }
 
 
-NOT_MEASURED = {"FFCV (RGB)": "not measured: no release of ffcv installs with current Python, NumPy and PyTorch"}
+NOT_MEASURED = {"FFCV (RGB)": "not measured: pip could not install it here with current Python, NumPy and PyTorch"}
 
 
 def missing() -> dict[str, str]:

@@ -5,11 +5,15 @@
 #include <atomic>
 #include <cstddef>
 #include <exception>
+#include <functional>
 #include <mutex>
-#include <thread>
-#include <vector>
 
 namespace dctnet::jpeg {
+
+// Runs share() on the calling thread and on up to `others` helpers at the same time, and returns when all have returned.
+// Helpers stay for later calls, with what they keep of their own: Huffman tables, memory for files. Where the system gives
+// no more threads, those there are do the work; a forked child begins without helpers.
+void share_among(std::size_t others, const std::function<void()>& share);
 
 // Calls work(i) once for each i < count, on `threads` threads of which the caller is one. `work` does not throw.
 template <typename Work>
@@ -18,14 +22,12 @@ void in_parallel(std::size_t count, std::size_t threads, const Work& work) {
     const auto share = [&]() noexcept {
         for (std::size_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < count;) work(i);
     };
-    std::vector<std::thread> others;
-    try {
-        for (std::size_t i = 1; i < std::min(threads, count); ++i) others.emplace_back(share);
-    } catch (const std::exception&) {
-        // The system gives no more threads: those there are do the work.
+    const std::size_t used = std::min(threads, count);
+    if (used > 1) {
+        share_among(used - 1, share);
+    } else {
+        share();
     }
-    share();
-    for (std::thread& other : others) other.join();
 }
 
 // Keeps the first exception of work that runs on several threads, for the thread that waits for them.
