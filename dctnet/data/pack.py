@@ -89,7 +89,16 @@ def _pack_one(
 ) -> None:
     opened = open_source(source, shard_size, classes)
     kind = {"format": TARS, "version": 1} if layout is None else layout.to_json()
-    keep_plan(store, {**kind, "classes": opened.classes, "shards": len(opened.parts), "source": opened.digest})
+    keep_plan(
+        store,
+        {
+            **kind,
+            "classes": opened.classes,
+            "shards": len(opened.parts),
+            "shard_size": shard_size,
+            "source": opened.digest,
+        },
+    )
     suffix = ".tar" if layout is None else ".bin"
     own = range(share[0] - 1, len(opened.parts), share[1])
     left = [number for number in own if finished(store, number, suffix) is None]
@@ -223,7 +232,7 @@ def finish(store: Path, max_broken: float = 0.01) -> None:
             )
         classes = classes or [str(label) for label in range(labels)]
         shards = [{key: value for key, value in info.items() if key != "broken"} for info in infos]
-        kind = {key: value for key, value in plan.items() if key not in ("shards", "source", "classes")}
+        kind = {key: value for key, value in plan.items() if key not in ("shards", "shard_size", "source", "classes")}
         write_index(store, {**kind, "classes": classes, "records": records, "shards": shards})
     total = sum(info["bytes"] for info in infos)
     pixels = sum(info.get("through_pixels", 0) for info in infos)
