@@ -134,6 +134,24 @@ def test_out_of_another_shape_is_refused():
         read_jpeg(FILES["444"], out=small.coefficients.map(torch.Tensor.float))
 
 
+def test_out_is_three_tensors_apart():
+    planes = read_jpeg(FILES["444"]).coefficients
+    with pytest.raises(ValueError, match="plane cr of out lies in the memory of another"):
+        read_jpeg(FILES["444"], out=planes._replace(cr=planes.cb))
+    for wrong in (tuple(planes), planes.y, planes.map(lambda plane: plane.numpy())):
+        with pytest.raises(ValueError, match="out is Coefficients of three tensors"):
+            read_jpeg(FILES["444"], out=wrong)
+
+
+@pytest.mark.filterwarnings("ignore:.*read through pixels")
+def test_bands_of_files_through_pixels_are_memory_for_the_next_read():
+    data = jpeg(picture(16, 24).convert("CMYK"))
+    image = read_jpeg(data, bands=24)
+    assert image.coefficients.y.movedim(0, -1).is_contiguous()
+    again = read_jpeg(data, bands=24, out=image.coefficients)
+    assert again.coefficients.y.data_ptr() == image.coefficients.y.data_ptr()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

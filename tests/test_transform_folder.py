@@ -197,7 +197,12 @@ def test_raw_integers_where_products_leave_int16(tmp_path):
 def test_targets_that_are_refused(source, tmp_path, capsys):
     target = tmp_path / "target"
     assert main(["transform", str(source), str(target), "--rotate", "180"]) == 0
-    assert json.loads((target / module.MARK).read_text()) == {"operations": "--rotate 180", "quality": None}
+    assert json.loads((target / module.MARK).read_text()) == {
+        "operations": "--rotate 180",
+        "quality": None,
+        "restart_interval": 0,
+        "seed": 0,
+    }
     assert main(["transform", str(source), str(target), "--rotate", "90"]) == 2
     assert "holds files made otherwise" in capsys.readouterr().err
     for path, says in (
@@ -224,8 +229,8 @@ def test_targets_that_are_refused(source, tmp_path, capsys):
         (None, {}, "got None"),
         ([lossless.transpose, 3], {}, "got 3"),
         (lossless.transpose, {"threads": 0}, "threads"),
-        (lossless.transpose, {"quality": 50}, "goes with a Compose"),
-        (Compose([Resize(8)]), {"quality": 101}, "1 to 100"),
+        (lossless.transpose, {"quality": 50, "restart_interval": 0, "seed": 0}, "goes with a Compose"),
+        (Compose([Resize(8)]), {"quality": 101, "restart_interval": 0, "seed": 0}, "1 to 100"),
         ([Compose([Resize(8)]), lossless.transpose], {}, "comes last"),
         (Compose([Normalize(BANDS, [[1.0] * 64] * 3)]), {}, "Normalize leaves the scale"),
     ],

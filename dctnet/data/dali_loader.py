@@ -39,7 +39,7 @@ from dctnet.data.keyed_sampling import KeyedBatches, SampleKey, sample_generator
 from dctnet.data.lifted_batch import Lifting
 from dctnet.data.passes import Account, check_settings
 from dctnet.jpeg import _native
-from dctnet.jpeg.reader import JPEGImage, results_of, sampling_grid
+from dctnet.jpeg.reader import MAX_PIXELS, JPEGImage, results_of, sampling_grid
 from dctnet.transforms.batched import Plan, one_shape, plan, plan_grids
 from dctnet.transforms.compose import Compose
 from dctnet.transforms.separable import Separable
@@ -60,7 +60,6 @@ def load_dali():
     return nvidia.dali
 
 
-MAX_PIXELS = 2**27  # as read_jpegs
 DEPTH = 2  # of DALI's own queue: one batch is on its way to the device while the one before is used
 
 

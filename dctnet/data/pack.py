@@ -63,6 +63,10 @@ def pack(
     if not 1 <= share[0] <= share[1]:
         raise ValueError(f"a share is I/N with 1 <= I <= N; got {share[0]}/{share[1]}")
     layout = Layout(bands_of(bands), dtype, resize) if format == "store" else None
+    if os.path.isdir(source):
+        inner, outer = Path(store).resolve(), Path(source).resolve()
+        if inner == outer or outer in inner.parents or inner in outer.parents:
+            raise DataError(f"{store} and {source} lie in each other; choose a store beside the source")
     splits = find_splits(source)
     for split in splits or [""]:
         _pack_one(
@@ -246,5 +250,14 @@ def finish(store: Path, max_broken: float = 0.01) -> None:
 
 def _labels(store: Path, infos: list[dict[str, Any]]) -> int:
     """One more than the greatest label in the tables."""
-    tables = (np.load(store / f"{info['name']}.npy", allow_pickle=False) for info in infos)
-    return 1 + max(int(table["label"].max()) for table in tables if len(table))
+    greatest = 0
+    for info in infos:
+        path = store / f"{info['name']}.npy"
+        try:
+            table = np.load(path, allow_pickle=False)
+            greatest = max(greatest, int(table["label"].max(initial=0)))
+        except (ValueError, IndexError, EOFError) as error:
+            raise DataError(
+                f"{path} is damaged ({error}): remove the files of its shard and run the same `dctnet pack` again"
+            ) from error
+    return 1 + greatest

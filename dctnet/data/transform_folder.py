@@ -73,7 +73,7 @@ def transform_folder(
     paths = _sources(source, target)
     if description is None and all(isinstance(step, Compose) for step in steps):
         description = repr(steps)
-    _claim(target, description, quality)
+    _claim(target, {"operations": description, "quality": quality, "restart_interval": restart_interval, "seed": seed})
 
     def work(number: int) -> Broken | bool:
         path, made = paths[number], target / Path(paths[number]).relative_to(source)
@@ -137,12 +137,14 @@ def _sources(source: Path, target: Path) -> list[str]:
     return paths
 
 
-def _claim(target: Path, description: str | None, quality: int | None) -> None:
+def _claim(target: Path, made: dict[str, object]) -> None:
     """Leave the mark in an empty target; raise where there is another, or files without one."""
     mark = target / MARK
-    made = {"operations": description, "quality": quality}
     if mark.is_file():
-        found = json.loads(mark.read_text())
+        try:
+            found = json.loads(mark.read_text())
+        except ValueError as error:
+            raise DataError(f"{mark} is damaged ({error}); remove {target}, or choose another target") from error
         if found != made:
             raise DataError(f"{target} holds files made otherwise ({found}; now {made}); choose another target")
         (target / BROKEN).unlink(missing_ok=True)  # they are tried again

@@ -17,6 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal, NamedTuple, SupportsIndex
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -156,7 +157,8 @@ def read_jpeg(
     channels; the planes are dense, with as many channels as bands. ``scale`` 1/2, 1/4 or 1/8 reads the picture smaller: the
     low 4x4, 2x2 or 1x1 corner of each block times ``scale``, float32, which are the coefficients of blocks of 4, 2 or 1
     samples of the picture without its higher frequencies. ``out`` is memory to write to, int16 planes ``(C, rows,
-    columns)`` as an earlier read gave them: the result holds these tensors. ValueError where it has another shape.
+    columns)`` as an earlier read gave them: the result holds these tensors. ValueError where it has another shape. Whether
+    the memory may be written to, a tensor does not say: memory that is mapped for reading ends the process.
 
     A file is complete when each component has had its scans; it may then end without the marker EOI. A progressive file that
     ends without it must have brought every coefficient to its last bit. Bytes between entropy-coded data and the next
@@ -173,7 +175,7 @@ def read_jpeg(
     >>> half.size, tuple(half.coefficients.y.shape), read_jpeg(file.getvalue(), bands=24).coefficients.y.shape[0]
     ((10, 17), (16, 3, 5), 16)
     """
-    batch = None if out is None else out.map(lambda plane: plane[None])
+    batch = None if out is None else _three(out).map(lambda plane: plane[None])
     options = {"dequantize": dequantize, "max_pixels": max_pixels, "bands": bands, "scale": scale, "out": batch}
     return read_jpegs([source], threads=1, **options)[0]
 
@@ -290,12 +292,21 @@ def _kept(bands, scale: float, dequantize: bool, out: Coefficients | None) -> Ba
     return Bands(corner, corner, corner)
 
 
+def _three(out: Coefficients) -> Coefficients:
+    """``out``, if it is three tensors; ValueError for anything else."""
+    if not isinstance(out, Coefficients) or not all(isinstance(plane, Tensor) for plane in out):
+        raise ValueError(f"out is Coefficients of three tensors to write to; got {type(out).__name__}")
+    return out
+
+
 def _memory(out: Coefficients, count: int) -> list:
     """The arrays (n, rows, columns, C) of a batch to write to. ValueError where it cannot be written to."""
-    arrays = []
-    for name, plane in zip(Coefficients._fields, out, strict=True):
+    arrays: list = []
+    for name, plane in zip(Coefficients._fields, _three(out), strict=True):
+        if plane.ndim != 4:
+            raise ValueError(f"out of a batch has planes (n, C, rows, columns); got {name} {tuple(plane.shape)}")
         blocks = plane.movedim(-3, -1)
-        if plane.ndim != 4 or plane.dtype != torch.int16 or plane.device.type != "cpu" or not blocks.is_contiguous():
+        if plane.dtype != torch.int16 or plane.device.type != "cpu" or not blocks.is_contiguous():
             raise ValueError(
                 f"out needs int16 planes (n, C, rows, columns) on the CPU whose blocks are contiguous (channels-last); got "
                 f"{name} {tuple(plane.shape)} {plane.dtype} on {plane.device} with strides {plane.stride()}. Make one with "
@@ -303,7 +314,10 @@ def _memory(out: Coefficients, count: int) -> list:
             )
         if len(plane) != count:
             raise ValueError(f"out holds {len(plane)} pictures in plane {name}; there are {count} sources")
-        arrays.append(blocks.numpy())
+        array = blocks.numpy()
+        if any(np.may_share_memory(array, other) for other in arrays):
+            raise ValueError(f"plane {name} of out lies in the memory of another plane; give each its own")
+        arrays.append(array)
     return arrays
 
 
@@ -345,7 +359,8 @@ def _not_decoded(
     fields = image_through_pixels(data, name, reason, request.max_pixels)
     planes, (height, width) = fields["coefficients"], fields["size"]
     if request.bands is not None:
-        planes = Coefficients(*(plane[list(kept)] for plane, kept in zip(planes, request.bands, strict=True)))
+        chosen = (plane.movedim(0, -1)[..., list(kept)] for plane, kept in zip(planes, request.bands, strict=True))
+        planes = Coefficients(*(blocks.contiguous().movedim(-1, 0) for blocks in chosen))
     if request.scale != 1:
         planes = planes.map(lambda plane: plane.to(torch.float32) * request.scale)
         fields["size"] = (math.ceil(height * request.scale), math.ceil(width * request.scale))
