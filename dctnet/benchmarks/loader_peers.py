@@ -227,7 +227,7 @@ MODULES = {
 }
 
 
-NOT_MEASURED = {"FFCV (RGB)": "not measured: pip could not install it here with current Python, NumPy and PyTorch"}
+NOT_MEASURED = {"FFCV (RGB)": "not measured: ffcv 1.0.2, the newest release, does not install with pip alone"}
 
 
 def missing() -> dict[str, str]:

@@ -23,7 +23,6 @@ import resource
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -32,7 +31,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dctnet.benchmarks.loader_peers import LOADERS, Job, missing
-from dctnet.benchmarks.pairing import paired
+from dctnet.benchmarks.pairing import bound, paired
 from dctnet.data.folder import DataError, find_images
 from dctnet.data.pack import pack
 from dctnet.jpeg.reader import read_jpegs
@@ -43,22 +42,6 @@ OURS = "dctnet"
 def cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@contextmanager
-def bound(count: int):
-    """Binds this process to one core (``count`` 1) or leaves it all; torch gets as many threads."""
-    threads = torch.get_num_threads()
-    before = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
-    try:
-        torch.set_num_threads(count)
-        if before and count == 1:
-            os.sched_setaffinity(0, {max(before)})
-        yield
-    finally:
-        torch.set_num_threads(threads)
-        if before:
-            os.sched_setaffinity(0, before)
 
 
 def readable(folder: str, limit: int) -> list[str]:

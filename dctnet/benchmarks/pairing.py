@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import gc
+import os
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from contextlib import contextmanager
 from typing import NamedTuple
+
+import torch
 
 
 class Pair(NamedTuple):
@@ -69,3 +73,19 @@ def _summary(measured: list[tuple[float, float]]) -> Pair:
         statistics.median(ratios),
         (min(ratios), max(ratios)),
     )
+
+
+@contextmanager
+def bound(cores: int):
+    """Binds this process to one of its cores where ``cores`` is 1 and the system can; torch gets ``cores`` threads."""
+    threads = torch.get_num_threads()
+    before = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
+    try:
+        torch.set_num_threads(cores)
+        if before and cores == 1:
+            os.sched_setaffinity(0, {max(before)})
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        if before:
+            os.sched_setaffinity(0, before)

@@ -26,7 +26,6 @@ import platform
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +35,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dctnet.benchmarks.pairing import Pair, paired
+from dctnet.benchmarks.pairing import Pair, bound, paired
 from dctnet.benchmarks.readers import Blocks, Peer, blocks_of, installed_peers
 from dctnet.jpeg.reader import JPEGImage, read_jpegs
 
@@ -74,7 +73,7 @@ def _read(folder: str, repeats: int, limit: int, out: str | None, progressive: b
         raise ValueError(f"no readable JPEG files under {folder}; name a folder that holds some, at any depth")
     paths, raw = [path for path, _ in chosen], [blocks_of(image) for _, image in chosen]
     files = [path.read_bytes() for path in paths]
-    with one_core(), warnings.catch_warnings():
+    with bound(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # peers that announce their end
         peers, missing = installed_peers(workshop, paths, files)
         truth = next((peers[name].blocks for name in ("libjpeg-turbo", "jpeglib") if name in peers), None)
@@ -184,22 +183,6 @@ def largest_difference(ours: Callable[[int], Blocks], theirs: Callable[[int], Bl
             continue
         largest = max(largest, *(int(np.abs(x.astype(np.int64) - y).max()) for x, y in zip(a, b, strict=False)))
     return f"{largest}; {other} files in other shapes" if other else largest
-
-
-@contextmanager
-def one_core():
-    """Binds this process to one of its cores, where the system can, and torch to one thread."""
-    threads = torch.get_num_threads()
-    cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
-    try:
-        torch.set_num_threads(1)
-        if cores:
-            os.sched_setaffinity(0, {max(cores)})
-        yield
-    finally:
-        torch.set_num_threads(threads)
-        if cores:
-            os.sched_setaffinity(0, cores)
 
 
 def show(rows: list[dict], folder: str, count: int, repeats: int) -> None:

@@ -51,17 +51,23 @@ void open_file(const Source& source, const Options& options, File& file) noexcep
     }
 }
 
-// False where the file is damaged, or memory is short. Throws std::invalid_argument for operators of another picture.
-bool load_file(const File& file, const Options& options, const Formats& formats, const Operators& operators,
-               const PlanesOut& out) {
-    Image image;
+// False where the file is damaged, or memory is short.
+bool decode_file(const File& file, const Options& options, Image& image) {
     try {
         image = decode(static_cast<const std::uint8_t*>(file.bytes.data()), file.size, options);
+        return true;
     } catch (const Error&) {
         return false;
     } catch (const std::bad_alloc&) {
         return false;
     }
+}
+
+// False as decode_file. Throws std::invalid_argument for operators of another picture.
+bool load_file(const File& file, const Options& options, const Formats& formats, const Operators& operators,
+               const PlanesOut& out) {
+    Image image;
+    if (!decode_file(file, options, image)) return false;
     PlanesIn in;
     for (std::size_t c = 0; c < 3; ++c) {
         const Plane& plane = image.planes[c];
@@ -83,17 +89,11 @@ struct PackedPlane {
     std::size_t rows, columns;
 };
 
-// False where the file is damaged, or memory is short. Throws std::invalid_argument for a window that does not fit.
+// False as decode_file. Throws std::invalid_argument for a window that does not fit.
 bool pack_file(const File& file, const Options& options, const std::array<Window, 3>& windows,
                const std::array<PackedPlane, 3>& out) {
     Image image;
-    try {
-        image = decode(static_cast<const std::uint8_t*>(file.bytes.data()), file.size, options);
-    } catch (const Error&) {
-        return false;
-    } catch (const std::bad_alloc&) {
-        return false;
-    }
+    if (!decode_file(file, options, image)) return false;
     for (std::size_t c = 0; c < 3; ++c) {
         const Plane& plane = image.planes[c];
         const Window& w = windows[c];
