@@ -10,7 +10,7 @@ __version__ = "0.1.0"
 _NAMES = {
     "Coefficients": "dctnet.coefficients",
     "JPEGError": "dctnet.jpeg.errors",
-    "JPEGImage": "dctnet.jpeg.reader",
+    "JPEGImage": "dctnet.jpeg.image",
     "read_jpeg": "dctnet.jpeg.reader",
     "read_jpegs": "dctnet.jpeg.reader",
     "write_jpeg": "dctnet.jpeg.writer",

@@ -13,7 +13,8 @@ import torch
 from PIL import Image
 
 from dctnet.jpeg.errors import JPEGError
-from dctnet.jpeg.reader import JPEGImage, read_jpeg, read_jpegs
+from dctnet.jpeg.image import JPEGImage
+from dctnet.jpeg.reader import read_jpeg, read_jpegs
 from tests.jpeg_writer import (
     ZIGZAG,
     Component,

@@ -10,7 +10,8 @@ import pytest
 
 from dctnet.jpeg import _native
 from dctnet.jpeg.errors import JPEGError
-from dctnet.jpeg.reader import JPEGImage, read_jpeg
+from dctnet.jpeg.image import JPEGImage
+from dctnet.jpeg.reader import read_jpeg
 from tests.jpeg_writer import ScanSpec, Writer, dqt, flat_huffman, random_components, segment, skewed_huffman
 from tests.libjpeg_reference import guarded, reference_of_bytes
 from tests.test_decoder import AC_SYMBOLS, DC_SYMBOLS, assert_same, jpeg, picture, planes_of

@@ -18,7 +18,8 @@ from dctnet.data.keyed_sampling import SampleKey, sample_generator
 from dctnet.data.lifted_batch import FILES_AT_ONCE, Lifting, load_files
 from dctnet.data.torch_loader import KeyedLoader
 from dctnet.jpeg import _native
-from dctnet.jpeg.reader import JPEGImage, read_jpeg
+from dctnet.jpeg.image import JPEGImage
+from dctnet.jpeg.reader import read_jpeg
 from dctnet.resampling import Resampling, compose, resample, resampling
 from dctnet.transforms import (
     CenterCrop,

@@ -12,7 +12,8 @@ from PIL import Image, ImageOps
 
 from dctnet.dct import block_idct
 from dctnet.jpeg import lossless
-from dctnet.jpeg.reader import JPEGImage, read_jpeg
+from dctnet.jpeg.image import JPEGImage
+from dctnet.jpeg.reader import read_jpeg
 from dctnet.jpeg.writer import write_jpeg
 from tests.test_decoder import jpeg, picture
 from tests.test_writer import FACTORS, assert_equal, levels, random_image

@@ -444,6 +444,43 @@ def test_other_settings_or_files_are_refused(folder, store):
         pack(str(folder), store, shard_size=2)
 
 
+def test_a_share_in_shards_of_another_size_is_refused(folder, tmp_path):
+    """Both sizes make three shards of ten files, with the files parted elsewhere."""
+    for path in list(folder.rglob("*.jpg"))[:2]:
+        path.unlink()
+    pack(str(folder), tmp_path / "s", shard_size=4, share=(1, 2))
+    with pytest.raises(DataError, match="shard_size 4 there, 5 now"):
+        pack(str(folder), tmp_path / "s", shard_size=5, share=(2, 2))
+    pack(str(folder), tmp_path / "s", shard_size=4, share=(2, 2))
+    assert len(StoreFolder(tmp_path / "s")) == COUNT - 2
+
+
+@pytest.mark.parametrize("place", ["train", "../pictures/a/b"])
+def test_a_store_within_its_source_is_refused(folder, place):
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(DataError, match="where it would be a class"):
+        pack(str(folder), folder / place)
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_a_store_is_not_finished_over_a_damaged_table_or_mark(store):
+    table, mark = store / "shard-00001.npy", store / "shard-00002.json"
+    (store / "index.json").unlink()
+    whole = table.read_bytes()
+    table.write_bytes(whole[:100] + bytes([whole[100] ^ 1]) + whole[101:])
+    with pytest.raises(DataError, match=r"shard-00001\.npy is damaged: remove the files of its shard"):
+        finish(store)
+    table.write_bytes(whole)
+    text = mark.read_text()
+    for name, value in (("broken", [1]), ("records", -3), ("table_crc", None)):
+        mark.write_text(json.dumps(json.loads(text) | {name: value}))
+        with pytest.raises(DataError, match="1 of 6 shards"):
+            finish(store)
+    mark.write_text(text)
+    finish(store)
+    assert not verify(store)
+
+
 def test_a_folder_of_something_else_is_not_written_to(folder, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").touch()

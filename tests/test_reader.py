@@ -19,7 +19,8 @@ from PIL import Image
 from dctnet.coefficients import Coefficients
 from dctnet.jpeg import _native, reader
 from dctnet.jpeg.errors import JPEGError
-from dctnet.jpeg.reader import JPEGImage, read_jpeg, read_jpegs
+from dctnet.jpeg.image import JPEGImage
+from dctnet.jpeg.reader import read_jpeg, read_jpegs
 from tests.test_decoder import jpeg, picture
 
 

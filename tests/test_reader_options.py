@@ -17,8 +17,9 @@ from dctnet import dct
 from dctnet.bands import bands_of
 from dctnet.coefficients import Coefficients
 from dctnet.jpeg import reader
+from dctnet.jpeg.image import JPEGImage
 from dctnet.jpeg.pixels import to_pixels
-from dctnet.jpeg.reader import JPEGImage, read_jpeg, read_jpegs
+from dctnet.jpeg.reader import read_jpeg, read_jpegs
 from dctnet.transforms.compose import Compose
 from tests.test_decoder import jpeg, picture
 

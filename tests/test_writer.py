@@ -15,8 +15,9 @@ import torch
 from PIL import Image
 
 from dctnet.coefficients import Coefficients
+from dctnet.jpeg.image import JPEGImage
 from dctnet.jpeg.pixels import to_pixels
-from dctnet.jpeg.reader import JPEGImage, read_jpeg, read_jpegs
+from dctnet.jpeg.reader import read_jpeg, read_jpegs
 from dctnet.jpeg.writer import write_jpeg, write_jpegs
 from tests.jpeg_writer import ZIGZAG, Writer, random_components
 from tests.libjpeg_reference import reference_of_bytes

@@ -37,7 +37,8 @@ from rich.text import Text
 
 from dctnet.benchmarks.pairing import Pair, bound, paired
 from dctnet.benchmarks.readers import Blocks, Peer, blocks_of, installed_peers
-from dctnet.jpeg.reader import JPEGImage, read_jpegs
+from dctnet.jpeg.image import JPEGImage
+from dctnet.jpeg.reader import read_jpegs
 
 SUFFIXES = (".jpg", ".jpeg")
 

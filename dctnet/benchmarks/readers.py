@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dctnet.jpeg.reader import JPEGImage, read_jpegs
+from dctnet.jpeg.image import JPEGImage
+from dctnet.jpeg.reader import read_jpegs
 
 Blocks = list[np.ndarray]  # (rows, columns, 64) of each component
 

@@ -19,7 +19,6 @@ what could not be read, same place to resume from.
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -33,13 +32,15 @@ from torch import Tensor
 
 from dctnet.coefficients import Coefficients
 from dctnet.data.batch import Batch, ThroughPixels, why_broken
+from dctnet.data.batch_memory import Ring
 from dctnet.data.broken import Broken
 from dctnet.data.folder import DataError
 from dctnet.data.keyed_sampling import KeyedBatches, SampleKey, sample_generator
 from dctnet.data.lifted_batch import Lifting
-from dctnet.data.passes import Account, check_settings
+from dctnet.data.passes import Account, Resumable, check_settings
 from dctnet.jpeg import _native
-from dctnet.jpeg.reader import MAX_PIXELS, JPEGImage, results_of, sampling_grid
+from dctnet.jpeg.image import JPEGImage, sampling_grid
+from dctnet.jpeg.reader import MAX_PIXELS, results_of
 from dctnet.transforms.batched import Plan, one_shape, plan, plan_grids
 from dctnet.transforms.compose import Compose
 from dctnet.transforms.separable import Separable
@@ -74,28 +75,6 @@ class Ready(NamedTuple):
     packed: Coefficients | None
 
 
-class Ring:
-    """Memory for packed batches, used again after ``slots`` batches: fresh memory costs more than what is written to it."""
-
-    def __init__(self, slots: int, pin_memory: bool):
-        self.slots: list[list[Tensor]] = [[] for _ in range(slots)]
-        self.pin_memory, self.turn, self.plane = pin_memory, -1, 0
-
-    def next(self) -> None:
-        """The next batch begins."""
-        self.turn, self.plane = (self.turn + 1) % len(self.slots), 0
-
-    def empty(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-        """Memory for the next plane of this batch."""
-        slot, place, size = self.slots[self.turn], self.plane, math.prod(shape)
-        self.plane += 1
-        if place == len(slot):
-            slot.append(torch.empty(0, dtype=dtype))
-        if slot[place].numel() < size or slot[place].dtype != dtype:
-            slot[place] = torch.empty(size + size // 4, dtype=dtype, pin_memory=self.pin_memory)
-        return slot[place][:size].view(shape)
-
-
 class Opened(NamedTuple):
     """The files of a batch before they are decoded.
 
@@ -110,7 +89,7 @@ class Opened(NamedTuple):
     plan: Plan | list[Separable] | None
 
 
-class DALILoader:
+class DALILoader(Resumable):
     """The batches of ``KeyedLoader``, decoded on ``threads`` threads, transformed on ``device`` in one go.
 
     On the CPU the decoding threads themselves transform, as ``lifted_batch`` does.
@@ -177,18 +156,6 @@ class DALILoader:
     def __len__(self) -> int:
         """Batches in a whole epoch."""
         return len(self.batch_sampler)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Name the epoch that the next pass goes through."""
-        self.place.set_epoch(epoch)
-
-    def state_dict(self) -> dict[str, int]:
-        """The epoch, and how many of its batches were handed out."""
-        return {"epoch": self.place.epoch, "batch": self.place.batch}
-
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on at the place that ``state_dict`` gave."""
-        self.place.resume(state["epoch"], state["batch"])
 
     def __iter__(self) -> Iterator[Batch]:
         # A generator: the place is looked up at the first `next`, after Lightning has named the epoch.

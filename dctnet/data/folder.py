@@ -13,7 +13,8 @@ from dctnet.coefficients import Coefficients
 from dctnet.data.batch import Batch, collate, load_item
 from dctnet.data.keyed_sampling import SampleKey, sample_generator
 from dctnet.data.lifted_batch import load_files
-from dctnet.jpeg.reader import JPEGImage, read_jpeg
+from dctnet.jpeg.image import JPEGImage
+from dctnet.jpeg.reader import read_jpeg
 
 EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".jfif")
 

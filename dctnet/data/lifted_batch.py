@@ -20,7 +20,8 @@ from dctnet.data.batch import Batch, Item, Samples, collate, load_item
 from dctnet.data.broken import Broken
 from dctnet.data.keyed_sampling import SampleKey, sample_generator
 from dctnet.jpeg import _native
-from dctnet.jpeg.reader import MAX_PIXELS, sampling_grid
+from dctnet.jpeg.image import sampling_grid
+from dctnet.jpeg.reader import MAX_PIXELS
 from dctnet.transforms.compose import Compose
 from dctnet.transforms.reduced import Reduced
 from dctnet.transforms.separable import Separable

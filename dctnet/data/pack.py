@@ -8,9 +8,11 @@ file system; the process that finds all shards finished writes the index.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import time
+import zlib
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -63,10 +65,6 @@ def pack(
     if not 1 <= share[0] <= share[1]:
         raise ValueError(f"a share is I/N with 1 <= I <= N; got {share[0]}/{share[1]}")
     layout = Layout(bands_of(bands), dtype, resize) if format == "store" else None
-    if os.path.isdir(source):
-        inner, outer = Path(store).resolve(), Path(source).resolve()
-        if inner == outer or outer in inner.parents or inner in outer.parents:
-            raise DataError(f"{store} and {source} lie in each other; choose a store beside the source")
     splits = find_splits(source)
     for split in splits or [""]:
         _pack_one(
@@ -92,6 +90,11 @@ def _pack_one(
     classes: str | None,
 ) -> None:
     opened = open_source(source, shard_size, classes)
+    if isinstance(opened.parts[0], FolderPart) and Path(source).resolve() in (
+        store.resolve(),
+        *store.resolve().parents,
+    ):
+        raise DataError(f"{store} lies in {source}, where it would be a class; choose a store beside the source")
     kind = {"format": TARS, "version": 1} if layout is None else layout.to_json()
     keep_plan(
         store,
@@ -253,11 +256,8 @@ def _labels(store: Path, infos: list[dict[str, Any]]) -> int:
     greatest = 0
     for info in infos:
         path = store / f"{info['name']}.npy"
-        try:
-            table = np.load(path, allow_pickle=False)
-            greatest = max(greatest, int(table["label"].max(initial=0)))
-        except (ValueError, IndexError, EOFError) as error:
-            raise DataError(
-                f"{path} is damaged ({error}): remove the files of its shard and run the same `dctnet pack` again"
-            ) from error
+        data = path.read_bytes()
+        if zlib.crc32(data) != info["table_crc"]:
+            raise DataError(f"{path} is damaged: remove the files of its shard and run the same `dctnet pack` again")
+        greatest = max(greatest, int(np.load(io.BytesIO(data), allow_pickle=False)["label"].max(initial=0)))
     return 1 + greatest

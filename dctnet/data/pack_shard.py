@@ -25,7 +25,8 @@ from dctnet.data.store_format import ALIGNMENT, TABLE, Layout, quantise, write_r
 from dctnet.data.store_index import read_json, sync_folder, write_atomically
 from dctnet.jpeg import _native
 from dctnet.jpeg.errors import JPEGError
-from dctnet.jpeg.reader import JPEGImage, read_jpeg
+from dctnet.jpeg.image import JPEGImage
+from dctnet.jpeg.reader import read_jpeg
 from dctnet.transforms.functional import resized_size
 from dctnet.transforms.separable import box_to_size
 
@@ -92,8 +93,10 @@ def finished(folder: Path, number: int, suffix: str) -> dict[str, Any] | None:
     try:
         info = read_json(mark)
         sizes = {suffix: info["bytes"], ".npy": info.get("table_bytes")}
-        whole = info["name"] == name and isinstance(info["records"], int) and isinstance(info["broken"], list)
-    except (DataError, KeyError):
+        whole = info["name"] == name and isinstance(info["records"], int) and info["records"] >= 0
+        whole = whole and all(isinstance(text, str) for path, reason in info["broken"] for text in (path, reason))
+        whole = whole and (suffix != ".bin" or isinstance(info["table_crc"], int))
+    except (DataError, KeyError, TypeError, ValueError):
         return None
     for end, size in sizes.items():
         path = folder / (name + end)

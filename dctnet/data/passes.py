@@ -21,6 +21,24 @@ def check_settings(batch_size: int, workers: int, prefetch: int, max_broken: flo
         raise ValueError(f"max_broken is a share of the files, from 0 to 1; got {max_broken}")
 
 
+class Resumable:
+    """A loader with a place in the epochs: ``place`` is its ``Place``."""
+
+    place: Place
+
+    def set_epoch(self, epoch: int) -> None:
+        """Name the epoch that the next pass goes through."""
+        self.place.set_epoch(epoch)
+
+    def state_dict(self) -> dict[str, int]:
+        """The epoch, and how many of its batches were handed out."""
+        return {"epoch": self.place.epoch, "batch": self.place.batch}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on at the place that ``state_dict`` gave."""
+        self.place.resume(state["epoch"], state["batch"])
+
+
 class Account:
     """Counts the batches that a loader hands out, and the files that are missing from them, epoch by epoch.
 

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from dctnet.data.batch import Batch, Item, collate, load_item
 from dctnet.data.broken import Broken
 from dctnet.data.keyed_sampling import KeyedBatches, SampleKey
-from dctnet.data.passes import Account, check_settings
+from dctnet.data.passes import Account, Resumable, check_settings
 
 
 class _Tolerant(Dataset):
@@ -36,7 +36,7 @@ class _Tolerant(Dataset):
         return [load_item(self.dataset, key) for key in keys]
 
 
-class KeyedLoader(DataLoader):
+class KeyedLoader(Resumable, DataLoader):
     """A ``torch.utils.data.DataLoader`` over ``JPEGFolder`` or ``FileList`` that yields ``Batch``.
 
     ``batch_size`` counts the samples of a step over all ``ranks``. Iterating goes through one epoch: the one that
@@ -93,18 +93,6 @@ class KeyedLoader(DataLoader):
         )
         self.place = batches.sampler
         self.account = Account(self.place, max_broken, report, broken_list)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Name the epoch that the next pass goes through."""
-        self.place.set_epoch(epoch)
-
-    def state_dict(self) -> dict[str, int]:
-        """The epoch, and how many of its batches were handed out."""
-        return {"epoch": self.place.epoch, "batch": self.place.batch}
-
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on at the place that ``state_dict`` gave."""
-        self.place.resume(state["epoch"], state["batch"])
 
     def __iter__(self) -> Iterator[Batch]:
         # A generator: the place is looked up at the first `next`, after Lightning has named the epoch.

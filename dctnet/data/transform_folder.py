@@ -14,8 +14,9 @@ from PIL import Image
 from dctnet.data.broken import Broken, BrokenList
 from dctnet.data.folder import DataError, find_images
 from dctnet.data.keyed_sampling import SampleKey, sample_generator
+from dctnet.jpeg.image import JPEGImage
 from dctnet.jpeg.quantize import quality_steps, quantize
-from dctnet.jpeg.reader import JPEGImage, read_jpeg
+from dctnet.jpeg.reader import read_jpeg
 from dctnet.jpeg.writer import write_jpeg
 from dctnet.transforms.compose import Compose
 from dctnet.transforms.photometric import Normalize

@@ -1,9 +1,10 @@
 """JPEG files to coefficients and back, and coefficients to pixels and back."""
 
 from dctnet.jpeg.errors import JPEGError
+from dctnet.jpeg.image import JPEGImage
 from dctnet.jpeg.pixels import from_pixels, to_pixels
 from dctnet.jpeg.quantize import quality_steps, quantize
-from dctnet.jpeg.reader import JPEGImage, read_jpeg, read_jpegs
+from dctnet.jpeg.reader import read_jpeg, read_jpegs
 from dctnet.jpeg.writer import write_jpeg, write_jpegs
 
 __all__ = [

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from dctnet.jpeg.image import JPEGImage
 from dctnet.jpeg.pixels import to_pixels
-from dctnet.jpeg.reader import JPEGImage, read_jpeg
+from dctnet.jpeg.reader import read_jpeg
 from dctnet.report.figures import picture_anatomy
 
 

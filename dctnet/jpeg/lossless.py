@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from dctnet.coefficients import Coefficients
-from dctnet.jpeg.reader import JPEGImage
+from dctnet.jpeg.image import JPEGImage
 
 
 def mcu(image: JPEGImage) -> tuple[int, int]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dctnet.coefficients import Coefficients, Grid, infer_grid
-from dctnet.jpeg.reader import JPEGImage
+from dctnet.jpeg.image import JPEGImage
 
 # Tables K.1 and K.2 of ITU-T T.81, row-major: the steps of quality 50.
 LUMA_STEPS = (

@@ -11,33 +11,19 @@ import math
 import os
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from fractions import Fraction
-from functools import lru_cache
 from pathlib import Path
-from typing import Literal, NamedTuple, SupportsIndex
+from typing import Literal, SupportsIndex
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from dctnet.bands import Bands, bands_of
-from dctnet.coefficients import Coefficients, Grid
+from dctnet.coefficients import Coefficients
 from dctnet.jpeg import _native
 from dctnet.jpeg.errors import JPEGError
+from dctnet.jpeg.image import JPEGImage, Request, Source, Undecoded, source_name
 from dctnet.jpeg.pixels import image_through_pixels
-
-Source = str | os.PathLike | bytes | bytearray | memoryview
-
-# (vertical, horizontal) spacing of chroma samples, in luma samples
-SUBSAMPLING_NAMES = {
-    (1, 1): "4:4:4",
-    (1, 2): "4:2:2",
-    (2, 2): "4:2:0",
-    (2, 1): "4:4:0",
-    (1, 4): "4:1:1",
-    (2, 4): "4:1:0",
-}
 
 MAX_PIXELS = 2**27  # of a picture that is read without saying more
 SCALES = (1, 1 / 2, 1 / 4, 1 / 8)
@@ -48,93 +34,6 @@ _through_pixels = 0
 def through_pixels_count() -> int:
     """How many files of this process were read through pixels because they hold no coefficients that we can read."""
     return _through_pixels
-
-
-class _Undecoded:
-    """What a ``JPEGImage`` is filled from when one of its fields is first asked for: most of a large batch may never be."""
-
-    __slots__ = ("_origin",)
-
-    def __getattr__(self, name: str):
-        # Only called for slots that are still empty.
-        if name == "_origin" or name not in self.__slots__:
-            raise AttributeError(f"a JPEGImage has no {name!r}; it has {', '.join(self.__slots__)}")
-        for field, value in zip(self.__slots__, _fields(self._origin), strict=True):
-            object.__setattr__(self, field, value)
-        return object.__getattribute__(self, name)
-
-
-@dataclass(frozen=True, slots=True)
-class JPEGImage(_Undecoded):
-    """The coefficients of a JPEG file and what its header says about them.
-
-    ``coefficients``: int16 planes ``(64, H/8, W/8)`` of ``height_in_blocks x width_in_blocks`` blocks; a gray file has zero
-    chroma planes at the resolution that 4:2:0 would give. ``size``: (height, width) in pixels. ``sampling``: the (vertical,
-    horizontal) factors of each component in the file. ``quantization``: (components, 64) uint16, row-major, the steps that
-    multiply the raw integers. ``dequantized``: whether ``coefficients`` were multiplied (saturating at int16) or are the
-    raw integers. ``orientation``: EXIF 1..8, not applied. ``source``: the path, or "<bytes>". ``from_pixels``: why the
-    file was read through pixels; None for a true read. ``bands``: the channels that the planes hold, None for all.
-    ``scale``: what the file's size was multiplied with; below 1 the planes are float32 in blocks of 4, 2 or 1.
-    """
-
-    coefficients: Coefficients
-    size: tuple[int, int]
-    sampling: tuple[tuple[int, int], ...]
-    quantization: Tensor
-    dequantized: bool
-    progressive: bool
-    orientation: int
-    source: str
-    from_pixels: str | None = None
-    bands: Bands | None = None
-    scale: float = 1.0
-
-    def __reduce__(self):
-        # torch pickles no uint16 tensors; numpy does.
-        fields = [getattr(self, name) for name in self.__slots__]
-        fields[self.__slots__.index("quantization")] = self.quantization.numpy()
-        return _unpickled, tuple(fields)
-
-    @property
-    def subsampling(self) -> str:
-        """ "gray", "4:2:0" and the like; for other factors all of them, horizontal x vertical: "2x2,2x1,1x1"."""
-        if len(self.sampling) == 1:
-            return "gray"
-        luma, *chroma = self.sampling
-        spacings = {(Fraction(luma[0], v), Fraction(luma[1], h)) for v, h in chroma}
-        name = SUBSAMPLING_NAMES.get(spacings.pop()) if len(spacings) == 1 else None
-        return name or ",".join(f"{h}x{v}" for v, h in self.sampling)
-
-    @property
-    def grid(self) -> Grid:
-        """Where the samples behind the planes lie: the spacing of a component is the greatest factor over its own.
-
-        ValueError where only some bands were read: such planes are no samples.
-        """
-        if self.bands is not None:
-            raise ValueError(
-                f"the planes hold only {'+'.join(str(len(kept)) for kept in self.bands)} bands of {self.source}, so they can "
-                "be neither transformed nor shown. Read all bands, and select some after the transform."
-            )
-        return sampling_grid(self.size, self.sampling)
-
-
-def sampling_grid(size: tuple[int, int], sampling: tuple[tuple[int, int], ...]) -> Grid:
-    """The grid of a file with these sampling factors, (vertical, horizontal) of each component."""
-    return Grid(size, _spacing(sampling))
-
-
-@lru_cache(maxsize=64)
-def _spacing(sampling: tuple[tuple[int, int], ...]):
-    if len(sampling) == 1:
-        one, two = Fraction(1), Fraction(2)
-        return (one, one), (two, two), (two, two)
-    tallest, widest = (max(factors) for factors in zip(*sampling, strict=True))
-    return tuple((Fraction(tallest, v), Fraction(widest, h)) for v, h in sampling)
-
-
-def _unpickled(coefficients, size, sampling, quantization, *rest) -> JPEGImage:
-    return JPEGImage(coefficients, size, sampling, torch.from_numpy(quantization), *rest)
 
 
 def read_jpeg(
@@ -232,16 +131,6 @@ def results_of(
     return _results(sources, threads, dequantize, max_pixels, bands, 1, None)[0]
 
 
-class _Request(NamedTuple):
-    """How a file was asked for."""
-
-    dequantize: bool
-    max_pixels: int
-    bands: Bands | None  # that the decoder keeps
-    scale: float
-    out: Coefficients | None
-
-
 def _results(
     sources: Iterable[Source],
     threads: int,
@@ -262,11 +151,11 @@ def _results(
     except TypeError as error:
         raise ValueError(f"sources is a list of paths or buffers; got {type(sources).__name__}") from error
     kept = _kept(bands, scale, dequantize, out)
-    request = _Request(bool(dequantize), int(max_pixels), kept, float(scale), out)
+    request = Request(bool(dequantize), int(max_pixels), kept, float(scale), out)
     memory = None if out is None else _memory(out, len(sources))
     try:
         how = (request.dequantize, request.max_pixels, kept, memory)
-        results, complete = _native.decode(sources, int(threads), *how, JPEGImage, _Undecoded._origin, request)
+        results, complete = _native.decode(sources, int(threads), *how, JPEGImage, Undecoded._origin, request)
     except (TypeError, BufferError) as error:
         raise ValueError(f"a source is a path, or a contiguous buffer of bytes: {error}") from error
     for i, result in enumerate(results if not complete else ()):
@@ -321,32 +210,9 @@ def _memory(out: Coefficients, count: int) -> list:
     return arrays
 
 
-def _name(source: Source) -> str:
-    return os.fsdecode(source) if isinstance(source, (str, os.PathLike)) else "<bytes>"
-
-
-def _fields(decoded: _native.Decoded) -> tuple:
-    """The fields of a ``JPEGImage``, in their order."""
-    request = decoded.request
-    if request.out is None:
-        planes = Coefficients(*(torch.from_numpy(plane).permute(2, 0, 1) for plane in decoded.planes))
-    else:
-        planes = request.out.map(lambda plane: plane[decoded.index])
-    size = decoded.size
-    if request.scale != 1:
-        planes = planes.map(lambda plane: plane.to(torch.float32) * request.scale)
-        size = (math.ceil(size[0] * request.scale), math.ceil(size[1] * request.scale))
-    bands = request.bands if request.scale == 1 else None
-    steps = torch.from_numpy(decoded.quantization)
-    head = (request.dequantize, decoded.progressive, decoded.orientation, _name(decoded.source))
-    return planes, size, decoded.sampling, steps, *head, None, bands, request.scale
-
-
-def _not_decoded(
-    source: Source, index: int, kind: str, offset: int | None, reason: str, request: _Request
-) -> JPEGImage:
+def _not_decoded(source: Source, index: int, kind: str, offset: int | None, reason: str, request: Request) -> JPEGImage:
     """Raises the error of a source that was not decoded, or reads one of another kind through pixels."""
-    name = _name(source)
+    name = source_name(source)
     if kind == "system":
         raise OSError(offset, os.strerror(offset), name)  # becomes FileNotFoundError and so on by its number
     if kind == "memory":

@@ -13,7 +13,7 @@ from typing import SupportsIndex
 import torch
 
 from dctnet.jpeg import _native
-from dctnet.jpeg.reader import JPEGImage
+from dctnet.jpeg.image import JPEGImage
 
 JFIF = b"JFIF\0\1\1\0\0\1\0\1\0\0"  # 1.01, square pixels, no thumbnail
 _ICC_PART = 65533 - 14  # of a segment, behind its name and two numbers
