@@ -90,22 +90,11 @@ def _pack_one(
     classes: str | None,
 ) -> None:
     opened = open_source(source, shard_size, classes)
-    if isinstance(opened.parts[0], FolderPart) and Path(source).resolve() in (
-        store.resolve(),
-        *store.resolve().parents,
-    ):
+    if isinstance(opened.parts[0], FolderPart) and Path(source).resolve() in store.resolve().parents:
         raise DataError(f"{store} lies in {source}, where it would be a class; choose a store beside the source")
     kind = {"format": TARS, "version": 1} if layout is None else layout.to_json()
-    keep_plan(
-        store,
-        {
-            **kind,
-            "classes": opened.classes,
-            "shards": len(opened.parts),
-            "shard_size": shard_size,
-            "source": opened.digest,
-        },
-    )
+    parts = {"shards": len(opened.parts), "shard_size": shard_size, "source": opened.digest}
+    keep_plan(store, {**kind, "classes": opened.classes, **parts})
     suffix = ".tar" if layout is None else ".bin"
     own = range(share[0] - 1, len(opened.parts), share[1])
     left = [number for number in own if finished(store, number, suffix) is None]
