@@ -261,3 +261,26 @@ def test_a_function_of_ones_own(source, tmp_path):
     made = transform_folder(source, tmp_path / "target", [lossless.grayscale, crop])
     assert made.written == 4
     assert {read_jpeg(tmp_path / "target" / name).size for name in files(source)} == {(20, 30)}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--resize", "0"], "at least 1x1 pixel; got 0x0"),
+        (["--center-crop", "-1"], "at least 1x1 pixel; got -1x-1"),
+        (["--crop", "0", "0", "0", "8"], "a box of 1x1 pixel at least; got 0 0 0 8"),
+        (["--crop", "-8", "0", "8", "8"], "got -8 0 8 8"),
+        (["--restart-interval", "99999"], "0 to 65535; got 99999"),
+    ],
+)
+def test_numbers_that_fit_no_file_are_refused_before_any_is_read(source, tmp_path, capsys, options, message):
+    assert main(["transform", str(source), str(tmp_path / "target"), *options]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "target").exists()
+
+
+def test_a_damaged_mark_is_named(source, tmp_path, capsys):
+    assert main(["transform", str(source), str(tmp_path / "target"), "--rotate", "180"]) == 0
+    (tmp_path / "target" / module.MARK).write_text("{")
+    assert main(["transform", str(source), str(tmp_path / "target"), "--rotate", "180"]) == 2
+    assert "transformed.json is damaged" in capsys.readouterr().err

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import pickle
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -257,3 +258,13 @@ def test_our_tars_are_the_same_to_the_byte_each_time(folder, tars, tmp_path):
     pack(str(folder), tmp_path / "again", format="webdataset", shard_size=5)
     for path, other in itertools.product(sorted(tars.glob("*.tar")), [tmp_path / "again"]):
         assert path.read_bytes() == (other / path.name).read_bytes()
+
+
+def test_a_pipe_that_fails_is_named(tmp_path, capsys):
+    (tmp_path / "classes.json").write_text('["a"]')
+    for command in ("exit 3", "cat nowhere.tar"):
+        words = ["pack", f"pipe:{command}", str(tmp_path / "store"), "--classes", str(tmp_path / "classes.json")]
+        assert main(words) == 2
+        said = capsys.readouterr().err.splitlines()[-1]
+        assert said.startswith(f"dctnet pack: pipe:{command}") and f"Run `{command}` by hand" in said
+        shutil.rmtree(tmp_path / "store")

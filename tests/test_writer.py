@@ -352,3 +352,10 @@ def test_real_files(real_data):
                 assert_equal(read_jpeg(write_jpeg(image), dequantize=dequantize), image)
                 written += 1
     assert written > 100
+
+
+@pytest.mark.parametrize("options", [{"bands": 24}, {"scale": 1 / 2}])
+def test_an_image_that_was_not_read_whole_is_refused(options):
+    image = read_jpeg(jpeg(picture(16, 24)), **options)
+    with pytest.raises(ValueError, match="read it whole to write it"):
+        write_jpeg(image)

@@ -74,7 +74,12 @@ def open_tar(url: str) -> Iterator[BinaryIO]:
     try:
         yield stream
     finally:
-        stream.close()
+        try:
+            stream.close()
+        except OSError as error:  # a command that failed: what it wrote, if anything, is not the whole
+            raise DataError(
+                f"{url} did not end well: its command or address failed. Run `{url.removeprefix('pipe:')}` by hand."
+            ) from error
 
 
 def samples(stream: BinaryIO, url: str) -> Iterator[TarSample]:
@@ -126,6 +131,10 @@ def _groups(stream: BinaryIO, url: str, mode: str) -> Iterator[tuple[str, dict]]
     except (tarfile.TarError, EOFError, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
+        if isinstance(error, OSError) and is_stream(url):
+            raise DataError(
+                f"{url} could not be read: its command or address failed. Run `{url.removeprefix('pipe:')}` by hand."
+            ) from error
         raise DataError(f"{url} is no tar file, or it is damaged: {error}. Copy or make it again.") from error
 
 

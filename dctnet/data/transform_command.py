@@ -101,6 +101,10 @@ def _steps(operations: list[tuple[str, object]], trim: bool) -> list[Step]:
     for name, value in operations:
         if name == "crop":
             top, left, height, width = value
+            if min(top, left) < 0 or min(height, width) < 1:
+                raise DataError(
+                    f"--crop is TOP LEFT HEIGHT WIDTH, a box of 1x1 pixel at least; got {' '.join(map(str, value))}"
+                )
             found.append(partial(lossless.crop, top=top, left=left, height=height, width=width, trim=trim))
         elif name == "flip":
             flip = lossless.horizontal_flip if value == "horizontal" else lossless.vertical_flip

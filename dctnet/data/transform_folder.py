@@ -17,7 +17,7 @@ from dctnet.data.keyed_sampling import SampleKey, sample_generator
 from dctnet.jpeg.image import JPEGImage
 from dctnet.jpeg.quantize import quality_steps, quantize
 from dctnet.jpeg.reader import read_jpeg
-from dctnet.jpeg.writer import write_jpeg
+from dctnet.jpeg.writer import check_restart_interval, write_jpeg
 from dctnet.transforms.compose import Compose
 from dctnet.transforms.photometric import Normalize
 
@@ -71,6 +71,7 @@ def transform_folder(
     steps = list(transform) if isinstance(transform, (list, tuple)) else [transform]
     computes = any(isinstance(step, Compose) for step in steps)
     _check(steps, quality, threads)
+    check_restart_interval(restart_interval)
     paths = _sources(source, target)
     if description is None and all(isinstance(step, Compose) for step in steps):
         description = repr(steps)

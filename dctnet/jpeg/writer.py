@@ -51,12 +51,12 @@ def write_jpeg(image: JPEGImage, *, restart_interval: int = 0, icc_profile: byte
             f"write_jpeg writes a JPEGImage; got {type(image).__name__}. quantize(coefficients, ...) makes one of "
             "coefficients."
         )
-    if (
-        isinstance(restart_interval, bool)
-        or not isinstance(restart_interval, SupportsIndex)
-        or not 0 <= restart_interval < 65536
-    ):
-        raise ValueError(f"restart_interval is a number of MCUs, 0 to 65535; got {restart_interval!r}")
+    check_restart_interval(restart_interval)
+    if image.bands is not None or image.scale != 1:
+        raise ValueError(
+            f"{image.source} was read with {'bands=' if image.bands is not None else 'scale='}, which leaves out what a file "
+            "holds; read it whole to write it"
+        )
     count = len(image.sampling)
     if count not in (1, 3):
         raise ValueError(f"an image has the sampling factors of 1 or 3 components; got {image.sampling}")
@@ -83,6 +83,12 @@ def write_jpeg(image: JPEGImage, *, restart_interval: int = 0, icc_profile: byte
         int(restart_interval),
         _segments(image.orientation, icc_profile),
     )
+
+
+def check_restart_interval(interval: int) -> None:
+    """ValueError for what is no number of MCUs between restart markers."""
+    if isinstance(interval, bool) or not isinstance(interval, SupportsIndex) or not 0 <= interval < 65536:
+        raise ValueError(f"restart_interval is a number of MCUs, 0 to 65535; got {interval!r}")
 
 
 def write_jpegs(images: Iterable[JPEGImage], *, threads: int = 2, restart_interval: int = 0) -> list[bytes]:

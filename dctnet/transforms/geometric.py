@@ -47,6 +47,11 @@ def _in_place(size: tuple[int, int], mirror: bool) -> Separable:
     return box_to_size(grid_420(size), 0, 0, *size, size, mirror=mirror)
 
 
+def _check_size(size: tuple[int, int]) -> None:
+    if min(size) < 1:
+        raise ValueError(f"the output size is at least 1x1 pixel; got {size[0]}x{size[1]}")
+
+
 class RandomResizedCrop(Geometric):
     """A random box of ``scale`` times the picture's area and of aspect ``ratio``, resampled to ``size``.
 
@@ -58,8 +63,7 @@ class RandomResizedCrop(Geometric):
         self, size: Size, scale: tuple[float, float] = (0.08, 1.0), ratio: tuple[float, float] = (3 / 4, 4 / 3)
     ):
         self.size, self.scale, self.ratio = pair(size), tuple(scale), tuple(ratio)
-        if min(self.size) < 1:
-            raise ValueError(f"the output size is at least 1x1 pixel; got {self.size[0]}x{self.size[1]}")
+        _check_size(self.size)
         for name, (low, high) in (("scale", self.scale), ("ratio", self.ratio)):
             if not 0 < low <= high:
                 raise ValueError(f"{name} is a range (low, high) with 0 < low <= high; got {(low, high)}")
@@ -93,6 +97,7 @@ class Resize(Geometric):
 
     def __init__(self, size: Size):
         self.size = size if isinstance(size, int) else pair(size)
+        _check_size(pair(size))
 
     def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> Drawn:
         return Drawn(0, 0, *size, resized_size(size, self.size))
@@ -106,6 +111,7 @@ class CenterCrop(Geometric):
 
     def __init__(self, size: Size):
         self.size = pair(size)
+        _check_size(self.size)
 
     def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> Drawn:
         return Drawn(*center_box(size, self.size), self.size)
