@@ -12,7 +12,7 @@ from dctnet.transforms.batched import plan
 from dctnet.transforms.compose import Compose
 from dctnet.transforms.frequency import SelectBands
 from dctnet.transforms.geometric import CenterCrop, RandomHorizontalFlip, RandomResizedCrop, Reblock, Resize
-from dctnet.transforms.photometric import Normalize
+from dctnet.transforms.normalize import Normalize
 from tests.test_decoder import jpeg, picture
 
 SIZES = ((40, 56), (123, 77), (8, 300), (211, 16), (64, 64), (33, 1))

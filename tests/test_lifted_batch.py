@@ -247,7 +247,7 @@ def test_files_that_vanish_are_named(mixed):
 
 def test_what_is_not_one_operator_is_loaded_one_by_one(files):
     class Double(Photometric):
-        def __call__(self, coefficients, generator=None):
+        def apply(self, coefficients, parameters, size):
             return coefficients.map(lambda plane: plane * 2)
 
     bands = vectors(64, 64, 64)

@@ -27,7 +27,7 @@ from dctnet.transforms.compose import Compose
 from dctnet.transforms.frequency import SelectBands
 from dctnet.transforms.functional import resize
 from dctnet.transforms.geometric import CenterCrop, RandomHorizontalFlip, RandomResizedCrop, Resize
-from dctnet.transforms.photometric import Normalize
+from dctnet.transforms.normalize import Normalize
 
 TRANSFORM = Compose([RandomResizedCrop(32, scale=(0.3, 1.0)), RandomHorizontalFlip(0.5)], block_size=8)
 MEANS = [list(range(n)) for n in (16, 4, 4)]

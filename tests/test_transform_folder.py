@@ -23,7 +23,7 @@ from dctnet.jpeg.reader import read_jpeg
 from dctnet.jpeg.writer import write_jpeg
 from dctnet.transforms.compose import Compose
 from dctnet.transforms.geometric import CenterCrop, RandomResizedCrop, Resize
-from dctnet.transforms.photometric import Normalize
+from dctnet.transforms.normalize import Normalize
 from tests.test_decoder import jpeg, picture
 from tests.test_reader import exif
 from tests.test_writer import assert_equal

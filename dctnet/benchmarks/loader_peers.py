@@ -21,7 +21,7 @@ from dctnet.data.store import StoreFolder
 from dctnet.data.torch_loader import KeyedLoader
 from dctnet.transforms.compose import Compose
 from dctnet.transforms.geometric import RandomHorizontalFlip, RandomResizedCrop
-from dctnet.transforms.photometric import Normalize
+from dctnet.transforms.normalize import Normalize
 
 SIZE = 224
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

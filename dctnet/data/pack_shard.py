@@ -27,7 +27,7 @@ from dctnet.jpeg import _native
 from dctnet.jpeg.errors import JPEGError
 from dctnet.jpeg.image import JPEGImage
 from dctnet.jpeg.reader import read_jpeg
-from dctnet.transforms.functional import resized_size
+from dctnet.transforms.boxes import resized_size
 from dctnet.transforms.separable import box_to_size
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}

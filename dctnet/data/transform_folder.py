@@ -19,7 +19,7 @@ from dctnet.jpeg.quantize import quality_steps, quantize
 from dctnet.jpeg.reader import read_jpeg
 from dctnet.jpeg.writer import check_restart_interval, write_jpeg
 from dctnet.transforms.compose import Compose
-from dctnet.transforms.photometric import Normalize
+from dctnet.transforms.normalize import Normalize
 
 Step = Callable[[JPEGImage], JPEGImage] | Compose
 

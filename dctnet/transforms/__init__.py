@@ -3,7 +3,7 @@
 from dctnet.transforms.compose import Compose
 from dctnet.transforms.frequency import SelectBands
 from dctnet.transforms.geometric import CenterCrop, RandomHorizontalFlip, RandomResizedCrop, Reblock, Resize
-from dctnet.transforms.photometric import Normalize
+from dctnet.transforms.normalize import Normalize
 
 __all__ = [
     "CenterCrop",

@@ -29,7 +29,8 @@ from dctnet.dct import basis
 from dctnet.transforms.compose import Compose
 from dctnet.transforms.frequency import SelectBands
 from dctnet.transforms.geometric import Drawn, Geometric, Reblock
-from dctnet.transforms.photometric import Normalize, Photometric
+from dctnet.transforms.normalize import Normalize
+from dctnet.transforms.photometric import Photometric
 
 
 class Stage(NamedTuple):

@@ -54,6 +54,12 @@ class Compose:
             if selected and isinstance(transform, Geometric):
                 raise ValueError(f"{transform!r} needs all bands of a block: put it before SelectBands")
             selected = selected or isinstance(transform, SelectBands)
+        after = None
+        for transform in self.transforms:
+            if isinstance(transform, Photometric):
+                if after is not None and transform.in_gray_levels:
+                    raise ValueError(f"{transform!r} needs values in gray levels: put it before {after!r}")
+                after = after if transform.in_gray_levels else transform
         self.block_size = None if block_size is None else block_sizes(block_size)
 
     def __call__(self, image, generator: torch.Generator | None = None) -> Coefficients:
@@ -78,7 +84,7 @@ class Compose:
                 continue
             if pending is not None:
                 coefficients, pending = lifted(coefficients, pending, blocks), None
-            coefficients = transform(coefficients, generator)
+            coefficients = transform(coefficients, generator, grid.size)
         if pending is not None:
             coefficients = lifted(coefficients, pending, blocks)
         return coefficients if self.dtype is None else coefficients.to(self.dtype), grid_420(grid.size)

@@ -5,11 +5,37 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
-from dctnet.bands import bands_of
+from dctnet.bands import CHANNELS, bands_of
 from dctnet.coefficients import Coefficients
-from dctnet.transforms.functional import select_bands
 from dctnet.transforms.photometric import Photometric
+
+
+def select_bands(coefficients: Coefficients, bands: int | Sequence[Sequence[int]] | None) -> Coefficients:
+    """The channels ``bands`` of each plane: planes ``(..., k, H/8, W/8)``, of which nothing geometric can be made any more.
+
+    ``bands`` is what ``dctnet.bands.bands_of`` takes: the size of a static set, or three lists of channels. ValueError
+    where a plane is not in blocks of 8 with all its 64 channels.
+
+    >>> planes = Coefficients(*(torch.arange(64.0)[:, None, None] for _ in range(3)))
+    >>> select_bands(planes, 6).y.flatten().tolist()
+    [0.0, 1.0, 8.0, 9.0]
+    """
+    kept = bands_of(bands)
+    for name, plane in zip(Coefficients._fields, coefficients, strict=True):
+        if plane.ndim < 3 or plane.shape[-3] != CHANNELS:
+            raise ValueError(
+                f"bands are selected from the {CHANNELS} channels of 8x8 blocks; plane {name} has shape "
+                f"{tuple(plane.shape)}. Set block_size=8, and select once."
+            )
+    # Selected along the last axis of memory, so that blocks stay contiguous.
+    return Coefficients(
+        *(
+            plane.movedim(-3, -1).index_select(-1, torch.tensor(channels, device=plane.device)).movedim(-1, -3)
+            for plane, channels in zip(coefficients, kept, strict=True)
+        )
+    )
 
 
 class SelectBands(Photometric):
@@ -19,10 +45,12 @@ class SelectBands(Photometric):
     chosen bands).
     """
 
+    in_gray_levels = False
+
     def __init__(self, bands: int | Sequence[Sequence[int]]):
         self.bands = bands_of(bands)
 
-    def __call__(self, coefficients: Coefficients, generator: torch.Generator | None = None) -> Coefficients:
+    def apply(self, coefficients: Coefficients, parameters: Tensor, size: tuple[int, int]) -> Coefficients:
         return select_bands(coefficients, self.bands)
 
     def __repr__(self) -> str:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 
 from dctnet.coefficients import SPACING_420, Grid, block_sizes, grid_420
-from dctnet.transforms.functional import Size, center_box, pair, resized_size
+from dctnet.transforms.boxes import Size, center_box, pair, resized_size
 from dctnet.transforms.separable import Separable, box_to_size
 
 

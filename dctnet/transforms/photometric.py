@@ -1,36 +1,45 @@
-"""Transforms that change values and leave every sample in its place."""
+"""The kind of transform that changes values and leaves every sample in its place."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
-from dctnet.coefficients import Coefficients
-from dctnet.transforms.functional import normalize
+from dctnet.coefficients import Coefficients, block_size
 
 
 class Photometric(ABC):
-    """A transform of the coefficients of each block by itself."""
+    """A transform of values, its parameters drawn apart from their use, so that one call serves a whole batch.
 
-    @abstractmethod
-    def __call__(self, coefficients: Coefficients, generator: torch.Generator | None = None) -> Coefficients:
-        """The planes changed, parameters drawn from ``generator`` (None: torch's own)."""
-
-
-class Normalize(Photometric):
-    """(X - mean) / std with one mean and deviation for each band of Y, Cb and Cr.
-
-    ``mean`` and ``std`` are three sequences, of as many values as the planes have bands.
+    ``draw`` gives the parameters of one picture as numbers; ``apply`` uses those of one picture ``(C, H/b, W/b)`` or of a
+    batch ``(n, C, H/b, W/b)`` on whatever device the planes are. ``in_gray_levels`` says that the values have to be gray
+    levels with all their bands: such a transform stands before ``Normalize`` and ``SelectBands``.
     """
 
-    def __init__(self, mean: Sequence[Sequence[float]], std: Sequence[Sequence[float]]):
-        self.mean = Coefficients(*(torch.as_tensor(values, dtype=torch.float32) for values in mean))
-        self.std = Coefficients(*(torch.as_tensor(values, dtype=torch.float32) for values in std))
+    in_gray_levels = True
 
-    def __call__(self, coefficients: Coefficients, generator: torch.Generator | None = None) -> Coefficients:
-        return normalize(coefficients, self.mean, self.std)
+    def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> tuple[float, ...]:
+        """The k parameters for a picture of ``size`` (height, width), from ``generator`` (None: torch's own)."""
+        return ()
 
-    def __repr__(self) -> str:
-        return f"Normalize({len(self.mean.y)} luma bands, {len(self.mean.cb)} chroma bands)"
+    @abstractmethod
+    def apply(self, coefficients: Coefficients, parameters: Tensor, size: tuple[int, int]) -> Coefficients:
+        """The planes changed by ``parameters`` ``(..., k)`` float64, its leading axes those of the planes."""
+
+    def __call__(
+        self,
+        coefficients: Coefficients,
+        generator: torch.Generator | None = None,
+        size: tuple[int, int] | None = None,
+    ) -> Coefficients:
+        """Draw and apply to one picture of ``size`` (default: whole blocks). Floats in, floats out."""
+        size = whole_size(coefficients) if size is None and self.in_gray_levels else size or (0, 0)
+        return self.apply(coefficients, torch.tensor(self.draw(size, generator), dtype=torch.float64), size)
+
+
+def whole_size(coefficients: Coefficients) -> tuple[int, int]:
+    """The (height, width) of a picture that fills all its luma blocks."""
+    b = block_size(coefficients.y)
+    return coefficients.y.shape[-2] * b, coefficients.y.shape[-1] * b

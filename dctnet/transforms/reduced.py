@@ -10,7 +10,8 @@ import torch
 from dctnet.coefficients import Coefficients, Grid, grid_420
 from dctnet.transforms.frequency import SelectBands
 from dctnet.transforms.geometric import Geometric, Reblock
-from dctnet.transforms.photometric import Normalize, Photometric
+from dctnet.transforms.normalize import Normalize
+from dctnet.transforms.photometric import Photometric
 from dctnet.transforms.separable import Separable, after, whole
 
 

@@ -1,0 +1,53 @@
+"""Each band to mean zero and deviation one, with the figures of a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from dctnet.coefficients import Coefficients
+from dctnet.transforms.photometric import Photometric
+
+
+def normalize(coefficients: Coefficients, mean: Coefficients, std: Coefficients) -> Coefficients:
+    """(X - mean) / std band by band: ``mean`` and ``std`` hold a vector (C,) for each plane; ValueError where C differs.
+
+    >>> planes = Coefficients(*(torch.full((1, 2, 2), 6.0) for _ in range(3)))
+    >>> bands = lambda value: Coefficients(*(torch.tensor([value]) for _ in range(3)))
+    >>> normalize(planes, bands(2.0), bands(4.0)).y[0, 0]
+    tensor([1., 1.])
+    """
+    planes = []
+    for name, plane, centre, scale in zip(Coefficients._fields, coefficients, mean, std, strict=True):
+        if not (centre.shape == scale.shape == plane.shape[-3:-2]):
+            raise ValueError(
+                f"plane {name} has {plane.shape[-3]} bands; mean and std need one value a band, got "
+                f"{tuple(centre.shape)} and {tuple(scale.shape)}. Were they measured at another block size?"
+            )
+        if not bool((scale > 0).all()):
+            raise ValueError(f"std of plane {name} must be positive; its smallest value is {float(scale.min())}")
+        dtype = plane.dtype if plane.is_floating_point() else torch.float32
+        centre, scale = (value.to(plane.device, dtype)[:, None, None] for value in (centre, scale))
+        planes.append((plane.to(dtype) - centre) / scale)
+    return Coefficients(*planes)
+
+
+class Normalize(Photometric):
+    """(X - mean) / std with one mean and deviation for each band of Y, Cb and Cr.
+
+    ``mean`` and ``std`` are three sequences, of as many values as the planes have bands.
+    """
+
+    in_gray_levels = False
+
+    def __init__(self, mean: Sequence[Sequence[float]], std: Sequence[Sequence[float]]):
+        self.mean = Coefficients(*(torch.as_tensor(values, dtype=torch.float32) for values in mean))
+        self.std = Coefficients(*(torch.as_tensor(values, dtype=torch.float32) for values in std))
+
+    def apply(self, coefficients: Coefficients, parameters: Tensor, size: tuple[int, int]) -> Coefficients:
+        return normalize(coefficients, self.mean, self.std)
+
+    def __repr__(self) -> str:
+        return f"Normalize({len(self.mean.y)} luma bands, {len(self.mean.cb)} chroma bands)"
