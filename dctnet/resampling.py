@@ -104,6 +104,46 @@ def resample(
     return resampling(inputs, outputs, origin, scale, low, high).rows()
 
 
+PADDING_MODES = ("constant", "edge", "reflect", "symmetric")
+
+
+def place(inputs: int, outputs: int, offset: float, mode: str = "constant") -> Banded:
+    """The samples moved by ``offset`` onto ``outputs`` places: output i is the input at i - offset, between samples linear.
+
+    Outside of the input ``mode`` says what there is: "constant" zero, "edge" the last sample, "reflect" the samples mirrored
+    about the last one, "symmetric" about its outer edge, as in ``torchvision.transforms.v2.functional.pad``. ValueError for
+    another mode, or where reflected samples would have to be reflected again.
+
+    >>> place(3, 5, 1).dense()[:, 0].tolist(), place(3, 5, 1, "reflect").dense()[:, 1].tolist()
+    ([0.0, 1.0, 0.0, 0.0, 0.0], [1.0, 0.0, 1.0, 0.0, 1.0])
+    """
+    if mode not in PADDING_MODES:
+        raise ValueError(f"the padding mode is one of {PADDING_MODES}; got {mode!r}")
+    positions = torch.arange(outputs, dtype=torch.float64) - offset
+    lower = positions.floor()
+    fraction = positions - lower
+    samples = torch.stack([lower, lower + 1], 1).long() if fraction.any() else lower.long()[:, None]
+    weights = torch.stack([1 - fraction, fraction], 1)[:, : samples.shape[1]]
+    outside = (samples < 0) | (samples >= inputs)
+    if mode == "constant":
+        weights = weights.masked_fill(outside, 0)
+    elif mode != "edge":
+        beyond = max(-int(samples.min()), int(samples.max()) - inputs + 1)
+        most = inputs - 1 if mode == "reflect" else inputs
+        if beyond > most:
+            raise ValueError(
+                f"padding by {beyond} samples needs more than {most} to {mode}; pad by less, or by the edge"
+            )
+        edge = 1 if mode == "symmetric" else 0  # whether the last sample itself is mirrored, too
+        samples = samples.where(samples >= 0, -samples - edge)
+        samples = samples.where(samples < inputs, 2 * inputs - 2 + edge - samples)
+    samples = samples.clamp(0, inputs - 1)
+    taps = min(samples.shape[1], inputs)
+    start = samples.amin(1).clamp(max=inputs - taps)
+    total = weights.new_zeros(outputs, taps).scatter_add_(1, samples - start[:, None], weights)
+    return Banded(start, total, inputs)
+
+
 def extend(R: Banded, outputs: int) -> Banded:
     """R with its last row repeated up to ``outputs`` rows: the edge is replicated, as JPEG encoders fill a block.
 

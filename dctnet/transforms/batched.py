@@ -28,9 +28,10 @@ from dctnet.coefficients import Coefficients, Grid, block_size, grid_420, infer_
 from dctnet.dct import basis
 from dctnet.transforms.compose import Compose
 from dctnet.transforms.frequency import SelectBands
-from dctnet.transforms.geometric import Drawn, Geometric, Reblock
+from dctnet.transforms.geometric import Geometric, Reblock
 from dctnet.transforms.normalize import Normalize
 from dctnet.transforms.photometric import Photometric
+from dctnet.transforms.steps import Drawn
 
 
 class Stage(NamedTuple):

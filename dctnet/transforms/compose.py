@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 import torch
 
-from dctnet.coefficients import Coefficients, Grid, block_size, block_sizes, grid_420, infer_grid
+from dctnet.coefficients import Coefficients, Grid, block_size, block_sizes, infer_grid
 from dctnet.transforms.frequency import SelectBands
 from dctnet.transforms.geometric import Geometric, Reblock
+from dctnet.transforms.passing import Passing
 from dctnet.transforms.photometric import Photometric
+from dctnet.transforms.policy import Policy
 from dctnet.transforms.reduced import Reduced, reduce
-from dctnet.transforms.separable import after, lifted, whole
 
 
 class Compose:
@@ -36,7 +37,7 @@ class Compose:
 
     def __init__(
         self,
-        transforms: Sequence[Geometric | Photometric],
+        transforms: Sequence[Geometric | Photometric | Policy],
         block_size: int | tuple[int, int] | None = None,
         dtype: torch.dtype | None = None,
     ):
@@ -44,22 +45,7 @@ class Compose:
         if dtype is not None and not dtype.is_floating_point:
             raise ValueError(f"coefficients become floats; got dtype={dtype}")
         self.dtype = dtype
-        for transform in self.transforms:
-            if not isinstance(transform, (Geometric, Photometric)):
-                raise ValueError(
-                    f"Compose takes transforms of dctnet; got {transform!r}. Pixel transforms act on pixels: see to_pixels."
-                )
-        selected = False
-        for transform in self.transforms:
-            if selected and isinstance(transform, Geometric):
-                raise ValueError(f"{transform!r} needs all bands of a block: put it before SelectBands")
-            selected = selected or isinstance(transform, SelectBands)
-        after = None
-        for transform in self.transforms:
-            if isinstance(transform, Photometric):
-                if after is not None and transform.in_gray_levels:
-                    raise ValueError(f"{transform!r} needs values in gray levels: put it before {after!r}")
-                after = after if transform.in_gray_levels else transform
+        check_order(self.transforms)
         self.block_size = None if block_size is None else block_sizes(block_size)
 
     def __call__(self, image, generator: torch.Generator | None = None) -> Coefficients:
@@ -70,24 +56,25 @@ class Compose:
         """The same, and the grid of the result: the size of its picture, which need not fill the last blocks."""
         coefficients = image if isinstance(image, Coefficients) else image.coefficients
         grid: Grid = infer_grid(coefficients) if isinstance(image, Coefficients) else image.grid
-        blocks = self.block_size or (block_size(coefficients.y), block_size(coefficients.cb))
+        picture = Passing(
+            coefficients, grid, self.block_size or (block_size(coefficients.y), block_size(coefficients.cb))
+        )
+        self._pass(picture, self.transforms, generator)
         # Even without a geometric transform the chroma is brought to the 4:2:0 grid, and the blocks to their size.
-        pending = None
-        if not (self.transforms and isinstance(self.transforms[0], Geometric)):
-            pending, grid = whole(grid), grid_420(grid.size)
-        for transform in self.transforms:
-            if isinstance(transform, Geometric):
-                operators = transform.operators(grid, generator)
-                pending = operators if pending is None else after(operators, pending)
-                grid = grid_420(operators.size)
-                blocks = transform.block_size if isinstance(transform, Reblock) else blocks
-                continue
-            if pending is not None:
-                coefficients, pending = lifted(coefficients, pending, blocks), None
-            coefficients = transform(coefficients, generator, grid.size)
-        if pending is not None:
-            coefficients = lifted(coefficients, pending, blocks)
-        return coefficients if self.dtype is None else coefficients.to(self.dtype), grid_420(grid.size)
+        picture.settle()
+        coefficients = picture.coefficients
+        return coefficients if self.dtype is None else coefficients.to(self.dtype), picture.grid
+
+    def _pass(self, picture: Passing, transforms: Sequence, generator: torch.Generator | None) -> None:
+        for transform in transforms:
+            if isinstance(transform, Policy):
+                self._pass(picture, transform.choose(picture.grid.size, generator), generator)
+            elif isinstance(transform, Geometric):
+                picture.move(transform.draw(picture.grid.size, generator))
+                picture.blocks = transform.block_size if isinstance(transform, Reblock) else picture.blocks
+            else:
+                picture.settle()
+                picture.coefficients = transform(picture.coefficients, generator, picture.grid.size)
 
     def reduced(self, block_size: tuple[int, int] = (8, 8)) -> Reduced | None:
         """What the chain does to pictures in blocks of ``block_size``; None where that is more than one lifted operator.
@@ -99,3 +86,19 @@ class Compose:
     def __repr__(self) -> str:
         dtype = "" if self.dtype is None else f", dtype={self.dtype}"
         return f"Compose({self.transforms}, block_size={self.block_size}{dtype})"
+
+
+def check_order(transforms: Sequence) -> None:
+    """ValueError for what is no transform of ours, and for one behind another that leaves it no bands or no gray levels."""
+    normalized = selected = None
+    for transform in transforms:
+        if not isinstance(transform, (Geometric, Photometric, Policy)):
+            raise ValueError(
+                f"Compose takes transforms of dctnet; got {transform!r}. Pixel transforms act on pixels: see to_pixels."
+            )
+        if selected is not None and isinstance(transform, Geometric):
+            raise ValueError(f"{transform!r} needs all bands of a block: put it before SelectBands")
+        if isinstance(transform, Photometric) and not transform.in_gray_levels:
+            normalized, selected = transform, transform if isinstance(transform, SelectBands) else selected
+        elif normalized is not None and not isinstance(transform, Geometric):
+            raise ValueError(f"{transform!r} needs values in gray levels: put it before {normalized!r}")

@@ -9,22 +9,32 @@ read off their shapes. Resampling is linear with antialiasing, on luma and chrom
 
 from __future__ import annotations
 
-from dctnet.coefficients import Coefficients, Grid, block_size, infer_grid
+from collections.abc import Sequence
+
+from dctnet.coefficients import Coefficients, Grid, block_size, block_sizes, infer_grid
 from dctnet.transforms.boxes import Size, center_box, pair, resized_size
+from dctnet.transforms.canvas import Pad
 from dctnet.transforms.frequency import select_bands
 from dctnet.transforms.normalize import normalize
-from dctnet.transforms.separable import box_to_size, lifted
+from dctnet.transforms.passing import Passing
+from dctnet.transforms.rotation import affined, rotated
+from dctnet.transforms.separable import box_to_size, fill_of, lifted
+from dctnet.transforms.steps import Drawn, Step
 
 __all__ = [
+    "affine",
     "center_crop",
     "chroma_to_420",
     "crop",
     "horizontal_flip",
     "normalize",
+    "pad",
     "reblock",
     "resize",
     "resized_crop",
+    "rotate",
     "select_bands",
+    "vertical_flip",
 ]
 
 
@@ -103,6 +113,82 @@ def horizontal_flip(
     grid = grid or infer_grid(coefficients)
     operators = box_to_size(grid, 0, 0, *grid.size, grid.size, mirror=True)
     return lifted(coefficients, operators, block_size or _kept_blocks(coefficients))
+
+
+def vertical_flip(
+    coefficients: Coefficients, *, grid: Grid | None = None, block_size: Size | None = None
+) -> Coefficients:
+    """The picture upside down. Of a 4:2:0 picture of odd height, chroma is interpolated to stay registered."""
+    grid = grid or infer_grid(coefficients)
+    return _moved(coefficients, Drawn(0, 0, *grid.size, grid.size, flip=True), grid, block_size)
+
+
+def pad(
+    coefficients: Coefficients,
+    padding: int | Sequence[int],
+    fill: float | Sequence[float] = 0,
+    padding_mode: str = "constant",
+    *,
+    grid: Grid | None = None,
+    block_size: Size | None = None,
+) -> Coefficients:
+    """The picture with pixels added around it, or taken away: one number, (left and right, top and bottom), or four.
+
+    ``fill`` in gray levels from 0 to 255, one or (red, green, blue). Equals ``torchvision.transforms.v2.functional.pad`` on the
+    samples of planes whose spacing divides the padding; else they are interpolated. ValueError for another ``padding_mode``
+    than "constant", "edge", "reflect" and "symmetric".
+    """
+    grid = grid or infer_grid(coefficients)
+    return _moved(coefficients, Pad(padding, fill, padding_mode).draw(grid.size, None), grid, block_size)
+
+
+def rotate(
+    coefficients: Coefficients,
+    angle: float,
+    expand: bool = False,
+    center: Sequence[float] | None = None,
+    fill: float | Sequence[float] = 0,
+    *,
+    grid: Grid | None = None,
+    block_size: Size | None = None,
+) -> Coefficients:
+    """The picture turned by ``angle`` degrees counter-clockwise: exact by quarters, else bilinear (see ``affine``).
+
+    Quarters: 180 always, 90 and 270 where the picture is square or the canvas may ``expand``. Equals
+    ``torchvision.transforms.v2.functional.rotate(..., BILINEAR)`` on the samples, to rounding.
+    """
+    grid = grid or infer_grid(coefficients)
+    step = rotated(grid.size, angle, expand, center, fill_of(fill))
+    return _moved(coefficients, step, grid, block_size)
+
+
+def affine(
+    coefficients: Coefficients,
+    angle: float = 0.0,
+    translate: Sequence[float] = (0, 0),
+    scale: float = 1.0,
+    shear: Sequence[float] = (0.0, 0.0),
+    fill: float | Sequence[float] = 0,
+    center: Sequence[float] | None = None,
+    *,
+    grid: Grid | None = None,
+    block_size: Size | None = None,
+) -> Coefficients:
+    """The picture sheared, scaled, turned clockwise and moved (see ``affine.inverse_matrix``), its size kept, bilinear.
+
+    Equals ``torchvision.transforms.v2.functional.affine(..., BILINEAR)`` on the samples, to rounding.
+    """
+    grid = grid or infer_grid(coefficients)
+    step = affined(grid.size, angle, translate, scale, shear, center, fill_of(fill))
+    return _moved(coefficients, step, grid, block_size)
+
+
+def _moved(coefficients: Coefficients, step: Step, grid: Grid, block_size: Size | None) -> Coefficients:
+    kept = _kept_blocks(coefficients) if block_size is None else block_sizes(block_size)
+    picture = Passing(coefficients, grid, kept)
+    picture.move(step)
+    picture.settle()
+    return picture.coefficients
 
 
 def reblock(coefficients: Coefficients, block_size: Size, *, grid: Grid | None = None) -> Coefficients:

@@ -1,53 +1,32 @@
-"""Geometric transforms: they draw a box, and what becomes of it; ``compose.Compose`` lifts and applies that to a picture,
-``batched.Plan`` to a batch of pictures."""
+"""Geometric transforms draw a step; ``compose.Compose`` lifts and applies it to a picture, ``batched.Plan`` to a batch.
+
+Here are those that take a box of the picture.
+"""
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from functools import lru_cache
-from typing import NamedTuple
 
 import torch
 
-from dctnet.coefficients import SPACING_420, Grid, block_sizes, grid_420
+from dctnet.coefficients import block_sizes
 from dctnet.transforms.boxes import Size, center_box, pair, resized_size
-from dctnet.transforms.separable import Separable, box_to_size
-
-
-class Drawn(NamedTuple):
-    """The box at (top, left) of (height, width) pixels resampled to ``size``, mirrored left to right or not."""
-
-    top: int
-    left: int
-    height: int
-    width: int
-    size: tuple[int, int]
-    mirror: bool = False
+from dctnet.transforms.steps import Drawn, Step
 
 
 class Geometric(ABC):
-    """A transform that resamples a box of the picture, drawn at random or fixed."""
+    """A transform that moves samples, drawn at random or fixed. ``boxes``: each of its steps is a ``Drawn``."""
+
+    boxes = False
 
     @abstractmethod
-    def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> Drawn:
+    def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> Step:
         """What to do to a picture of ``size``, its parameters drawn from ``generator`` (None: torch's own)."""
 
-    def operators(self, grid: Grid, generator: torch.Generator | None) -> Separable:
-        """The pixel operators of what is drawn, for a picture on ``grid``."""
-        drawn = self.draw(grid.size, generator)
-        if grid.spacing is SPACING_420 and drawn[:5] == (0, 0, *grid.size, grid.size):
-            return _in_place(grid.size, drawn.mirror)
-        return box_to_size(grid, *drawn)
 
-
-@lru_cache(maxsize=16)
-def _in_place(size: tuple[int, int], mirror: bool) -> Separable:
-    """The flip after a crop to a fixed size, the same for all pictures."""
-    return box_to_size(grid_420(size), 0, 0, *size, size, mirror=mirror)
-
-
-def _check_size(size: tuple[int, int]) -> None:
+def check_size(size: tuple[int, int]) -> None:
+    """ValueError where a size is not positive."""
     if min(size) < 1:
         raise ValueError(f"the output size is at least 1x1 pixel; got {size[0]}x{size[1]}")
 
@@ -59,11 +38,13 @@ class RandomResizedCrop(Geometric):
     generator both draw the same box. Antialiased linear interpolation, chroma registered with luma.
     """
 
+    boxes = True
+
     def __init__(
         self, size: Size, scale: tuple[float, float] = (0.08, 1.0), ratio: tuple[float, float] = (3 / 4, 4 / 3)
     ):
         self.size, self.scale, self.ratio = pair(size), tuple(scale), tuple(ratio)
-        _check_size(self.size)
+        check_size(self.size)
         for name, (low, high) in (("scale", self.scale), ("ratio", self.ratio)):
             if not 0 < low <= high:
                 raise ValueError(f"{name} is a range (low, high) with 0 < low <= high; got {(low, high)}")
@@ -95,9 +76,11 @@ class RandomResizedCrop(Geometric):
 class Resize(Geometric):
     """The whole picture at ``size``; a single number is the length of the shorter side."""
 
+    boxes = True
+
     def __init__(self, size: Size):
         self.size = size if isinstance(size, int) else pair(size)
-        _check_size(pair(size))
+        check_size(pair(size))
 
     def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> Drawn:
         return Drawn(0, 0, *size, resized_size(size, self.size))
@@ -109,9 +92,11 @@ class Resize(Geometric):
 class CenterCrop(Geometric):
     """The central box of ``size`` pixels; a smaller picture is a ValueError."""
 
+    boxes = True
+
     def __init__(self, size: Size):
         self.size = pair(size)
-        _check_size(self.size)
+        check_size(self.size)
 
     def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> Drawn:
         return Drawn(*center_box(size, self.size), self.size)
@@ -120,8 +105,10 @@ class CenterCrop(Geometric):
         return f"CenterCrop(size={self.size})"
 
 
-class RandomHorizontalFlip(Geometric):
-    """The picture mirrored left to right with probability ``p``."""
+class RandomFlip(Geometric):
+    """The picture mirrored with probability ``p``."""
+
+    boxes = True
 
     def __init__(self, p: float = 0.5):
         if not 0 <= p <= 1:
@@ -129,16 +116,31 @@ class RandomHorizontalFlip(Geometric):
         self.p = float(p)
         self._threshold = torch.tensor(self.p).item()  # float32, as what is drawn
 
-    def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> Drawn:
-        mirror = torch.rand(1, generator=generator).item() < self._threshold
-        return Drawn(0, 0, *size, size, mirror)
+    def _drawn(self, generator: torch.Generator | None) -> bool:
+        return torch.rand(1, generator=generator).item() < self._threshold
 
     def __repr__(self) -> str:
-        return f"RandomHorizontalFlip(p={self.p})"
+        return f"{type(self).__name__}(p={self.p})"
+
+
+class RandomHorizontalFlip(RandomFlip):
+    """The picture mirrored left to right with probability ``p``."""
+
+    def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> Drawn:
+        return Drawn(0, 0, *size, size, mirror=self._drawn(generator))
+
+
+class RandomVerticalFlip(RandomFlip):
+    """The picture upside down with probability ``p``."""
+
+    def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> Drawn:
+        return Drawn(0, 0, *size, size, flip=self._drawn(generator))
 
 
 class Reblock(Geometric):
     """The same picture in blocks of ``block_size``, a number or a pair (luma, chroma): exact; 1 gives samples."""
+
+    boxes = True
 
     def __init__(self, block_size: int | tuple[int, int]):
         self.block_size = block_sizes(block_size)

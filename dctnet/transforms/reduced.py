@@ -32,7 +32,7 @@ class Reduced(NamedTuple):
         """The operators for one picture, drawn as ``Compose`` draws them."""
         pending = None
         for transform in self.geometric:
-            operators = transform.operators(grid, generator)
+            operators = transform.draw(grid.size, generator).on(grid)
             pending = operators if pending is None else after(operators, pending)
             grid = grid_420(operators.size)
         return whole(grid) if pending is None else pending
@@ -50,6 +50,8 @@ def reduce(transforms: Sequence[Geometric | Photometric], block_size: tuple[int,
     count = next((i for i, transform in enumerate(transforms) if not isinstance(transform, Geometric)), len(transforms))
     geometric, photometric = tuple(transforms[:count]), transforms[count:]
     if not all(type(transform) in (Normalize, SelectBands) for transform in photometric):
+        return None
+    if not all(transform.boxes for transform in geometric):
         return None
     for transform in geometric:
         block_size = transform.block_size if isinstance(transform, Reblock) else block_size

@@ -2,30 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
+
+import torch
+from torch import Tensor
 
 from dctnet.coefficients import SPACING_420, Coefficients, Grid, block_size, block_sizes
 from dctnet.dct import apply, lift
-from dctnet.resampling import Banded, Resampling, compose, extend, resampling
+from dctnet.resampling import Banded, Resampling, compose, extend, place, resampling
 
 Axis = Banded | Resampling
+
+
+Fill = tuple[float, float, float]  # a colour as Y - 128, Cb - 128, Cr - 128
+
+
+def fill_of(value: float | Sequence[float]) -> Fill:
+    """The fill that an option means, a gray level from 0 to 255 or (red, green, blue); ValueError for any other value.
+
+    >>> fill_of(0), [round(v) for v in fill_of((255, 0, 0))]
+    ((-128.0, 0.0, 0.0), [-52, -43, 128])
+    """
+    levels = (value,) * 3 if isinstance(value, (int, float)) else tuple(value)
+    if len(levels) != 3 or not all(0 <= level <= 255 for level in levels):
+        raise ValueError(f"a fill is a gray level from 0 to 255, or three of them (red, green, blue); got {value!r}")
+    if len(set(levels)) == 1:
+        return float(levels[0]) - 128, 0.0, 0.0
+    red, green, blue = levels
+    luma = 0.299 * red + 0.587 * green + 0.114 * blue  # JFIF
+    return luma - 128, (blue - luma) / 1.772, (red - luma) / 1.402
 
 
 class Separable(NamedTuple):
     """For Y, Cb and Cr the operator down the rows and along the columns, and the size of the picture that they make.
 
-    The planes they make lie on the 4:2:0 grid of that size.
+    The planes they make lie on the 4:2:0 grid of that size. ``transposed``: the planes are transposed first, so that
+    ``vertical`` acts on what were columns. ``fill``: the colour that shows where the weights of a row do not sum to one;
+    None where all do.
     """
 
     vertical: tuple[Axis, Axis, Axis]
     horizontal: tuple[Axis, Axis, Axis]
     size: tuple[int, int]
+    transposed: bool = False
+    fill: Fill | None = None
 
 
 def box_to_size(
-    grid: Grid, top: float, left: float, height: float, width: float, size: tuple[int, int], mirror: bool = False
+    grid: Grid,
+    top: float,
+    left: float,
+    height: float,
+    width: float,
+    size: tuple[int, int],
+    mirror: bool = False,
+    flip: bool = False,
 ) -> Separable:
-    """Resample the box of the picture at (top, left) of (height, width) pixels to ``size``, optionally mirrored.
+    """Resample the box of the picture at (top, left) of (height, width) pixels to ``size``, optionally
+    mirrored left to right (``mirror``) or upside down (``flip``).
 
     Luma and chroma stay registered: sample k of a plane is centred on pixel coordinate (k + 1/2) * spacing, on the way
     in and on the way out, so a box off the chroma grid interpolates chroma between its samples. ``box_to_size`` uses no
@@ -39,7 +74,7 @@ def box_to_size(
     if not (size[0] >= 1 and size[1] >= 1):
         raise ValueError(f"the output size is at least 1x1 pixel; got {size[0]}x{size[1]}")
     return Separable(
-        _axes(grid, 0, top, height, size[0], False),
+        _axes(grid, 0, top, height, size[0], flip),
         _axes(grid, 1, left, width, size[1], mirror),
         (int(size[0]), int(size[1])),
     )
@@ -67,15 +102,56 @@ def whole(grid: Grid) -> Separable:
     return box_to_size(grid, 0, 0, *grid.size, grid.size)
 
 
+def on_canvas(grid: Grid, top: int, left: int, size: tuple[int, int], mode: str, fill: Fill) -> Separable:
+    """The picture with its corner at (top, left) of a canvas of ``size``; what lies outside of the picture is given by ``mode``.
+
+    ``mode``: see ``resampling.place``; ``fill`` is the colour of "constant". A move by an odd number of pixels interpolates
+    4:2:0 chroma between its samples. ValueError where the canvas is empty.
+    """
+    if min(size) < 1:
+        raise ValueError(
+            f"the picture of {grid.size} at (top {top}, left {left}) leaves a canvas of {size}; at least 1x1 is needed"
+        )
+
+    def axes(number: int, offset: int) -> tuple[Axis, Axis, Axis]:
+        luma, chroma = (
+            place(-(-grid.size[number] // step), -(-size[number] // step), offset / step, mode) for step in (1, 2)
+        )
+        return luma, chroma, chroma
+
+    placed = Separable(axes(0, top), axes(1, left), size, fill=fill if mode == "constant" else None)
+    return placed if grid.spacing == SPACING_420 else after(placed, whole(grid))
+
+
+def turned(grid: Grid, quarters: int) -> Separable:
+    """The picture turned by so many quarters, counter-clockwise."""
+    quarters %= 4
+    if quarters % 2:
+        grid = Grid(grid.size[::-1], tuple(spacing[::-1] for spacing in grid.spacing))
+    operators = box_to_size(grid, 0, 0, *grid.size, grid.size, mirror=quarters in (2, 3), flip=quarters in (1, 2))
+    return operators._replace(transposed=quarters % 2 == 1)
+
+
 def after(outer: Separable, inner: Separable) -> Separable:
-    """The product: first ``inner``, then ``outer``."""
+    """The product: first ``inner``, then ``outer``. ValueError where both fill, in different colours."""
+    if outer.fill and inner.fill and outer.fill != inner.fill:
+        raise ValueError(f"one operator fills with one colour; got {inner.fill}, then {outer.fill}")
 
     def products(second: tuple[Axis, ...], first: tuple[Axis, ...]) -> tuple[Axis, ...]:
         luma, cb = compose(second[0], first[0]), compose(second[1], first[1])
         shared = second[1] is second[2] and first[1] is first[2]  # Cb and Cr mostly have one operator
         return luma, cb, cb if shared else compose(second[2], first[2])
 
-    return Separable(products(outer.vertical, inner.vertical), products(outer.horizontal, inner.horizontal), outer.size)
+    vertical, horizontal = (
+        (inner.horizontal, inner.vertical) if outer.transposed else (inner.vertical, inner.horizontal)
+    )
+    return Separable(
+        products(outer.vertical, vertical),
+        products(outer.horizontal, horizontal),
+        outer.size,
+        outer.transposed != inner.transposed,
+        outer.fill or inner.fill,
+    )
 
 
 def lifted(coefficients: Coefficients, operators: Separable, block_out: int | tuple[int, int]) -> Coefficients:
@@ -92,9 +168,32 @@ def lifted(coefficients: Coefficients, operators: Separable, block_out: int | tu
         return made[key]
 
     planes = []
-    for plane, vertical, horizontal, c in zip(
-        coefficients, operators.vertical, operators.horizontal, (luma, chroma, chroma), strict=True
+    for plane, vertical, horizontal, c, fill in zip(
+        coefficients,
+        operators.vertical,
+        operators.horizontal,
+        (luma, chroma, chroma),
+        operators.fill or (0.0, 0.0, 0.0),
+        strict=True,
     ):
         b = block_size(plane)
-        planes.append(apply(plane, operator(vertical, b, c), operator(horizontal, b, c)))
+        if operators.transposed:
+            plane = transpose(plane)
+        if fill:
+            plane = raised(plane, -fill * b)
+        plane = apply(plane, operator(vertical, b, c), operator(horizontal, b, c))
+        planes.append(raised(plane, fill * c) if fill else plane)
     return Coefficients(*planes)
+
+
+def transpose(plane: Tensor) -> Tensor:
+    """The plane of the transposed samples: rows become columns, and each block is transposed."""
+    b = block_size(plane)
+    return plane.unflatten(-3, (b, b)).transpose(-4, -3).flatten(-4, -3).transpose(-2, -1)
+
+
+def raised(plane: Tensor, value: float | Tensor) -> Tensor:
+    """The plane with ``value`` added to each DC coefficient: to each sample ``value`` over the block size. Never in place."""
+    plane = plane if plane.is_floating_point() else plane.to(torch.float32)
+    blocks = plane.movedim(-3, -1)
+    return torch.cat([blocks[..., :1] + value, blocks[..., 1:]], -1).movedim(-1, -3)

@@ -1,0 +1,96 @@
+"""Rotation, shear, translation and scaling by any amount, about any centre.
+
+Such a map is linear in the samples, but a row of the result reads several rows of the picture, so it is no pair of row and
+column operators. Its lifted form has three factors, which are applied one after the other, as that costs least:
+
+    X -> T_c G(T_b' X T_b) T_c'
+
+the inverse transform of the blocks, G, which takes for each sample of the result the four around its place in the picture
+(bilinear interpolation), and the transform of the blocks. In ``Compose`` the first factor is part of the separable operator
+that comes before, and the last of the one that comes after, so a crop and a rotation cost no transform of blocks of their
+own. Places are computed in float64. This equals torchvision's ``affine`` and ``rotate`` with
+``InterpolationMode.BILINEAR`` on the samples, to rounding, for luma; chroma is warped at its own resolution by the same map of
+the picture, its samples where JPEG has them (centred between four luma samples).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from dctnet.coefficients import SPACING_420, Coefficients
+from dctnet.transforms.separable import Fill
+
+Matrix = tuple[float, float, float, float, float, float]
+
+
+def inverse_matrix(
+    angle: float, translate: Sequence[float], scale: float, shear: Sequence[float], center: Sequence[float]
+) -> Matrix:
+    """The map from places in the result to places in the picture, (x, y) -> (a x + b y + c, d x + e y + f), in pixels.
+
+    Both are counted from the centre of the picture, x to the right, y down; ``center`` too. The picture is sheared by
+    ``shear`` degrees along x and y, scaled, turned by ``angle`` degrees clockwise about ``center``, and moved by
+    ``translate``: the arguments of ``torchvision.transforms.v2.functional.affine``, whose formula this inverts:
+    M = T C R(angle) S(scale) Y(shear y) X(shear x) C^-1. ValueError where the map has no inverse.
+    """
+    turn, along, down = (math.radians(value) for value in (angle, *shear))
+    if not scale > 0 or min(abs(math.cos(along)), abs(math.cos(down))) < 1e-9:
+        raise ValueError(f"a scale is positive and a shear is not 90 degrees; got scale={scale}, shear={tuple(shear)}")
+    rotation = ((math.cos(turn), -math.sin(turn)), (math.sin(turn), math.cos(turn)))
+    # The inverses of the factors, from the last to the first.
+    (a, b), (d, e) = ((rotation[0][0], rotation[1][0]), (rotation[0][1], rotation[1][1]))
+    a, b, d, e = (value / scale for value in (a, b, d, e))
+    ty, tx = math.tan(down), math.tan(along)
+    d, e = d + ty * a, e + ty * b
+    a, b = a + tx * d, b + tx * e
+    x, y = center[0] + translate[0], center[1] + translate[1]
+    return a, b, center[0] - a * x - b * y, d, e, center[1] - d * x - e * y
+
+
+def expanded_size(matrix: Matrix, size: tuple[int, int]) -> tuple[int, int]:
+    """(height, width) of the canvas that holds the whole of a turned picture of ``size``, as Pillow and torchvision reckon it."""
+    (a, b, c, d, e, f), (height, width) = matrix, size
+    corners = [(x, y) for x in (-width / 2, width / 2) for y in (-height / 2, height / 2)]
+    across = [a * x + b * y + c + width / 2 for x, y in corners]
+    downwards = [d * x + e * y + f + height / 2 for x, y in corners]
+    return tuple(math.ceil(max(values)) - math.floor(min(values)) for values in (downwards, across))
+
+
+def warp(
+    samples: Coefficients,
+    matrix: Tensor,
+    size: tuple[int, int],
+    output_size: tuple[int, int],
+    fill: Fill | Tensor = (0.0, 0.0, 0.0),
+) -> Coefficients:
+    """Samples ``(..., 1, H, W)`` of pictures of ``size`` on the 4:2:0 grid, warped to ``output_size`` by ``matrix`` ``(..., 6)``.
+
+    ``matrix``: see ``inverse_matrix``; its leading axes are those of the planes, one map a picture. Outside of the picture
+    lies ``fill`` (Y - 128, Cb - 128, Cr - 128), and at the edge the two are interpolated. Differentiable in samples and matrix.
+    """
+    planes = []
+    lead = samples.y.shape[:-3]
+    matrix = matrix.to(samples.y.device, torch.float64).expand(*lead, 6).reshape(-1, 6)
+    a, b, c, d, e, f = (column[:, None, None] for column in matrix.unbind(-1))
+    for plane, (spacing, _), colour in zip(samples, SPACING_420, fill, strict=True):
+        step = int(spacing)
+        rows, columns = (-(-length // step) for length in size)
+        rows_out, columns_out = (-(-length // step) for length in output_size)
+        plane = plane[..., :rows, :columns].reshape(-1, 1, rows, columns)
+        x = ((torch.arange(columns_out, device=plane.device, dtype=torch.float64) + 0.5) * step - output_size[1] / 2)[
+            None
+        ]
+        y = ((torch.arange(rows_out, device=plane.device, dtype=torch.float64) + 0.5) * step - output_size[0] / 2)[
+            :, None
+        ]
+        # grid_sample counts from -1 to 1 over the plane.
+        across = (a * x + (b * y + (c + size[1] / 2))) * (2 / (step * columns)) - 1
+        downwards = (d * x + (e * y + (f + size[0] / 2))) * (2 / (step * rows)) - 1
+        places = torch.stack([across, downwards], -1)
+        moved = torch.nn.functional.grid_sample(plane.double() - colour, places, align_corners=False) + colour
+        planes.append(moved.to(plane.dtype).reshape(*lead, 1, rows_out, columns_out))
+    return Coefficients(*planes)

@@ -1,0 +1,48 @@
+"""A picture on its way through a chain of transforms: its coefficients, and the operator that is still to be applied to them."""
+
+from __future__ import annotations
+
+import torch
+
+from dctnet.coefficients import Coefficients, Grid, grid_420
+from dctnet.transforms.affine import warp
+from dctnet.transforms.separable import Separable, after, lifted, whole
+from dctnet.transforms.steps import Step, Warped
+
+
+class Passing:
+    """Steps are gathered in one separable operator, which is lifted and applied once, when values are asked for.
+
+    ``coefficients`` count only after ``settle``. ``blocks``: the block sizes (luma, chroma) that ``settle`` brings them to.
+    ``grid``: that of the picture after the steps so far.
+    """
+
+    def __init__(self, coefficients: Coefficients, grid: Grid, blocks: tuple[int, int]):
+        self.coefficients, self.grid, self.blocks = coefficients, grid, blocks
+        self._pending: Separable | None = None
+        self._settled: tuple[int, int] | None = (
+            None  # their blocks, where the coefficients are floats on the 4:2:0 grid
+        )
+
+    def move(self, step: Step) -> None:
+        """Add a step."""
+        if isinstance(step, Warped):
+            self.settle((1, 1))
+            matrix = torch.tensor(step.matrix, dtype=torch.float64)
+            self.coefficients = warp(self.coefficients, matrix, self.grid.size, step.size, step.fill)
+            self.grid = grid_420(step.size)
+            return
+        operators = step.on(self.grid)
+        if self._pending is not None and self._pending.fill and operators.fill not in (None, self._pending.fill):
+            self.settle()  # one operator fills with one colour
+        self._pending = operators if self._pending is None else after(operators, self._pending)
+        self.grid = grid_420(operators.size)
+
+    def settle(self, blocks: tuple[int, int] | None = None) -> None:
+        """Apply what is pending: ``coefficients`` become floats on the 4:2:0 grid, in ``blocks`` (default: the chain's)."""
+        blocks = blocks or self.blocks
+        if self._pending is None and self._settled == blocks:
+            return
+        operators = whole(self.grid) if self._pending is None else self._pending
+        self.coefficients = lifted(self.coefficients, operators, blocks)
+        self.grid, self._pending, self._settled = grid_420(self.grid.size), None, blocks
