@@ -9,10 +9,20 @@ from dctnet import dct
 from dctnet.coefficients import Coefficients
 from dctnet.jpeg.reader import read_jpegs
 from dctnet.transforms.batched import plan
+from dctnet.transforms.canvas import Pad, RandomCrop, Translate
 from dctnet.transforms.compose import Compose
 from dctnet.transforms.frequency import SelectBands
-from dctnet.transforms.geometric import CenterCrop, RandomHorizontalFlip, RandomResizedCrop, Reblock, Resize
+from dctnet.transforms.geometric import (
+    CenterCrop,
+    RandomHorizontalFlip,
+    RandomResizedCrop,
+    RandomVerticalFlip,
+    Reblock,
+    Resize,
+)
 from dctnet.transforms.normalize import Normalize
+from dctnet.transforms.policy import RandomApply, RandomChoice
+from dctnet.transforms.rotation import RandomAffine, RandomRotation, Rotate
 from tests.test_decoder import jpeg, picture
 
 SIZES = ((40, 56), (123, 77), (8, 300), (211, 16), (64, 64), (33, 1))
@@ -28,6 +38,33 @@ CHAINS = {
     "pixels": Compose([RandomResizedCrop(24), RandomHorizontalFlip(1.0), Reblock(1)], block_size=8),
     "bands": Compose([RandomResizedCrop(48), SelectBands(24)], block_size=8),
     "normalised": Compose([RandomResizedCrop(48), NORMALIZE], block_size=(8, 4)),
+    "padded": Compose([Pad(3, fill=(9, 99, 199)), RandomResizedCrop(32), Translate(5, -3, (9, 99, 199))], block_size=8),
+    "padded by the edge": Compose(
+        [Resize((40, 33)), Pad((7, 2), padding_mode="symmetric"), RandomCrop(35)], block_size=8
+    ),
+    "cropped with padding": Compose([Resize((32, 32)), RandomCrop(32, padding=4), RandomVerticalFlip()], block_size=8),
+    "two fills": Compose([RandomResizedCrop(32), Pad(4, fill=0), Pad(4, fill=255), CenterCrop(33)], block_size=8),
+    "turned": Compose(
+        [RandomResizedCrop((32, 40)), Rotate(90, expand=True), RandomHorizontalFlip()], block_size=(8, 4)
+    ),
+    "rotated": Compose(
+        [RandomResizedCrop(40), RandomRotation(60), RandomResizedCrop(32), NORMALIZE], block_size=(8, 4)
+    ),
+    "affine": Compose(
+        [RandomResizedCrop((40, 33)), RandomAffine(9, (0.1, 0.2), (0.7, 1.2), 9), Reblock(4)], block_size=8
+    ),
+    "now and then": Compose([RandomResizedCrop(32), RandomApply([RandomRotation(30), Pad(1), CenterCrop(32)])], 8),
+    "one of several": Compose(
+        [
+            RandomResizedCrop(32),
+            RandomChoice(
+                [RandomRotation(30), Rotate(90), Translate(3, 2), RandomVerticalFlip(1.0), RandomApply([Rotate(270)])]
+            ),
+            RandomHorizontalFlip(),
+            SelectBands(24),
+        ],
+        block_size=8,
+    ),
 }
 
 
@@ -103,7 +140,7 @@ def test_only_what_is_read_is_packed(images):
 def test_what_cannot_be_done_at_once(images):
     with pytest.raises(ValueError, match="different sizes"):
         plan(Compose([Resize(16)]), images, generators(len(images)))
-    with pytest.raises(ValueError, match="geometric transforms, then Normalize"):
+    with pytest.raises(ValueError, match="different sizes"):
         plan(Compose([NORMALIZE, Resize((8, 8))]), images, generators(len(images)))
     with pytest.raises(ValueError, match="no images"):
         plan(CHAINS["training"], [], [])

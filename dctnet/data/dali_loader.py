@@ -41,9 +41,10 @@ from dctnet.data.passes import Account, Resumable, check_settings
 from dctnet.jpeg import _native
 from dctnet.jpeg.image import JPEGImage, sampling_grid
 from dctnet.jpeg.reader import MAX_PIXELS, results_of
-from dctnet.transforms.batched import Plan, one_shape, plan, plan_grids
+from dctnet.transforms.batched import Plan, plan, plan_grids
 from dctnet.transforms.compose import Compose
 from dctnet.transforms.separable import Separable
+from dctnet.transforms.together import one_shape
 
 
 def load_dali():

@@ -38,9 +38,12 @@ class Pad(Geometric):
     "constant"; see ``resampling.place`` for the other modes. Padding of an odd number of pixels interpolates 4:2:0 chroma.
     """
 
+    steps = Placed
+
     def __init__(self, padding: int | Sequence[int], fill: float | Sequence[float] = 0, padding_mode: str = "constant"):
         self.padding, self.fill, self.padding_mode = padding_of(padding), fill, _check_mode(padding_mode)
         self._fill = fill_of(fill)
+        self.filling = self._fill if padding_mode == "constant" else None
 
     def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> Placed:
         left, top, right, bottom = self.padding
@@ -58,6 +61,8 @@ class RandomCrop(Geometric):
     both draw the same box. ValueError where the padded picture is smaller than ``size``.
     """
 
+    steps = Placed
+
     def __init__(
         self,
         size: Size,
@@ -71,7 +76,10 @@ class RandomCrop(Geometric):
         self.padding = None if padding is None else padding_of(padding)
         self.pad_if_needed, self.fill, self.padding_mode = bool(pad_if_needed), fill, _check_mode(padding_mode)
         self._fill = fill_of(fill)
-        self.boxes = self.padding is None and not self.pad_if_needed
+        if self.padding is None and not self.pad_if_needed:
+            self.steps = Drawn
+        elif padding_mode == "constant":
+            self.filling = self._fill
 
     def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> Drawn | Placed:
         left, top, right, bottom = self.padding or (0, 0, 0, 0)
@@ -92,7 +100,7 @@ class RandomCrop(Geometric):
             if padded > wanted:
                 start = int(torch.randint(0, padded - wanted + 1, (), generator=generator))
             starts.append(start - before)
-        if self.boxes:
+        if self.steps is Drawn:
             return Drawn(*starts, *self.size, self.size)
         return Placed(-starts[0], -starts[1], self.size, self.padding_mode, self._fill)
 
@@ -106,12 +114,14 @@ class RandomCrop(Geometric):
 class Translate(Geometric):
     """The picture moved down by ``y`` and to the right by ``x`` whole pixels, its size kept; ``fill`` shows behind it."""
 
+    steps = Placed
+
     def __init__(self, y: int, x: int, fill: float | Sequence[float] = 0):
         self.y, self.x, self.fill = int(y), int(x), fill
-        self._fill = fill_of(fill)
+        self.filling = fill_of(fill)
 
     def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> Step:
-        return Placed(self.y, self.x, size, "constant", self._fill)
+        return Placed(self.y, self.x, size, "constant", self.filling)
 
     def __repr__(self) -> str:
         return f"Translate(y={self.y}, x={self.x}, fill={self.fill})"

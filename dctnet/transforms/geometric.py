@@ -12,13 +12,19 @@ import torch
 
 from dctnet.coefficients import block_sizes
 from dctnet.transforms.boxes import Size, center_box, pair, resized_size
+from dctnet.transforms.separable import Fill
 from dctnet.transforms.steps import Drawn, Step
 
 
 class Geometric(ABC):
-    """A transform that moves samples, drawn at random or fixed. ``boxes``: each of its steps is a ``Drawn``."""
+    """A transform that moves samples, drawn at random or fixed.
 
-    boxes = False
+    ``steps``: the kind of all steps that it draws, ``Drawn`` or ``Placed``; None where they differ or are of another kind.
+    ``filling``: the colour that it shows outside of the picture, if one.
+    """
+
+    steps: type | None = None
+    filling: Fill | None = None
 
     @abstractmethod
     def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> Step:
@@ -38,7 +44,7 @@ class RandomResizedCrop(Geometric):
     generator both draw the same box. Antialiased linear interpolation, chroma registered with luma.
     """
 
-    boxes = True
+    steps = Drawn
 
     def __init__(
         self, size: Size, scale: tuple[float, float] = (0.08, 1.0), ratio: tuple[float, float] = (3 / 4, 4 / 3)
@@ -76,7 +82,7 @@ class RandomResizedCrop(Geometric):
 class Resize(Geometric):
     """The whole picture at ``size``; a single number is the length of the shorter side."""
 
-    boxes = True
+    steps = Drawn
 
     def __init__(self, size: Size):
         self.size = size if isinstance(size, int) else pair(size)
@@ -92,7 +98,7 @@ class Resize(Geometric):
 class CenterCrop(Geometric):
     """The central box of ``size`` pixels; a smaller picture is a ValueError."""
 
-    boxes = True
+    steps = Drawn
 
     def __init__(self, size: Size):
         self.size = pair(size)
@@ -108,7 +114,7 @@ class CenterCrop(Geometric):
 class RandomFlip(Geometric):
     """The picture mirrored with probability ``p``."""
 
-    boxes = True
+    steps = Drawn
 
     def __init__(self, p: float = 0.5):
         if not 0 <= p <= 1:
@@ -140,7 +146,7 @@ class RandomVerticalFlip(RandomFlip):
 class Reblock(Geometric):
     """The same picture in blocks of ``block_size``, a number or a pair (luma, chroma): exact; 1 gives samples."""
 
-    boxes = True
+    steps = Drawn
 
     def __init__(self, block_size: int | tuple[int, int]):
         self.block_size = block_sizes(block_size)

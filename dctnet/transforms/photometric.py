@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Hashable
 
 import torch
 from torch import Tensor
@@ -19,6 +20,11 @@ class Photometric(ABC):
     """
 
     in_gray_levels = True
+
+    @property
+    def kind(self) -> Hashable:
+        """Equal for transforms whose ``apply`` is the same, so that pictures of which each has its own go in one call."""
+        return id(self)
 
     def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> tuple[float, ...]:
         """The k parameters for a picture of ``size`` (height, width), from ``generator`` (None: torch's own)."""

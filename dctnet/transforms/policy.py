@@ -12,7 +12,12 @@ from dctnet.transforms.photometric import Photometric
 
 
 class Policy(ABC):
-    """A choice of transforms. ``Compose`` puts what is chosen in its place, so geometric ones merge with their neighbours."""
+    """A choice of transforms. ``Compose`` puts what is chosen in its place, so geometric ones merge with their neighbours.
+
+    ``keeps_size``: every transform that may be chosen leaves the size of the picture as it is.
+    """
+
+    keeps_size = False
 
     @abstractmethod
     def choose(self, size: tuple[int, int], generator: torch.Generator | None) -> Sequence[Transform]:

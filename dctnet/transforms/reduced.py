@@ -13,6 +13,7 @@ from dctnet.transforms.geometric import Geometric, Reblock
 from dctnet.transforms.normalize import Normalize
 from dctnet.transforms.photometric import Photometric
 from dctnet.transforms.separable import Separable, after, whole
+from dctnet.transforms.steps import Drawn
 
 
 class Reduced(NamedTuple):
@@ -51,7 +52,7 @@ def reduce(transforms: Sequence[Geometric | Photometric], block_size: tuple[int,
     geometric, photometric = tuple(transforms[:count]), transforms[count:]
     if not all(type(transform) in (Normalize, SelectBands) for transform in photometric):
         return None
-    if not all(transform.boxes for transform in geometric):
+    if not all(transform.steps is Drawn for transform in geometric):
         return None
     for transform in geometric:
         block_size = transform.block_size if isinstance(transform, Reblock) else block_size
