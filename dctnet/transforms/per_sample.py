@@ -1,0 +1,64 @@
+"""Numbers that belong to a picture: one for all pictures of a batch, or one for each of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import wraps
+
+import torch
+from torch import Tensor
+
+from dctnet.coefficients import Coefficients
+
+Number = float | Tensor
+
+
+def per_sample(value: Number, plane: Tensor) -> Tensor:
+    """``value``, or those ``(...)`` of the pictures of a plane ``(..., C, H/b, W/b)``, ready to be multiplied with the plane.
+
+    In the dtype and on the device of the plane; gradients pass. ValueError where there are neither one nor one a picture.
+
+    >>> per_sample(torch.tensor([1.0, 2.0]), torch.zeros(2, 64, 3, 4)).shape
+    torch.Size([2, 1, 1, 1])
+    """
+    value = torch.as_tensor(value).to(plane.device, plane.dtype)
+    if value.ndim and value.shape != plane.shape[:-3]:
+        raise ValueError(
+            f"a parameter is one number, or one for each of the {tuple(plane.shape[:-3])} pictures of the batch; "
+            f"got shape {tuple(value.shape)}"
+        )
+    return value[..., None, None, None]
+
+
+def check_range(name: str, value: Number, low: float, high: float = math.inf, *, open_low: bool = False) -> None:
+    """ValueError where a number lies outside of [low, high] ((low, high] where ``open_low``), or is none.
+
+    Numbers on an accelerator are taken as they are: to look at them would be to wait for it.
+    """
+    if isinstance(value, Tensor) and value.device.type != "cpu":
+        return
+    values = torch.as_tensor(value, dtype=torch.float64).detach().flatten()
+    bad = ~((values > low if open_low else values >= low) & (values <= high))
+    if bool(bad.any()):
+        if math.isinf(high):
+            allowed = f"greater than {low:g}" if open_low else f"at least {low:g}"
+        else:
+            allowed = f"in {'(' if open_low else '['}{low:g}, {high:g}]"
+        raise ValueError(f"{name} is a number {allowed}; got {values[bad][0].item():g}")
+
+
+def computed_wide(function: Callable[..., Coefficients]) -> Callable[..., Coefficients]:
+    """``function`` of planes, computed in float32 (float64 of float64 planes) and rounded once to the dtype of each plane.
+
+    Integer planes become float32.
+    """
+
+    @wraps(function)
+    def wide(coefficients: Coefficients, *args, **kwargs) -> Coefficients:
+        dtypes = [plane.dtype if plane.is_floating_point() else torch.float32 for plane in coefficients]
+        work = torch.float64 if torch.float64 in dtypes else torch.float32
+        result = function(coefficients.to(work), *args, **kwargs)
+        return Coefficients(*(plane.to(dtype) for plane, dtype in zip(result, dtypes, strict=True)))
+
+    return wide
