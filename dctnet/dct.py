@@ -93,7 +93,7 @@ class Lifted(NamedTuple):
     """A = T_c R T_b' as runs of blocks: block p of the output is ``sum_k blocks[p, :, k, :] @ x[first[p] + k]``.
 
     ``first`` (P,) int64, ``blocks`` (P, c, K, b), ``inputs`` the number of input blocks, ``low`` and ``high`` the range of
-    input blocks that are read at all.
+    input blocks that are read at all. Leading axes of ``blocks`` hold one operator for each picture of a batch.
     """
 
     first: Tensor
@@ -131,10 +131,10 @@ def lift(R: Banded | Tensor, block_in: int = 8, block_out: int = 8) -> Lifted:
 
 def _apply_rows(operator: Lifted, matrix: Tensor) -> Tensor:
     """A on the row index of ``(..., n_in, m)``, whose first row belongs to input block ``operator.low``."""
-    count, _, run, block_in = operator.blocks.shape
+    count, _, run, block_in = operator.blocks.shape[-4:]
     rows = (operator.first - operator.low)[:, None] * block_in + torch.arange(run * block_in)
     windows = matrix.index_select(-2, rows.flatten().to(matrix.device)).unflatten(-2, (count, run * block_in))
-    weights = operator.blocks.flatten(2).to(matrix.device, matrix.dtype)
+    weights = operator.blocks.flatten(-2).to(matrix.device, matrix.dtype)
     return (weights @ windows).flatten(-3, -2)
 
 
@@ -154,18 +154,18 @@ def apply(plane: Tensor, vertical: Lifted, horizontal: Lifted) -> Tensor:
                 f"the {name} operator reads {operator.inputs} blocks of {operator.blocks.shape[-1]}; "
                 f"the plane {tuple(plane.shape)} has {blocks} blocks of {b}"
             )
-    c = vertical.blocks.shape[1]
-    if horizontal.blocks.shape[1] != c:
+    c = vertical.blocks.shape[-3]
+    if horizontal.blocks.shape[-3] != c:
         raise ValueError(
-            f"the operators write different blocks: {c} vertically, {horizontal.blocks.shape[1]} horizontally"
+            f"the operators write different blocks: {c} vertically, {horizontal.blocks.shape[-3]} horizontally"
         )
     x = plane.movedim(-3, -1)[..., vertical.low : vertical.high, horizontal.low : horizontal.high, :]
     x = x if x.is_floating_point() else x.to(torch.float32)
     # Row i*b + v and column j*b + u of this matrix hold the coefficient (v, u) of block (i, j).
     x = x.unflatten(-1, (b, b)).transpose(-3, -2).flatten(-2).flatten(-3, -2)
-    run_v, run_h = vertical.blocks.shape[2] * b, horizontal.blocks.shape[2] * b
+    run_v, run_h = vertical.blocks.shape[-2] * b, horizontal.blocks.shape[-2] * b
     rows_in, columns_in = x.shape[-2:]
-    rows_out, columns_out = vertical.blocks.shape[0] * c, horizontal.blocks.shape[0] * c
+    rows_out, columns_out = vertical.blocks.shape[-4] * c, horizontal.blocks.shape[-4] * c
     if rows_out * (run_v * columns_in + run_h * columns_out) <= columns_out * (run_h * rows_in + run_v * rows_out):
         x = _apply_rows(horizontal, _apply_rows(vertical, x).transpose(-2, -1)).transpose(-2, -1)
     else:

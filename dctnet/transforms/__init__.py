@@ -1,6 +1,7 @@
 """Augmentation in the DCT domain, with the names and arguments of ``torchvision.transforms.v2``."""
 
 from dctnet.transforms.canvas import Pad, RandomCrop, Translate
+from dctnet.transforms.color import ColorJitter, RandomChromaDrop, RandomGrayscale, RandomInvert
 from dctnet.transforms.compose import Compose
 from dctnet.transforms.frequency import SelectBands
 from dctnet.transforms.geometric import (
@@ -11,27 +12,47 @@ from dctnet.transforms.geometric import (
     Reblock,
     Resize,
 )
+from dctnet.transforms.noise import GaussianNoise, LaplaceNoise, UniformNoise
 from dctnet.transforms.normalize import Normalize
 from dctnet.transforms.policy import RandomApply, RandomChoice
 from dctnet.transforms.rotation import Affine, RandomAffine, RandomRotation, Rotate
+from dctnet.transforms.sharpness import GaussianBlur, RandomAdjustSharpness
+from dctnet.transforms.spectral import FrequencyEnhancement, MidFrequencyAugmentation, SpectralSharpness
+from dctnet.transforms.tone import RandomAutocontrast, RandomEqualize, RandomPosterize, RandomSolarize
 
 __all__ = [
     "Affine",
     "CenterCrop",
+    "ColorJitter",
     "Compose",
+    "FrequencyEnhancement",
+    "GaussianBlur",
+    "GaussianNoise",
+    "LaplaceNoise",
+    "MidFrequencyAugmentation",
     "Normalize",
     "Pad",
+    "RandomAdjustSharpness",
     "RandomAffine",
     "RandomApply",
+    "RandomAutocontrast",
     "RandomChoice",
+    "RandomChromaDrop",
     "RandomCrop",
+    "RandomEqualize",
+    "RandomGrayscale",
     "RandomHorizontalFlip",
+    "RandomInvert",
+    "RandomPosterize",
     "RandomResizedCrop",
     "RandomRotation",
+    "RandomSolarize",
     "RandomVerticalFlip",
     "Reblock",
     "Resize",
     "Rotate",
     "SelectBands",
+    "SpectralSharpness",
     "Translate",
+    "UniformNoise",
 ]

@@ -8,7 +8,9 @@ contrast c and saturation s and the hue h give
 in any order of the four. Coefficients are multiplied alike; a constant adds b times itself to the DC of each b x b block.
 
 Nothing is clamped to 0..255, on purpose: a clamp is not linear, would need every sample, and throws away what the next
-transform may bring back. Over 60 photographs the missing clamp is CLAMP_FIGURES.
+transform may bring back. Over 24 photographs of 224x224 the values beyond 0 and 255 are
+on average 1.0 gray levels at brightness 1.2 and 4.1 at 1.4, 0.8 and 2.9 at contrast 1.2 and 1.4, 0.2 and 0.6 at saturation;
+factors below 1 make none, and clamped at the end the pictures are torchvision's to 0.005 (``tests/test_color.py`` prints it).
 torchvision's gray weighs red by 0.2989 where JPEG has 0.299, so contrast, saturation and grayscale may differ from it by
 0.0255 gray levels where red is at 255.
 """
@@ -32,7 +34,7 @@ def picture_mean(plane: Tensor, samples: tuple[int, int]) -> Tensor:
     """The mean ``(...)`` over the first ``samples`` (rows, columns) of a plane, what fills the last blocks left out.
 
     >>> from dctnet.dct import block_dct
-    >>> picture_mean(block_dct(torch.arange(256.0).view(16, 16)), (16, 2)).item()
+    >>> picture_mean(block_dct(torch.arange(256.0).view(16, 16)), (16, 2)).round(decimals=3).item()
     120.5
     """
     b = block_size(plane)
@@ -111,7 +113,9 @@ def adjust_hue(coefficients: Coefficients, hue_factor: Number) -> Coefficients:
     """(Cb, Cr) turned by 2 pi ``hue_factor``, which is in [-0.5, 0.5] (ValueError); red moves towards yellow as it grows.
 
     torchvision turns the hue of HSV, at constant maximum of R, G and B; the rotation is at constant luma. They agree in
-    the sense of turning and in the period. HUE_FIGURES
+    the sense of turning and in the period, not in luma, which torchvision changes: over 24 photographs of 224x224 R, G and B
+    differ on average by 5.7 gray levels at 0.05, 8.5 at 0.1 and 14.4 at 0.5, where torchvision changes them by 4.4, 8.7 and
+    34.6; Cb and Cr alone by 1.1 and 0.7 at 0.05, 1.4 and 0.8 at 0.1, 0.0 at 0.5 (``tests/test_color.py`` prints it).
     """
     return _adjusted(coefficients, hue=hue_factor)
 
@@ -137,8 +141,7 @@ def drop_chroma(coefficients: Coefficients, plane: int | Tensor) -> Coefficients
     plane = torch.as_tensor(plane)
     kept = [coefficients.y]
     for number, chroma in enumerate(coefficients[1:], 1):
-        dropped = (plane == number).to(chroma.device)[..., None, None, None]
-        kept.append(chroma.masked_fill(dropped, 0))
+        kept.append(chroma * (plane != number).to(chroma.device, chroma.dtype)[..., None, None, None])
     return Coefficients(*kept)
 
 

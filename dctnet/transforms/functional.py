@@ -14,7 +14,17 @@ from collections.abc import Sequence
 from dctnet.coefficients import Coefficients, Grid, block_size, block_sizes, infer_grid
 from dctnet.transforms.boxes import Size, center_box, pair, resized_size
 from dctnet.transforms.canvas import Pad
+from dctnet.transforms.color import (
+    adjust_brightness,
+    adjust_contrast,
+    adjust_hue,
+    adjust_saturation,
+    drop_chroma,
+    invert,
+    rgb_to_grayscale,
+)
 from dctnet.transforms.frequency import select_bands
+from dctnet.transforms.noise import gaussian_noise, laplace_noise, uniform_noise
 from dctnet.transforms.normalize import normalize
 from dctnet.transforms.passing import Passing
 from dctnet.transforms.rotation import affined, rotated
@@ -22,18 +32,37 @@ from dctnet.transforms.separable import box_to_size, fill_of, lifted
 from dctnet.transforms.steps import Drawn, Step
 
 __all__ = [
+    "adjust_brightness",
+    "adjust_contrast",
+    "adjust_hue",
+    "adjust_saturation",
+    "adjust_sharpness",
     "affine",
+    "autocontrast",
     "center_crop",
     "chroma_to_420",
     "crop",
+    "drop_chroma",
+    "equalize",
+    "frequency_enhancement",
+    "gaussian_blur",
+    "gaussian_noise",
     "horizontal_flip",
+    "invert",
+    "laplace_noise",
+    "mid_frequency_augmentation",
     "normalize",
     "pad",
+    "posterize",
     "reblock",
     "resize",
     "resized_crop",
+    "rgb_to_grayscale",
     "rotate",
     "select_bands",
+    "solarize",
+    "spectral_sharpness",
+    "uniform_noise",
     "vertical_flip",
 ]
 
