@@ -29,7 +29,10 @@ from dctnet.transforms.normalize import normalize
 from dctnet.transforms.passing import Passing
 from dctnet.transforms.rotation import affined, rotated
 from dctnet.transforms.separable import box_to_size, fill_of, lifted
+from dctnet.transforms.sharpness import adjust_sharpness, gaussian_blur
+from dctnet.transforms.spectral import frequency_enhancement, mid_frequency_augmentation, spectral_sharpness
 from dctnet.transforms.steps import Drawn, Step
+from dctnet.transforms.tone import autocontrast, equalize, posterize, solarize
 
 __all__ = [
     "adjust_brightness",
