@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-from tests.photographs import photographs, planes_of, random_rgb, rgb_of
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as pixel
 
@@ -12,6 +11,7 @@ from dctnet import dct
 from dctnet.coefficients import Coefficients, grid_420, stack
 from dctnet.transforms import ColorJitter, RandomChromaDrop, RandomGrayscale, RandomInvert
 from dctnet.transforms import functional as F
+from tests.photographs import photographs, planes_of, random_rgb, rgb_of
 
 ATOL = 1e-4  # gray levels
 SIZE = (36, 50)

@@ -1,5 +1,6 @@
 """Augmentation in the DCT domain, with the names and arguments of ``torchvision.transforms.v2``."""
 
+from dctnet.transforms.augment import RandAugment, ThreeAugment, TrivialAugmentWide
 from dctnet.transforms.canvas import Pad, RandomCrop, Translate
 from dctnet.transforms.color import ColorJitter, RandomChromaDrop, RandomGrayscale, RandomInvert
 from dctnet.transforms.compose import Compose
@@ -32,6 +33,7 @@ __all__ = [
     "MidFrequencyAugmentation",
     "Normalize",
     "Pad",
+    "RandAugment",
     "RandomAdjustSharpness",
     "RandomAffine",
     "RandomApply",
@@ -53,6 +55,8 @@ __all__ = [
     "Rotate",
     "SelectBands",
     "SpectralSharpness",
+    "ThreeAugment",
     "Translate",
+    "TrivialAugmentWide",
     "UniformNoise",
 ]

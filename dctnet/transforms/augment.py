@@ -1,0 +1,217 @@
+"""Policies of augmentation: RandAugment, TrivialAugment and 3-Augment, drawn as torchvision draws them.
+
+What a policy chooses for a picture takes its place in the chain, so that identities cost nothing and moves merge with the crop
+before them. Of a batch, all pictures whose next operation is of one kind go through it in one call.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Sequence
+
+import torch
+from torch import Tensor
+
+from dctnet.coefficients import Coefficients, Grid, grid_420
+from dctnet.transforms.canvas import Translate
+from dctnet.transforms.color import ColorJitter, RandomGrayscale, adjust_brightness, adjust_contrast, adjust_saturation
+from dctnet.transforms.photometric import Photometric
+from dctnet.transforms.policy import Policy, RandomChoice, Transform
+from dctnet.transforms.rotation import Affine, Rotate
+from dctnet.transforms.separable import fill_of
+from dctnet.transforms.sharpness import GaussianBlur, adjust_sharpness
+from dctnet.transforms.tone import RandomSolarize, autocontrast, equalize, posterize, solarize
+
+ADJUSTMENTS: dict[str, Callable[[Coefficients, Tensor, Grid], Coefficients]] = {
+    "Brightness": lambda planes, value, grid: adjust_brightness(planes, 1 + value),
+    "Color": lambda planes, value, grid: adjust_saturation(planes, 1 + value),
+    "Contrast": lambda planes, value, grid: adjust_contrast(planes, 1 + value, grid=grid),
+    "Sharpness": lambda planes, value, grid: adjust_sharpness(planes, 1 + value, grid=grid),
+    "Posterize": lambda planes, value, grid: posterize(planes, value),
+    "Solarize": lambda planes, value, grid: solarize(planes, 255 * value, grid=grid),
+    "AutoContrast": lambda planes, value, grid: autocontrast(planes, grid=grid),
+    "Equalize": lambda planes, value, grid: equalize(planes, grid=grid),
+}
+MOVES: dict[str, Callable[[float, float | Sequence[float]], Transform]] = {
+    "ShearX": lambda value, fill: Affine(shear=(math.degrees(math.atan(value)), 0), center=(0, 0), fill=fill),
+    "ShearY": lambda value, fill: Affine(shear=(0, math.degrees(math.atan(value))), center=(0, 0), fill=fill),
+    "TranslateX": lambda value, fill: Translate(0, int(value), fill),
+    "TranslateY": lambda value, fill: Translate(int(value), 0, fill),
+    "Rotate": lambda value, fill: Rotate(value, fill=fill),
+}
+Magnitudes = Callable[[int, tuple[int, int]], Tensor | None]  # of so many bins, for a picture of that size
+
+
+def _up_to(most: float) -> Magnitudes:
+    return lambda bins, size: torch.linspace(0.0, most, bins)
+
+
+def _bits(lost: int) -> Magnitudes:
+    return lambda bins, size: (8 - torch.arange(bins) / ((bins - 1) / lost)).round()
+
+
+# For each operation its magnitudes, and whether they go either way.
+_WITHOUT: dict[str, tuple[Magnitudes, bool]] = {
+    "Solarize": (lambda bins, size: torch.linspace(1.0, 0.0, bins), False),
+    "AutoContrast": (lambda bins, size: None, False),
+    "Equalize": (lambda bins, size: None, False),
+}
+RAND_AUGMENT: dict[str, tuple[Magnitudes, bool]] = {
+    "Identity": (lambda bins, size: None, False),
+    "ShearX": (_up_to(0.3), True),
+    "ShearY": (_up_to(0.3), True),
+    "TranslateX": (lambda bins, size: torch.linspace(0.0, 150.0 / 331.0 * size[1], bins), True),
+    "TranslateY": (lambda bins, size: torch.linspace(0.0, 150.0 / 331.0 * size[0], bins), True),
+    "Rotate": (_up_to(30.0), True),
+    "Brightness": (_up_to(0.9), True),
+    "Color": (_up_to(0.9), True),
+    "Contrast": (_up_to(0.9), True),
+    "Sharpness": (_up_to(0.9), True),
+    "Posterize": (_bits(4), False),
+    **_WITHOUT,
+}
+TRIVIAL_AUGMENT: dict[str, tuple[Magnitudes, bool]] = {
+    "Identity": (lambda bins, size: None, False),
+    "ShearX": (_up_to(0.99), True),
+    "ShearY": (_up_to(0.99), True),
+    "TranslateX": (_up_to(32.0), True),
+    "TranslateY": (_up_to(32.0), True),
+    "Rotate": (_up_to(135.0), True),
+    "Brightness": (_up_to(0.99), True),
+    "Color": (_up_to(0.99), True),
+    "Contrast": (_up_to(0.99), True),
+    "Sharpness": (_up_to(0.99), True),
+    "Posterize": (_bits(6), False),
+    **_WITHOUT,
+}
+
+
+class Adjusted(Photometric):
+    """One of ``ADJUSTMENTS`` by a given ``value``."""
+
+    def __init__(self, name: str, value: float = 0.0):
+        if name not in ADJUSTMENTS:
+            raise ValueError(f"the adjustments are {sorted(ADJUSTMENTS)}; got {name!r}")
+        self.name, self.value = name, float(value)
+
+    @property
+    def kind(self) -> Hashable:
+        return Adjusted, self.name
+
+    def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> tuple[float, ...]:
+        return (self.value,)
+
+    def apply(self, coefficients: Coefficients, parameters: Tensor, size: tuple[int, int]) -> Coefficients:
+        return ADJUSTMENTS[self.name](coefficients, parameters[..., 0], grid_420(size))
+
+    def __repr__(self) -> str:
+        return f"Adjusted({self.name!r}, {self.value})"
+
+
+class _AutoAugment(Policy):
+    """``num_ops`` operations one after the other, each drawn from ``space``: its name, its magnitude, its sign."""
+
+    keeps_size = True
+    space: dict[str, tuple[Magnitudes, bool]]
+
+    def __init__(self, num_ops: int, num_magnitude_bins: int, fill: float | Sequence[float]):
+        if not isinstance(num_ops, int) or num_ops < 0:
+            raise ValueError(f"num_ops is a whole number, at least 0; got {num_ops}")
+        if not isinstance(num_magnitude_bins, int) or num_magnitude_bins < 2:
+            raise ValueError(f"num_magnitude_bins is a whole number, at least 2; got {num_magnitude_bins}")
+        fill_of(fill)
+        self.num_ops, self.num_magnitude_bins, self.fill = num_ops, num_magnitude_bins, fill
+        self._names = list(self.space)
+
+    def _bin(self, generator: torch.Generator | None) -> int:
+        raise NotImplementedError
+
+    def choose(self, size: tuple[int, int], generator: torch.Generator | None) -> Sequence[Transform]:
+        chosen: list[Transform] = []
+        for _ in range(self.num_ops):
+            name = self._names[int(torch.randint(len(self._names), (), generator=generator))]
+            magnitudes, signed = self.space[name]
+            bins, value = magnitudes(self.num_magnitude_bins, size), 0.0
+            if bins is not None:
+                value = float(bins[self._bin(generator)])
+                if signed and torch.rand((), generator=generator) <= 0.5:
+                    value = -value
+            if name in MOVES:
+                chosen.append(MOVES[name](value, self.fill))
+            elif name in ADJUSTMENTS:
+                chosen.append(Adjusted(name, value))
+        return chosen
+
+
+class RandAugment(_AutoAugment):
+    """``num_ops`` operations at one ``magnitude``, chosen as ``torchvision.transforms.v2.RandAugment`` chooses them.
+
+    The bin ``magnitude`` of ``num_magnitude_bins`` is the strength of all; ``fill`` (in gray levels, one or red, green, blue) is
+    what moves uncover. The interpolation is bilinear; colours are not clamped between operations (see ``color``), and
+    Posterize, Solarize, AutoContrast and Equalize act on luma (see ``tone``).
+
+    Source: Cubuk, Zoph, Shlens and Le, "RandAugment: practical automated data augmentation with a reduced search space", 2020.
+
+    >>> RandAugment(num_ops=1, magnitude=5)
+    RandAugment(num_ops=1, magnitude=5, num_magnitude_bins=31, fill=0)
+    """
+
+    space = RAND_AUGMENT
+
+    def __init__(
+        self, num_ops: int = 2, magnitude: int = 9, num_magnitude_bins: int = 31, fill: float | Sequence[float] = 0
+    ):
+        super().__init__(num_ops, num_magnitude_bins, fill)
+        if not isinstance(magnitude, int) or not 0 <= magnitude < num_magnitude_bins:
+            raise ValueError(f"magnitude is a bin, from 0 to {num_magnitude_bins - 1}; got {magnitude}")
+        self.magnitude = magnitude
+
+    def _bin(self, generator: torch.Generator | None) -> int:
+        return self.magnitude
+
+    def __repr__(self) -> str:
+        return (
+            f"RandAugment(num_ops={self.num_ops}, magnitude={self.magnitude}, "
+            f"num_magnitude_bins={self.num_magnitude_bins}, fill={self.fill})"
+        )
+
+
+class TrivialAugmentWide(_AutoAugment):
+    """One operation at a random magnitude, as ``torchvision.transforms.v2.TrivialAugmentWide``; see ``RandAugment``.
+
+    Source: Müller and Hutter, "TrivialAugment: tuning-free yet state-of-the-art data augmentation", 2021.
+    """
+
+    space = TRIVIAL_AUGMENT
+
+    def __init__(self, num_magnitude_bins: int = 31, fill: float | Sequence[float] = 0):
+        super().__init__(1, num_magnitude_bins, fill)
+
+    def _bin(self, generator: torch.Generator | None) -> int:
+        return int(torch.randint(self.num_magnitude_bins, (), generator=generator))
+
+    def __repr__(self) -> str:
+        return f"TrivialAugmentWide(num_magnitude_bins={self.num_magnitude_bins}, fill={self.fill})"
+
+
+class ThreeAugment(Policy):
+    """Grayscale, solarisation or blur, each for a third of the pictures, then ``color_jitter``.
+
+    The threshold is 128, the blur has a sigma from 0.1 to 2 pixels; ``color_jitter`` is the range of brightness, contrast and
+    saturation.
+
+    Source: Touvron, Cord and Jégou, "DeiT III: revenge of the ViT", 2022.
+    """
+
+    keeps_size = True
+
+    def __init__(self, color_jitter: float = 0.3):
+        self.color_jitter = color_jitter
+        self._one = RandomChoice([RandomGrayscale(1.0), RandomSolarize(128, 1.0), GaussianBlur(13, (0.1, 2.0))])
+        self._jitter = ColorJitter(color_jitter, color_jitter, color_jitter)
+
+    def choose(self, size: tuple[int, int], generator: torch.Generator | None) -> Sequence[Transform]:
+        return (*self._one.choose(size, generator), self._jitter)
+
+    def __repr__(self) -> str:
+        return f"ThreeAugment(color_jitter={self.color_jitter})"
