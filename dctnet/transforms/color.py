@@ -97,7 +97,7 @@ def adjust_brightness(coefficients: Coefficients, brightness_factor: Number) -> 
 
 
 def adjust_contrast(coefficients: Coefficients, contrast_factor: Number, *, grid: Grid | None = None) -> Coefficients:
-    """The distance of R, G and B from the picture's mean gray times the factor, at least 0 (ValueError): exact, but for the clamp.
+    """The distance of R, G and B from the mean gray times the factor, at least 0 (ValueError): exact, but for the clamp.
 
     The mean is over the picture (``grid.size``; default: all of the planes), not over what fills the last blocks.
     """
@@ -198,9 +198,8 @@ def _factors(name: str, value: float | Sequence[float] | None, centre: float) ->
         return None
     low, high = (0.0, math.inf) if centre else (-0.5, 0.5)
     if isinstance(value, (int, float)):
-        limits = (max(0.0, centre - value) if centre else -value, centre + value)
-    else:
-        limits = tuple(value)
+        value = (max(0.0, centre - value) if centre else -value, centre + value)
+    limits = tuple(value)
     if len(limits) != 2 or not low <= limits[0] <= limits[1] <= high:
         allowed = "at least 0" if centre else "in [-0.5, 0.5]"
         raise ValueError(

@@ -22,7 +22,8 @@ def per_sample(value: Number, plane: Tensor) -> Tensor:
     >>> per_sample(torch.tensor([1.0, 2.0]), torch.zeros(2, 64, 3, 4)).shape
     torch.Size([2, 1, 1, 1])
     """
-    value = torch.as_tensor(value).to(plane.device, plane.dtype)
+    value = value if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64)
+    value = value.to(plane.device, plane.dtype)
     if value.ndim and value.shape != plane.shape[:-3]:
         raise ValueError(
             f"a parameter is one number, or one for each of the {tuple(plane.shape[:-3])} pictures of the batch; "

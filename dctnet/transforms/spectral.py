@@ -39,7 +39,9 @@ def spectral_sharpness(coefficients: Coefficients, strength: Number) -> Coeffici
     [1.0, 1.5, 1.5, 2.25]
     """
     b = block_size(coefficients.y)
-    return _weighed(coefficients, _separable(coefficients.y, strength, torch.arange(b) / max(b - 1, 1)))
+    return _weighed(
+        coefficients, _separable(coefficients.y, strength, torch.arange(b, dtype=torch.float64) / max(b - 1, 1))
+    )
 
 
 @computed_wide
@@ -54,7 +56,7 @@ def mid_frequency_augmentation(coefficients: Coefficients, strength: Number) -> 
     [1.0, 1.25, 1.5, 1.75, 1.75, 1.5, 1.25, 1.0]
     """
     b = block_size(coefficients.y)
-    frequency = torch.arange(b)
+    frequency = torch.arange(b, dtype=torch.float64)
     hump = torch.minimum(frequency, b - 1 - frequency) / max(b / 2 - 1, 1)
     return _weighed(coefficients, _separable(coefficients.y, strength, hump))
 

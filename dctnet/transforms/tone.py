@@ -42,7 +42,8 @@ def _inside(samples: Tensor, coefficients: Coefficients, grid: Grid | None) -> T
 
 def _each(value: Number, samples: Tensor) -> Tensor:
     """One number a picture, to be compared with samples ``(..., H, W)``."""
-    return torch.as_tensor(value).to(samples.device, samples.dtype)[..., None, None]
+    value = value if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64)
+    return value.to(samples.device, samples.dtype)[..., None, None]
 
 
 @computed_wide
