@@ -8,7 +8,7 @@ contrast c and saturation s and the hue h give
 in any order of the four. Coefficients are multiplied alike; a constant adds b times itself to the DC of each b x b block.
 
 Nothing is clamped to 0..255, on purpose: a clamp is not linear, would need every sample, and throws away what the next
-transform may bring back. Over 24 photographs of 224x224 the values beyond 0 and 255 are
+transform may bring back. Over 24 photographs of 224x224 the missing clamp is
 on average 1.0 gray levels at brightness 1.2 and 4.1 at 1.4, 0.8 and 2.9 at contrast 1.2 and 1.4, 0.2 and 0.6 at saturation;
 factors below 1 make none, and clamped at the end the pictures are torchvision's to 0.005 (``tests/test_color.py`` prints it).
 torchvision's gray weighs red by 0.2989 where JPEG has 0.299, so contrast, saturation and grayscale may differ from it by
@@ -115,7 +115,8 @@ def adjust_hue(coefficients: Coefficients, hue_factor: Number) -> Coefficients:
     torchvision turns the hue of HSV, at constant maximum of R, G and B; the rotation is at constant luma. They agree in
     the sense of turning and in the period, not in luma, which torchvision changes: over 24 photographs of 224x224 R, G and B
     differ on average by 5.6 gray levels at 0.05, 8.5 at 0.1 and 14.4 at 0.5, where torchvision changes them by 4.4, 8.7 and
-    34.6; Cb and Cr alone by 0.9 at 0.05, 1.1 at 0.1 and 0.0 at 0.5, changed by 4.6, 8.6 and 26.5 (``tests/test_color.py`` prints it).
+    34.6; Cb and Cr alone by 0.9 at 0.05, 1.1 at 0.1 and 0.0 at 0.5, changed by 4.6, 8.6 and 26.5
+    (``tests/test_color.py`` prints it).
     """
     return _adjusted(coefficients, hue=hue_factor)
 
