@@ -12,7 +12,7 @@ from dctnet.transforms.per_sample import check_range
 from dctnet.transforms.photometric import Photometric
 
 
-class RandomApply(Photometric):
+class Chance(Photometric):
     """A change of values that happens with probability ``p``; one draw a picture, that of torchvision.
 
     Of a batch all pictures are changed and those that were not drawn are put back, unless none or all of them were.

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from dctnet.coefficients import Coefficients, Grid, block_size, infer_grid
 from dctnet.dct import basis
-from dctnet.transforms.chance import RandomApply
+from dctnet.transforms.chance import Chance
 from dctnet.transforms.per_sample import Number, check_range, computed_wide, per_sample
 from dctnet.transforms.photometric import Photometric
 
@@ -208,7 +208,7 @@ def _factors(name: str, value: float | Sequence[float] | None, centre: float) ->
     return None if limits == (centre, centre) else (float(limits[0]), float(limits[1]))
 
 
-class RandomGrayscale(RandomApply):
+class RandomGrayscale(Chance):
     """``rgb_to_grayscale`` with probability ``p``."""
 
     def __init__(self, p: float = 0.1):
@@ -218,7 +218,7 @@ class RandomGrayscale(RandomApply):
         return rgb_to_grayscale(coefficients)
 
 
-class RandomInvert(RandomApply):
+class RandomInvert(Chance):
     """``invert`` with probability ``p``."""
 
     def __init__(self, p: float = 0.5):

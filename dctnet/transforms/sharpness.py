@@ -18,7 +18,7 @@ from torch import Tensor
 from dctnet.coefficients import Coefficients, Grid, block_size, infer_grid
 from dctnet.dct import Lifted, apply, lift
 from dctnet.resampling import Banded, extend
-from dctnet.transforms.chance import RandomApply
+from dctnet.transforms.chance import Chance
 from dctnet.transforms.per_sample import Number, check_range, computed_wide, per_sample
 from dctnet.transforms.photometric import Photometric
 
@@ -135,7 +135,7 @@ def gaussian_blur(
     return Coefficients(*planes)
 
 
-class RandomAdjustSharpness(RandomApply):
+class RandomAdjustSharpness(Chance):
     """``adjust_sharpness`` by ``sharpness_factor`` with probability ``p``."""
 
     def __init__(self, sharpness_factor: float, p: float = 0.5):

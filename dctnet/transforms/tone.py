@@ -17,7 +17,7 @@ from torch import Tensor
 
 from dctnet.coefficients import Coefficients, Grid, block_size, infer_grid
 from dctnet.dct import block_dct, block_idct
-from dctnet.transforms.chance import RandomApply
+from dctnet.transforms.chance import Chance
 from dctnet.transforms.per_sample import Number, check_range, computed_wide
 
 
@@ -128,7 +128,7 @@ def _share(mask: Tensor, samples: tuple[int, int], spacing: tuple[float, float])
     return share
 
 
-class RandomAutocontrast(RandomApply):
+class RandomAutocontrast(Chance):
     """``autocontrast`` with probability ``p``."""
 
     def __init__(self, p: float = 0.5):
@@ -138,7 +138,7 @@ class RandomAutocontrast(RandomApply):
         return autocontrast(coefficients, grid=infer_grid(coefficients, size))
 
 
-class RandomEqualize(RandomApply):
+class RandomEqualize(Chance):
     """``equalize`` with probability ``p``."""
 
     def __init__(self, p: float = 0.5):
@@ -148,7 +148,7 @@ class RandomEqualize(RandomApply):
         return equalize(coefficients, grid=infer_grid(coefficients, size))
 
 
-class RandomPosterize(RandomApply):
+class RandomPosterize(Chance):
     """``posterize`` to ``bits`` with probability ``p``."""
 
     def __init__(self, bits: int, p: float = 0.5):
@@ -160,7 +160,7 @@ class RandomPosterize(RandomApply):
         return posterize(coefficients, self.bits)
 
 
-class RandomSolarize(RandomApply):
+class RandomSolarize(Chance):
     """``solarize`` from ``threshold`` on with probability ``p``."""
 
     def __init__(self, threshold: float, p: float = 0.5):
