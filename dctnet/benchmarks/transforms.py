@@ -129,7 +129,9 @@ def rgb(planes: Coefficients) -> Tensor:
     return torch.stack([y + 1.402 * cr, y - (0.114 * 1.772 * cb + 0.299 * 1.402 * cr) / 0.587, y + 1.772 * cb])
 
 
-def transforms(folder: str, limit: int = 64, repeats: int = 7, device: str = "cpu", out: str | None = None) -> list[dict]:
+def transforms(
+    folder: str, limit: int = 64, repeats: int = 7, device: str = "cpu", out: str | None = None
+) -> list[dict]:
     """Measures on the first ``limit`` JPEG files below ``folder``; prints a table and gives its rows; ``out``: a JSON file."""
     paths = readable(folder, limit)
     images = read_jpegs(paths)
@@ -156,7 +158,12 @@ def transforms(folder: str, limit: int = 64, repeats: int = 7, device: str = "cp
     rows.append(at_once(images, device))
     show(rows, f"{len(paths)} files of {folder}, one core, median of {repeats} rounds")
     if out is not None:
-        head = {"command": "dctnet bench transforms", "files": len(paths), "rounds": repeats, "torch": torch.__version__}
+        head = {
+            "command": "dctnet bench transforms",
+            "files": len(paths),
+            "rounds": repeats,
+            "torch": torch.__version__,
+        }
         head |= {"machine": platform.machine()}
         Path(out).write_text(json.dumps(head | {"rows": rows}, indent=1) + "\n")
     return rows
@@ -249,12 +256,16 @@ def show(rows: list[dict], title: str) -> None:
         table.add_column(name, justify="right")
     for row in rows:
         if "images_per_second" in row:
-            table.add_row(row["transform"], f"{row['images_per_second']:.0f} images/s ({row['device']})", "", "", "", "")
+            table.add_row(
+                row["transform"], f"{row['images_per_second']:.0f} images/s ({row['device']})", "", "", "", ""
+            )
             continue
         low, high = row["spread"]
         errors = [f"{row[key]:.1e}" if key in row else "" for key in ("float64", "float32")]
         colour = f"{row['rgb']:.2f}" if "rgb" in row else ""
-        table.add_row(row["transform"], f"{row['us']:.0f}", f"{row['ratio']:.2f} ({low:.2f}-{high:.2f})", *errors, colour)
+        table.add_row(
+            row["transform"], f"{row['us']:.0f}", f"{row['ratio']:.2f} ({low:.2f}-{high:.2f})", *errors, colour
+        )
     Console().print(table)
 
 

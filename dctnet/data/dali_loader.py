@@ -36,14 +36,13 @@ from dctnet.data.batch_memory import Ring
 from dctnet.data.broken import Broken
 from dctnet.data.folder import DataError
 from dctnet.data.keyed_sampling import KeyedBatches, SampleKey, sample_generator
-from dctnet.data.lifted_batch import Lifting
+from dctnet.data.lifted_batch import Drawn, Lifting, draw_files
 from dctnet.data.passes import Account, Resumable, check_settings
 from dctnet.jpeg import _native
 from dctnet.jpeg.image import JPEGImage, sampling_grid
 from dctnet.jpeg.reader import MAX_PIXELS, results_of
 from dctnet.transforms.batched import Plan, plan, plan_grids
 from dctnet.transforms.compose import Compose
-from dctnet.transforms.separable import Separable
 from dctnet.transforms.together import one_shape
 
 
@@ -80,14 +79,14 @@ class Opened(NamedTuple):
     """The files of a batch before they are decoded.
 
     ``missing`` says what is wrong with samples that have no source. ``files`` and ``plan`` are None where not every
-    file is a JPEG file that the decoder reads. ``plan`` is a list of operators where the decoding threads apply them.
+    file is a JPEG file that the decoder reads. ``plan`` is ``Drawn`` where the decoding threads apply the operators.
     """
 
     keys: Sequence[SampleKey]
     sources: list
     missing: dict[int, OSError]
     files: _native.Files | None
-    plan: Plan | list[Separable] | None
+    plan: Plan | Drawn | None
 
 
 class DALILoader(Resumable):
@@ -238,22 +237,22 @@ class DALILoader(Resumable):
         heads = files.heads
         if missing or not heads or None in heads:
             return Opened(keys, sources, missing, None, None)
-        grids, generators = [sampling_grid(*head) for head in heads], self._generators(keys)
         if self.lifting is None:
+            grids, generators = [sampling_grid(*head) for head in heads], self._generators(keys)
             return Opened(keys, sources, missing, files, self.plan(self.dataset.transform, grids, generators))
-        reduced = self.lifting.reduced
-        operators = [reduced.operators(grid, generator) for grid, generator in zip(grids, generators, strict=True)]
-        one_shape({operator.size for operator in operators})
-        return Opened(keys, sources, missing, files, operators)
+        drawn = draw_files(self.lifting.reduced, heads, self.dataset.seed, keys)
+        if len(drawn.chosen) < len(keys):
+            return Opened(keys, sources, missing, None, None)
+        one_shape(drawn.sizes)
+        return Opened(keys, sources, missing, files, drawn)
 
     def read(self, opened: Opened, empty: Callable[..., Tensor] = torch.empty) -> Ready:
         """The windows of these pictures that the transforms will read, decoded into memory that ``empty`` gives."""
         keys = opened.keys
-        if isinstance(opened.plan, list):
-            count, size = len(keys), opened.plan[0].size
-            outputs, places = self.lifting.outputs(count, size), list(range(count))
-            formats = self.lifting.formats
-            if all(opened.files.load(places, opened.plan, formats, outputs, places, self.threads)):
+        if isinstance(opened.plan, Drawn):
+            (size,), places = opened.plan.sizes, list(range(len(keys)))
+            outputs, formats = self.lifting.outputs(len(keys), size), self.lifting.formats
+            if all(opened.files.load(places, opened.plan.operators, formats, outputs, places, self.threads)):
                 # DALI's arrays are numpy's, which has no bfloat16.
                 return Ready(self._batch(keys), None, Coefficients(*(plane.view(self.carrier) for plane in outputs)))
         elif opened.plan is not None:

@@ -8,9 +8,10 @@ permutation keyed by ``(seed, epoch)``; the random draws of a sample are keyed b
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 _MASK = (1 << 64) - 1
@@ -44,6 +45,18 @@ def mix(*words: int) -> int:
 def sample_generator(seed: int, key: SampleKey) -> torch.Generator:
     """The generator that a sample's random transforms draw from."""
     return torch.Generator().manual_seed(mix(seed, key.epoch, key.index))
+
+
+def sample_seeds(seed: int, keys: Sequence[SampleKey]) -> np.ndarray:
+    """The seeds of the generators of several samples, uint64: ``mix(seed, epoch, index)`` for each key."""
+    state = np.zeros(len(keys), dtype=np.uint64)
+    numbers = np.array(keys, dtype=np.int64).reshape(-1, 2).astype(np.uint64)
+    for word in (np.uint64(seed & _MASK), numbers[:, 0], numbers[:, 1]):
+        state = state + word + np.uint64(0x9E3779B97F4A7C15)
+        state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        state ^= state >> np.uint64(31)
+    return state >> np.uint64(1)
 
 
 def epoch_order(length: int, seed: int, epoch: int) -> list[int]:

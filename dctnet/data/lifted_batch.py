@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Protocol
+from functools import lru_cache
+from typing import NamedTuple, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,7 +20,7 @@ from dctnet.bands import BAND_SETS, Bands
 from dctnet.coefficients import Coefficients
 from dctnet.data.batch import Batch, Item, Samples, collate, load_item
 from dctnet.data.broken import Broken
-from dctnet.data.keyed_sampling import SampleKey, sample_generator
+from dctnet.data.keyed_sampling import SampleKey, sample_generator, sample_seeds
 from dctnet.jpeg import _native
 from dctnet.jpeg.image import sampling_grid
 from dctnet.jpeg.reader import MAX_PIXELS
@@ -73,6 +75,57 @@ class Lifting:
         )
 
 
+def lifting_of(transform: object, bands: Bands = BAND_SETS[192]) -> Lifting | None:
+    """How C++ does ``transform`` to whole batches; None where it is no ``Compose``, is more than one lifted operator, or
+    writes another type than C++ does.
+    """
+    return _lifting_of(transform, bands) if isinstance(transform, Compose) else None
+
+
+@lru_cache(maxsize=16)
+def _lifting_of(transform: Compose, bands: Bands) -> Lifting | None:
+    dtype = transform.dtype or torch.float32
+    reduced = transform.reduced() if dtype in Lifting.DTYPES else None
+    return None if reduced is None else Lifting(reduced, dtype, bands)
+
+
+class Drawn(NamedTuple):
+    """Of a list of pictures those that the transform fits, ``operators`` of these as ``_native`` takes them, and the sizes
+    that they come to."""
+
+    chosen: list[int]
+    operators: np.ndarray | list[Separable]
+    sizes: set[tuple[int, int]]
+
+
+GRAY = ((2, 2), (1, 1), (1, 1))  # the chroma that a picture without has
+
+
+def draw_files(reduced: Reduced, heads: Sequence[tuple | None], seed: int, keys: Sequence[SampleKey]) -> Drawn:
+    """What each key draws for the file with these headers: (size, sampling), or None for an unreadable file."""
+    chosen = [number for number, head in enumerate(heads) if head is not None]
+    if not chosen:
+        return Drawn([], [], set())
+    sizes = np.array([heads[number][0] for number in chosen], dtype=np.int64)
+    sampling = np.array([heads[number][1] if len(heads[number][1]) == 3 else GRAY for number in chosen])
+    drawn = draw_at_once(reduced, sizes, sampling, seed, [keys[number] for number in chosen])
+    if drawn is not None:
+        return Drawn(chosen, drawn[0], {drawn[1]})
+    singly = {number: _drawn(reduced, heads[number], seed, keys[number]) for number in chosen}
+    fitting = {number: operators for number, operators in singly.items() if operators is not None}
+    return Drawn(list(fitting), list(fitting.values()), {operators.size for operators in fitting.values()})
+
+
+def draw_at_once(
+    reduced: Reduced, sizes: np.ndarray, sampling: np.ndarray, seed: int, keys: Sequence[SampleKey]
+) -> tuple[np.ndarray, tuple[int, int]] | None:
+    """``Reduced.operators_of_many`` as the keys draw them; None, too, where a transform does not fit one of the pictures."""
+    try:
+        return reduced.operators_of_many(sizes, sampling, _native.Streams(sample_seeds(seed, keys)))
+    except ValueError:
+        return None
+
+
 class Files(Samples, Protocol):
     """Samples that are files, with the transform and the seed that they are drawn by."""
 
@@ -85,34 +138,25 @@ class Files(Samples, Protocol):
 
 def load_files(dataset: Files, keys: Sequence[SampleKey], threads: int = 1) -> Batch:
     """The samples ``keys``, decoded on ``threads`` threads. ValueError where their shapes differ."""
-    transform = dataset.transform
-    reduced = transform.reduced() if isinstance(transform, Compose) else None
-    dtype = (transform.dtype if reduced else None) or torch.float32
-    if reduced is None or dtype not in Lifting.DTYPES:
+    lifting, outputs, size = lifting_of(dataset.transform), None, None
+    if lifting is None:
         return collate([load_item(dataset, key) for key in keys])
-    lifting, outputs, size = Lifting(reduced, dtype), None, None
+    reduced = lifting.reduced
     rest = []  # places whose samples are loaded one by one
     for start in range(0, len(keys), FILES_AT_ONCE):
         part = keys[start : start + FILES_AT_ONCE]
         files = _native.Files([dataset.path(key.index) for key in part], threads, MAX_PIXELS)
-        chosen, operators = [], []
-        for number, head in enumerate(files.heads):
-            drawn = None if head is None else _drawn(reduced, head, dataset.seed, part[number])
-            if drawn is None:
-                rest.append(start + number)
-                continue
-            chosen.append(number)
-            operators.append(drawn)
-        sizes = {drawn.size for drawn in operators} | ({size} if size else set())
-        if len({reduced.blocks(size) for size in sizes}) > 1:
+        drawn = draw_files(reduced, files.heads, dataset.seed, part)
+        rest += [start + number for number in sorted(set(range(len(part))) - set(drawn.chosen))]
+        if len({reduced.blocks(size) for size in drawn.sizes | ({size} if size else set())}) > 1:
             return collate([load_item(dataset, key) for key in keys])  # which says what is wrong
-        if not chosen:
+        if not drawn.chosen:
             continue
         if outputs is None:
-            size = operators[0].size
+            size = next(iter(drawn.sizes))
             outputs = lifting.outputs(len(keys), size)
-        places = [start + number for number in chosen]
-        loaded = files.load(chosen, operators, lifting.formats, outputs, places, threads)
+        places = [start + number for number in drawn.chosen]
+        loaded = files.load(drawn.chosen, drawn.operators, lifting.formats, outputs, places, threads)
         rest += [place for place, good in zip(places, loaded, strict=True) if not good]
     if outputs is None:
         return collate([load_item(dataset, key) for key in keys])

@@ -19,12 +19,11 @@ from dctnet.data.batch import Batch
 from dctnet.data.broken import Broken
 from dctnet.data.folder import DataError, Sample, Transform
 from dctnet.data.keyed_sampling import SampleKey, sample_generator
-from dctnet.data.lifted_batch import Lifting
-from dctnet.data.store_format import Layout, Record, read_record
+from dctnet.data.lifted_batch import draw_at_once, lifting_of
+from dctnet.data.store_format import Layout, Record, blocks, read_record
 from dctnet.data.store_index import mend_advice, open_shard, read_index
 from dctnet.jpeg import _native
 from dctnet.jpeg.errors import JPEGError
-from dctnet.transforms.compose import Compose
 
 
 class StoredImage(NamedTuple):
@@ -177,41 +176,54 @@ class StoreFolder(Dataset):
 
         A ``Compose`` that can be reduced (``Compose.reduced``) is done for the whole batch in one call of C++.
         """
-        good: list[tuple[SampleKey, Record]] = []
-        broken = []
-        for key in keys:
+        broken: dict[int, Broken] = {}
+        for index in {key.index for key in keys if not self.checked[key.index]}:
             try:
-                good.append((key, self.record(key.index)))
+                self.record(index)
             except JPEGError as error:
-                broken.append(Broken(self.path(key.index), f"byte {error.offset}: {error.reason}"))
+                broken[index] = Broken(self.path(index), f"byte {error.offset}: {error.reason}")
             except OSError as error:
-                broken.append(Broken(self.path(key.index), error.strerror or str(error)))
-        indices = [key.index for key, _ in good]
+                broken[index] = Broken(self.path(index), error.strerror or str(error))
+        good = [key for key in keys if key.index not in broken]
+        indices = np.array([key.index for key in good], dtype=np.int64)
         return Batch(
-            self._lifted(good) if good else None,
-            torch.from_numpy(self.labels[indices]) if good else torch.empty(0, dtype=torch.int64),
-            torch.tensor(indices, dtype=torch.int64),
+            self._lifted(good, indices) if good else None,
+            torch.from_numpy(self.labels[indices]),
+            torch.from_numpy(indices),
             len(keys),
-            tuple(broken),
+            tuple(broken[key.index] for key in keys if key.index in broken),
         )
 
-    def _lifted(self, records: list[tuple[SampleKey, Record]]) -> Coefficients:
+    def _lifted(self, keys: list[SampleKey], indices: np.ndarray) -> Coefficients:
         """The coefficients of a batch: stored integers scaled, lifted, normalised and written in one call of C++."""
-        reduced = self.transform.reduced() if isinstance(self.transform, Compose) else None
-        dtype = (self.transform.dtype if reduced else None) or torch.float32
-        operators = (
-            []
-            if reduced is None
-            else [reduced.operators(record.grid, sample_generator(self.seed, key)) for key, record in records]
-        )
-        sizes = {drawn.size for drawn in operators}
-        if dtype not in Lifting.DTYPES or len({reduced.blocks(size) for size in sizes}) != 1:
-            return stack([self.sample(key).coefficients for key, _ in records])  # says what is wrong, if something is
-        lifting = Lifting(reduced, dtype, self.layout.bands)
-        outputs = lifting.outputs(len(records), operators[0].size)
-        planes = [tuple(zip(record.planes, record.scales, strict=True)) for _, record in records]
-        _native.lift_planes(planes, operators, lifting.formats, outputs, 1)
+        lifting = lifting_of(self.transform, self.layout.bands)
+        if lifting is None:
+            return self._stacked(keys)
+        rows = self.table[indices]
+        sizes = np.stack([rows["height"], rows["width"]], axis=1).astype(np.int64)
+        drawn = draw_at_once(lifting.reduced, sizes, rows["sampling"], self.seed, keys)
+        if drawn is None:
+            generators = (sample_generator(self.seed, key) for key in keys)
+            records = map(self.record, indices.tolist())
+            drawn = [lifting.reduced.operators(record.grid, g) for record, g in zip(records, generators, strict=True)]
+            if len({lifting.reduced.blocks(size) for _, _, size in drawn}) != 1:
+                return self._stacked(keys)
+            operators, size = drawn, drawn[0].size
+        else:
+            operators, size = drawn
+        outputs = lifting.outputs(len(keys), size)
+        numbers, shards = np.unique(np.searchsorted(self.first, indices, "right") - 1, return_inverse=True)
+        mapped = [self._shard(self.first[number]) for number in numbers.tolist()]
+        places = np.stack([shards, rows["offset"].astype(np.int64)], axis=1)
+        counts = np.array(blocks(*sizes.T, rows["sampling"].transpose(1, 2, 0).astype(np.int64)))
+        counts = np.ascontiguousarray(counts.transpose(2, 0, 1))
+        item = np.dtype(self.layout.dtype).itemsize
+        _native.lift_records(mapped, places, counts, item, operators, lifting.formats, outputs, 1)
         return Coefficients(*(output.movedim(-1, -3) for output in outputs))
+
+    def _stacked(self, keys: list[SampleKey]) -> Coefficients:
+        """The same picture by picture, which says what is wrong if something is."""
+        return stack([self.sample(key).coefficients for key in keys])
 
     def __getitem__(self, key: SampleKey | int) -> tuple[Coefficients, int]:
         return self.sample(key)[:2]

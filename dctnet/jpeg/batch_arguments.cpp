@@ -1,10 +1,13 @@
 #include "batch_arguments.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 namespace nb = nanobind;
 
 namespace dctnet::jpeg {
+
+constexpr double kLargest = 2147483647;
 
 Formats formats_from(nb::sequence given) {
     if (nb::len(given) != 3) throw nb::value_error("formats are three: of Y, Cb and Cr");
@@ -13,7 +16,11 @@ Formats formats_from(nb::sequence given) {
     return formats;
 }
 
-GivenOperators::GivenOperators(nb::sequence pictures) {
+GivenOperators::GivenOperators(nb::object pictures) {
+    if (nb::ndarray_check(pictures)) {
+        take_array(pictures);
+        return;
+    }
     operators_.reserve(nb::len(pictures));
     for (nb::handle picture : pictures) {
         const auto pair = nb::cast<nb::tuple>(picture);
@@ -26,6 +33,24 @@ GivenOperators::GivenOperators(nb::sequence pictures) {
             for (std::size_t c = 0; c < 3; ++c) axes[c] = axis(three[c]);
         }
         operators_.push_back(operators);
+    }
+}
+
+void GivenOperators::take_array(nb::handle given) {
+    const auto numbers = nb::cast<nb::ndarray<const double, nb::shape<-1, 2, 3, 6>, nb::c_contig, nb::device::cpu>>(given);
+    const double* n = numbers.data();
+    const auto whole = [](double x) {
+        if (!(std::abs(x) <= kLargest)) throw nb::value_error("the lengths of a Resampling are whole numbers below 2^31");
+        return static_cast<std::int64_t>(x);
+    };
+    operators_.resize(numbers.shape(0));
+    for (Operators& operators : operators_) {
+        for (auto* axes : {&operators.vertical, &operators.horizontal}) {
+            for (Axis& axis : *axes) {
+                axis = Resampling{whole(n[0]), whole(n[1]), n[2], n[3], whole(n[4]), whole(n[5])};
+                n += 6;
+            }
+        }
     }
 }
 

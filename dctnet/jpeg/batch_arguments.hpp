@@ -16,14 +16,16 @@ namespace dctnet::jpeg {
 Formats formats_from(nanobind::sequence given);
 
 // The operators of several pictures, from (vertical, horizontal, ...) of three axes each, an axis being the tuple
-// (inputs, outputs, origin, scale, low, high) or (start, weights, inputs). Holds the memory of the latter.
+// (inputs, outputs, origin, scale, low, high) or (start, weights, inputs). Holds the memory of the latter. Or all at once
+// from a float64 array (n, 2, 3, 6) of the former.
 class GivenOperators {
 public:
-    explicit GivenOperators(nanobind::sequence pictures);  // throws nb::value_error
+    explicit GivenOperators(nanobind::object pictures);  // throws nb::value_error
     std::size_t size() const { return operators_.size(); }
     const Operators& operator[](std::size_t i) const { return operators_[i]; }
 
 private:
+    void take_array(nanobind::handle given);
     Axis axis(nanobind::handle given);
 
     std::vector<Operators> operators_;

@@ -6,8 +6,10 @@
 namespace dctnet::jpeg {
 
 void bind_decoder(nanobind::module_& module);
+void bind_draws(nanobind::module_& module);
 void bind_encoder(nanobind::module_& module);
 void bind_files(nanobind::module_& module);
 void bind_lifted(nanobind::module_& module);
+void bind_records(nanobind::module_& module);
 
 }  // namespace dctnet::jpeg

@@ -142,7 +142,7 @@ public:
         return heads;
     }
 
-    std::vector<bool> load(const std::vector<std::size_t>& chosen, nb::sequence operators, nb::sequence formats_given,
+    std::vector<bool> load(const std::vector<std::size_t>& chosen, nb::object operators, nb::sequence formats_given,
                            nb::sequence outputs_given, const std::vector<std::size_t>& places, std::size_t threads) const {
         const Formats formats = formats_from(formats_given);
         for (const PlaneFormat& format : formats) {

@@ -61,7 +61,7 @@ private:
     PlaneIn plane_;
 };
 
-void lift_planes(nb::sequence planes, nb::sequence operators, nb::sequence formats_given, nb::sequence outputs_given,
+void lift_planes(nb::sequence planes, nb::object operators, nb::sequence formats_given, nb::sequence outputs_given,
                  std::size_t threads) {
     const Formats formats = formats_from(formats_given);
     const Outputs outputs(outputs_given, formats);
@@ -129,7 +129,8 @@ void bind_lifted(nb::module_& module) {
                "Lifts pictures into the first places of a batch on `threads` threads, the GIL released. `planes`: for each "
                "picture three buffers, int8 or int16 (rows, columns, bands), or pairs of one and its scales, float32 (bands,), in "
                "place of those of the format. `operators`: for each (vertical, horizontal, "
-               "...), each three Resampling or Banded tuples. `formats`: three PlaneFormat. `outputs`: three contiguous "
+               "...), each three Resampling or Banded tuples; or a float64 array (n, 2, 3, 6) of Resampling. `formats`: three "
+               "PlaneFormat. `outputs`: three contiguous "
                "tensors (n, rows, columns, bands) of float32, float16 or bfloat16. ValueError where these do not fit.");
 }
 

@@ -41,7 +41,7 @@ class Compose:
         block_size: int | tuple[int, int] | None = None,
         dtype: torch.dtype | None = None,
     ):
-        self.transforms = list(transforms)
+        self.transforms = tuple(transforms)
         if dtype is not None and not dtype.is_floating_point:
             raise ValueError(f"coefficients become floats; got dtype={dtype}")
         self.dtype = dtype
@@ -85,7 +85,7 @@ class Compose:
 
     def __repr__(self) -> str:
         dtype = "" if self.dtype is None else f", dtype={self.dtype}"
-        return f"Compose({self.transforms}, block_size={self.block_size}{dtype})"
+        return f"Compose({list(self.transforms)}, block_size={self.block_size}{dtype})"
 
 
 def check_order(transforms: Sequence) -> None:

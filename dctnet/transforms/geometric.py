@@ -7,13 +7,32 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Protocol
 
+import numpy as np
 import torch
 
 from dctnet.coefficients import block_sizes
 from dctnet.transforms.boxes import Size, center_box, pair, resized_size
 from dctnet.transforms.separable import Fill
 from dctnet.transforms.steps import Drawn, Step
+
+
+class Streams(Protocol):
+    """The generators of n pictures, drawn from together; each gives the numbers that a ``torch.Generator`` of its seed gives."""
+
+    def boxes(
+        self,
+        sizes: np.ndarray,
+        scale: tuple[float, float],
+        ratio: tuple[float, float],
+        log_ratio: tuple[float, float],
+    ) -> np.ndarray:
+        """``RandomResizedCrop.box`` in pictures of ``sizes`` (n, 2): (n, 4) int64."""
+
+    def uniform(self, low: float, high: float) -> np.ndarray:
+        """A number of [low, high) for each, as float32 has it: (n, 1) float64."""
 
 
 class Geometric(ABC):
@@ -29,6 +48,18 @@ class Geometric(ABC):
     @abstractmethod
     def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> Step:
         """What to do to a picture of ``size``, its parameters drawn from ``generator`` (None: torch's own)."""
+
+    def draw_many(self, sizes: np.ndarray, streams: Streams) -> np.ndarray | None:
+        """``draw`` for n pictures of ``sizes`` (n, 2) int64, with the same numbers; None where that is not offered.
+
+        (n, 8) int64, a row a ``Drawn``: top, left, height, width, rows, columns, mirror, flip.
+        """
+        return None
+
+
+def _rows(drawn: Iterable[Drawn]) -> np.ndarray:
+    """What ``draw_many`` gives, from what ``draw`` gives."""
+    return np.array([(*one[:4], *one.size, one.mirror, one.flip) for one in drawn], dtype=np.int64)
 
 
 def check_size(size: tuple[int, int]) -> None:
@@ -54,11 +85,12 @@ class RandomResizedCrop(Geometric):
         for name, (low, high) in (("scale", self.scale), ("ratio", self.ratio)):
             if not 0 < low <= high:
                 raise ValueError(f"{name} is a range (low, high) with 0 < low <= high; got {(low, high)}")
+        self._log_ratio = math.log(self.ratio[0]), math.log(self.ratio[1])
 
     def box(self, size: tuple[int, int], generator: torch.Generator | None = None) -> tuple[int, int, int, int]:
         """(top, left, height, width) of a random box in a picture of ``size``; after ten misses the central one."""
         height, width = size
-        low, high = (math.log(r) for r in self.ratio)
+        low, high = self._log_ratio
         number, place = torch.empty(1), torch.empty(1, dtype=torch.int64)
         for _ in range(10):
             area = height * width * number.uniform_(*self.scale, generator=generator).item()
@@ -74,6 +106,12 @@ class RandomResizedCrop(Geometric):
 
     def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> Drawn:
         return Drawn(*self.box(size, generator), self.size)
+
+    def draw_many(self, sizes: np.ndarray, streams: Streams) -> np.ndarray:
+        rows = np.zeros((len(sizes), 8), dtype=np.int64)
+        rows[:, :4] = streams.boxes(sizes, self.scale, self.ratio, self._log_ratio)
+        rows[:, 4:6] = self.size
+        return rows
 
     def __repr__(self) -> str:
         return f"RandomResizedCrop(size={self.size}, scale={self.scale}, ratio={self.ratio})"
@@ -91,6 +129,9 @@ class Resize(Geometric):
     def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> Drawn:
         return Drawn(0, 0, *size, resized_size(size, self.size))
 
+    def draw_many(self, sizes: np.ndarray, streams: Streams) -> np.ndarray:
+        return _rows(self.draw(tuple(size), None) for size in sizes.tolist())
+
     def __repr__(self) -> str:
         return f"Resize(size={self.size})"
 
@@ -106,6 +147,9 @@ class CenterCrop(Geometric):
 
     def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> Drawn:
         return Drawn(*center_box(size, self.size), self.size)
+
+    def draw_many(self, sizes: np.ndarray, streams: Streams) -> np.ndarray:
+        return _rows(self.draw(tuple(size), None) for size in sizes.tolist())
 
     def __repr__(self) -> str:
         return f"CenterCrop(size={self.size})"
@@ -125,6 +169,12 @@ class RandomFlip(Geometric):
     def _drawn(self, generator: torch.Generator | None) -> bool:
         return torch.rand(1, generator=generator).item() < self._threshold
 
+    def _rows(self, sizes: np.ndarray, streams: Streams, column: int) -> np.ndarray:
+        rows = np.zeros((len(sizes), 8), dtype=np.int64)
+        rows[:, 2:4] = rows[:, 4:6] = sizes
+        rows[:, column] = streams.uniform(0, 1)[:, 0] < self._threshold
+        return rows
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}(p={self.p})"
 
@@ -135,12 +185,18 @@ class RandomHorizontalFlip(RandomFlip):
     def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> Drawn:
         return Drawn(0, 0, *size, size, mirror=self._drawn(generator))
 
+    def draw_many(self, sizes: np.ndarray, streams: Streams) -> np.ndarray:
+        return self._rows(sizes, streams, 6)
+
 
 class RandomVerticalFlip(RandomFlip):
     """The picture upside down with probability ``p``."""
 
     def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> Drawn:
         return Drawn(0, 0, *size, size, flip=self._drawn(generator))
+
+    def draw_many(self, sizes: np.ndarray, streams: Streams) -> np.ndarray:
+        return self._rows(sizes, streams, 7)
 
 
 class Reblock(Geometric):
@@ -153,6 +209,9 @@ class Reblock(Geometric):
 
     def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> Drawn:
         return Drawn(0, 0, *size, size)
+
+    def draw_many(self, sizes: np.ndarray, streams: Streams) -> np.ndarray:
+        return _rows(self.draw(tuple(size), None) for size in sizes.tolist())
 
     def __repr__(self) -> str:
         return f"Reblock(block_size={self.block_size})"

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from dctnet.coefficients import Coefficients, Grid, grid_420
 from dctnet.transforms.frequency import SelectBands
-from dctnet.transforms.geometric import Geometric, Reblock
+from dctnet.transforms.geometric import Geometric, Reblock, Streams
 from dctnet.transforms.normalize import Normalize
 from dctnet.transforms.photometric import Photometric
+from dctnet.transforms.resamplings import product
 from dctnet.transforms.separable import Separable, after, whole
 from dctnet.transforms.steps import Drawn
 
@@ -37,6 +39,26 @@ class Reduced(NamedTuple):
             pending = operators if pending is None else after(operators, pending)
             grid = grid_420(operators.size)
         return whole(grid) if pending is None else pending
+
+    def operators_of_many(
+        self, sizes: np.ndarray, sampling: np.ndarray, streams: Streams
+    ) -> tuple[np.ndarray, tuple[int, int]] | None:
+        """``operators`` for n pictures as ``resamplings.product`` has them, and the one size that they come to.
+
+        ``sizes`` (n, 2) int64; ``sampling`` (n, 3, 2). None where nothing is geometric, sizes come out different or there is
+        no closed form. ValueError where a transform does not fit a picture.
+        """
+        steps, size = [], sizes
+        for transform in self.geometric:
+            drawn = transform.draw_many(size, streams)
+            if drawn is None:
+                return None
+            steps.append(drawn)
+            size = np.ascontiguousarray(steps[-1][:, 4:6])
+        if not steps or (size != size[0]).any():
+            return None
+        operators = product(steps, sizes, sampling)
+        return None if operators is None else (operators, tuple(size[0].tolist()))
 
     def blocks(self, size: tuple[int, int]) -> tuple[tuple[int, int], ...]:
         """(rows, columns) of blocks of Y, Cb and Cr that a picture of ``size`` becomes."""
