@@ -2,6 +2,7 @@
 
 #include <array>
 #include <bit>
+#include <cstdint>
 #include <mutex>
 #include <new>
 #include <vector>
@@ -35,7 +36,18 @@ std::size_t class_bytes(std::size_t index) {
 struct Pool {
     std::mutex mutex;
     std::array<std::vector<void*>, kClasses> free;
+    std::array<std::uint64_t, kClasses> used{};  // when a buffer of this class was last wanted
+    std::uint64_t now = 0;
     std::size_t bytes = 0;
+
+    // The class of waiting buffers that was not wanted for the longest time.
+    std::size_t stalest() const {
+        std::size_t found = kClasses;
+        for (std::size_t i = 0; i < kClasses; ++i) {
+            if (!free[i].empty() && (found == kClasses || used[i] < used[found])) found = i;
+        }
+        return found;
+    }
 };
 
 // Never destroyed: Python may free arrays after static destructors have run.
@@ -58,6 +70,7 @@ Buffer::Buffer(std::size_t bytes) : size_class_(size_class(bytes)) {
         Pool& shared = pool();
         const std::lock_guard lock(shared.mutex);
         auto& list = shared.free[size_class_];
+        shared.used[size_class_] = ++shared.now;
         if (!list.empty()) {
             data_ = list.back();
             list.pop_back();
@@ -71,16 +84,20 @@ Buffer::Buffer(std::size_t bytes) : size_class_(size_class(bytes)) {
 Buffer::~Buffer() {
     if (data_ == nullptr) return;
     const std::size_t bytes = class_bytes(size_class_);
-    {
-        Pool& shared = pool();
-        const std::lock_guard lock(shared.mutex);
-        if (shared.bytes + bytes <= kPoolBytes) {
-            shared.free[size_class_].push_back(data_);
-            shared.bytes += bytes;
-            return;
-        }
+    if (bytes > kPoolBytes) {
+        ::operator delete(data_, kAlignment);
+        return;
     }
-    ::operator delete(data_, kAlignment);
+    Pool& shared = pool();
+    const std::lock_guard lock(shared.mutex);
+    while (shared.bytes + bytes > kPoolBytes) {
+        const std::size_t stale = shared.stalest();
+        ::operator delete(shared.free[stale].back(), kAlignment);
+        shared.free[stale].pop_back();
+        shared.bytes -= class_bytes(stale);
+    }
+    shared.free[size_class_].push_back(data_);
+    shared.bytes += bytes;
 }
 
 std::size_t pooled_bytes() {

@@ -9,7 +9,8 @@
 
 namespace dctnet::jpeg {
 
-// Bytes that the free list holds at most; what does not fit goes back to the system.
+// Bytes that the free list holds at most; beyond that, buffers of the size that was not asked for the longest time go back
+// to the system: many images read at once must not fill it for ever with sizes that nobody wants.
 inline constexpr std::size_t kPoolBytes = std::size_t{128} << 20;
 
 // Owns one block of memory, 64-byte aligned, contents undefined. Moves, does not copy.
