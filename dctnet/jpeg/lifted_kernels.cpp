@@ -199,17 +199,16 @@ void nothing() {}
     attribute void write_##name(const PlaneFormat& format, const float* from, std::size_t ld, std::size_t blocks,          \
                                 float* to) {                                                                               \
         write_body<false>(format, from, ld, blocks, to);                                                                   \
-    }                                                                                                                      \
-    constexpr LiftKernels k_##name{multiply_##name, read8_##name, read16_##name, write_##name, write_##name, nothing};
+    }
 
 DCTNET_KERNELS(plain, )
+constexpr LiftKernels k_plain{multiply_plain, read8_plain, read16_plain, write_plain, write_plain, nothing};
 #if defined(DCTNET_FAST)
-DCTNET_KERNELS(fast_in_caches, DCTNET_FAST)
-DCTNET_FAST void write_past_caches(const PlaneFormat& format, const float* from, std::size_t ld, std::size_t blocks, float* to) {
+DCTNET_KERNELS(fast, DCTNET_FAST)
+DCTNET_FAST void write_past(const PlaneFormat& format, const float* from, std::size_t ld, std::size_t blocks, float* to) {
     write_body<true>(format, from, ld, blocks, to);
 }
-constexpr LiftKernels k_fast{multiply_fast_in_caches, read8_fast_in_caches,  read16_fast_in_caches,
-                             write_fast_in_caches,    write_past_caches, stream_end};
+constexpr LiftKernels k_fast{multiply_fast, read8_fast, read16_fast, write_fast, write_past, stream_end};
 #else
 constexpr LiftKernels k_fast = k_plain;
 #endif
