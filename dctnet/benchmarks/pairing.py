@@ -30,12 +30,14 @@ def paired(
     alternatives: Mapping[str, tuple[Callable[[], object], Callable[[], object]]],
     rounds: int = 7,
     clock: Callable[[], float] = time.perf_counter,
+    pause: float = 0.0,
 ) -> dict[str, Pair]:
     """Times each alternative against its reference: ``{name: (alternative, reference)}``.
 
     After one untimed call of each, every round runs all alternatives once, each next to its reference; which of the two
     goes first changes from round to round. Results are dropped as soon as they are made, as a consumer would, and the
-    garbage collector is off. ValueError for fewer than 3 rounds, which have no median worth the name.
+    garbage collector is off. ``pause`` seconds pass before each timed call, for what works on in its own threads after the
+    call that started it: it would take the other's time. ValueError for fewer than 3 rounds, which have no median worth the name.
 
     >>> ticks = iter(range(1000))
     >>> paired({"idle": (lambda: None, lambda: None)}, rounds=3, clock=lambda: float(next(ticks)))["idle"].ratio
@@ -54,6 +56,7 @@ def paired(
             for name, pair in alternatives.items():
                 seconds = [0.0, 0.0]
                 for which in (0, 1) if number % 2 else (1, 0):
+                    time.sleep(pause)
                     start = clock()
                     pair[which]()
                     seconds[which] = clock() - start
