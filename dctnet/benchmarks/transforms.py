@@ -1,7 +1,7 @@
 """``dctnet bench transforms FOLDER``: each transform on coefficients beside its namesake of torchvision on decoded pixels.
 
-The pictures are those of a folder, cropped to one size; ours are float32 coefficients of 4:2:0 planes, torchvision's are uint8 RGB
-tensors, decoded before the clock starts. The error is measured on luma, against torchvision in float64 on the samples behind
+The pictures are those of a folder, cropped to one size; ours are float32 coefficients of 4:2:0 planes, torchvision's are uint8
+RGB tensors, decoded before the clock starts. The error is measured on luma, against torchvision in float64 on the samples behind
 the same coefficients, away from the edge of a moved picture (where torchvision weighs the fill twice); for transforms of colour
 against torchvision on RGB. ``float64``: the largest difference in gray levels with float64 coefficients; ``float32``: with
 float32 ones. A transform that is exact stays below 1e-4 in float64.
@@ -28,10 +28,10 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as pixel
 
+from dctnet.benchmarks.loaders import readable
 from dctnet.benchmarks.pairing import bound, paired
-from dctnet.benchmarks.readers import readable
 from dctnet.coefficients import Coefficients
-from dctnet.data.lifted_batch import lift_images
+from dctnet.data.lifted_images import lift_images
 from dctnet.dct import block_dct, block_idct
 from dctnet.jpeg.pixels import to_pixels
 from dctnet.jpeg.reader import read_jpegs
@@ -46,6 +46,7 @@ from dctnet.transforms.normalize import Normalize
 BILINEAR = InterpolationMode.BILINEAR
 GRAY = 128  # zero in every plane, so that torchvision's empty outside is ours
 SIZE = 224
+BATCH = 32
 # name: (on coefficients, on samples or RGB). The pixel function takes (..., H, W).
 GEOMETRIC: dict[str, tuple[Callable[[Coefficients], Coefficients], Callable[[Tensor], Tensor]]] = {
     "crop at (13, 21)": (lambda c: F.crop(c, 13, 21, 160, 160), lambda p: pixel.crop(p, 13, 21, 160, 160)),
@@ -198,11 +199,10 @@ def pipelines(images: Sequence, planes: Sequence[Coefficients], decoded: Sequenc
     )
     augment, twin = Compose([RandAugment()], block_size=8), v2.RandAugment(interpolation=BILINEAR)
 
-    def generators() -> list[torch.Generator]:
-        return [torch.Generator().manual_seed(i) for i in range(len(images))]
-
     def ours_batched() -> None:
-        lift_images(training, images, generators())
+        for start in range(0, len(images), BATCH):
+            few = images[start : start + BATCH]
+            lift_images(training, few, range(start, start + len(few)))
 
     def ours_augmented() -> None:
         for i, picture in enumerate(planes):
