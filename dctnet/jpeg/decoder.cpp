@@ -84,7 +84,9 @@ private:
 
         std::array<std::size_t, 3> place{};
         std::size_t total = 0;
-        if (options_.memory == nullptr) {
+        if (options_.windows != nullptr) {
+            check_windows();
+        } else if (options_.memory == nullptr) {
             for (std::size_t c = 0; c < 3; ++c) {
                 place[c] = total;
                 total += bytes(c);
@@ -97,11 +99,19 @@ private:
         auto* const memory = static_cast<std::byte*>(image_.memory.data());
         image_.quantization = reinterpret_cast<std::uint16_t*>(memory + tables);
         for (std::size_t c = 0; c < 3; ++c) {
-            image_.planes[c].blocks = options_.memory != nullptr ? (*options_.memory)[c].blocks
-                                                                 : reinterpret_cast<std::int16_t*>(memory + place[c]);
-            if (c >= static_cast<std::size_t>(image_.components)) std::memset(image_.planes[c].blocks, 0, bytes(c));
+            Plane& plane = image_.planes[c];
+            PlaneWindow& window = windows_[c];
+            if (options_.windows != nullptr) {
+                window = (*options_.windows)[c];
+            } else {
+                plane.blocks = options_.memory != nullptr ? (*options_.memory)[c].blocks
+                                                          : reinterpret_cast<std::int16_t*>(memory + place[c]);
+                const auto height = static_cast<std::size_t>(plane.height), width = static_cast<std::size_t>(plane.width);
+                window = {plane.blocks, 0, height, 0, width, width};
+            }
+            if (c >= static_cast<std::size_t>(image_.components)) clear(c);
         }
-        if (image_.progressive && options_.bands != nullptr) {
+        if (image_.progressive && picks()) {
             total = 0;
             for (std::size_t c = 0; c < static_cast<std::size_t>(image_.components); ++c) {
                 place[c] = total;
@@ -113,6 +123,32 @@ private:
             }
         } else {
             for (std::size_t c = 0; c < 3; ++c) passes_[c] = image_.planes[c].blocks;
+        }
+    }
+
+    // Whether less is kept than whole planes.
+    bool picks() const { return options_.bands != nullptr || options_.windows != nullptr; }
+
+    std::int16_t* row_of_window(std::size_t c, std::size_t row) const {
+        const PlaneWindow& window = windows_[c];
+        return window.blocks + (row - window.top) * window.pitch * static_cast<std::size_t>(image_.planes[c].channels);
+    }
+
+    void clear(std::size_t c) const {
+        const PlaneWindow& window = windows_[c];
+        const std::size_t row_bytes =
+            (window.right - window.left) * static_cast<std::size_t>(image_.planes[c].channels) * sizeof(std::int16_t);
+        for (std::size_t row = window.top; row < window.bottom; ++row) std::memset(row_of_window(c, row), 0, row_bytes);
+    }
+
+    void check_windows() const {
+        for (std::size_t c = 0; c < 3; ++c) {
+            const PlaneWindow& w = (*options_.windows)[c];
+            const Plane& plane = image_.planes[c];
+            if (w.top > w.bottom || w.left > w.right || w.bottom > static_cast<std::size_t>(plane.height) ||
+                w.right > static_cast<std::size_t>(plane.width) || w.right - w.left > w.pitch) {
+                throw Error{ErrorKind::other_shape, 0, "a window is not inside its plane"};
+            }
         }
     }
 
@@ -155,9 +191,9 @@ private:
             const auto c = static_cast<std::size_t>(header.components[i]);
             const Plane& plane = image_.planes[c];
             ScanComponent& component = scan.components[i];
+            component.width = component.right = component.pitch = plane.width;
+            component.height = component.bottom = plane.height;
             component.blocks = passes_[c];
-            component.width = plane.width;
-            component.height = plane.height;
             if (header.count > 1) {
                 component.horizontal = plane.horizontal;
                 component.vertical = plane.vertical;
@@ -175,6 +211,12 @@ private:
                 if (options_.dequantize) component.quantization = image_.quantization + c * kBlock;
                 component.bands = bands(c);
                 component.channels = plane.channels;
+                component.blocks = windows_[c].blocks;
+                component.top = static_cast<int>(windows_[c].top);
+                component.bottom = static_cast<int>(windows_[c].bottom);
+                component.left = static_cast<int>(windows_[c].left);
+                component.right = static_cast<int>(windows_[c].right);
+                component.pitch = static_cast<int>(windows_[c].pitch);
             }
             if (!progressive || (header.first == 0 && header.high == 0)) {
                 component.dc = table(headers_.dc, header.dc[i], HuffmanUse::dc, true, header.offset);
@@ -260,7 +302,7 @@ private:
                 std::any_of(missing_bits_[c].begin(), missing_bits_[c].end(), [](int bits) { return bits != 0; })) {
                 corrupt(size_, "the file ends before the last passes of component " + std::to_string(c + 1));
             }
-            if (image_.progressive && (options_.dequantize || options_.bands != nullptr)) finish_blocks(c);
+            if (image_.progressive && (options_.dequantize || picks())) finish_blocks(c);
         }
         image_.orientation = headers_.orientation;
     }
@@ -269,11 +311,14 @@ private:
     void finish_blocks(std::size_t c) {
         const Finish finish = finish_with(options_.dequantize ? image_.quantization + c * kBlock : nullptr, bands(c));
         alignas(64) std::int16_t block[kBlock];
-        std::int16_t* out = image_.planes[c].blocks;
-        const std::int16_t* in = passes_[c];
-        for (std::size_t i = 0; i < blocks(c); ++i, in += kBlock, out += image_.planes[c].channels) {
-            std::memcpy(block, in, sizeof block);
-            finish.run(block, out, finish);
+        const PlaneWindow& window = windows_[c];
+        for (std::size_t row = window.top; row < window.bottom; ++row) {
+            std::int16_t* out = row_of_window(c, row);
+            const std::int16_t* in = passes_[c] + (row * static_cast<std::size_t>(image_.planes[c].width) + window.left) * kBlock;
+            for (std::size_t i = window.left; i < window.right; ++i, in += kBlock, out += image_.planes[c].channels) {
+                std::memcpy(block, in, sizeof block);
+                finish.run(block, out, finish);
+            }
         }
     }
 
@@ -285,7 +330,8 @@ private:
     std::uint64_t budget_ = 0;
     bool tables_completed_ = false;
     std::array<std::int16_t*, 3> passes_{};  // whole blocks, which the scans of progressive files go over again
-    Buffer whole_;                           // of these, where the image keeps only some bands
+    Buffer whole_;                           // of these, where less is kept
+    std::array<PlaneWindow, 3> windows_{};   // what is kept
     std::array<bool, 3> seen_{}, has_dc_{};
     // Of each coefficient of a progressive file in zigzag order, the bits that no pass has brought yet; -1: no pass at all.
     std::array<std::array<int, 64>, 3> missing_bits_ = {kNothing, kNothing, kNothing};

@@ -24,7 +24,7 @@ enum class ErrorKind {
     corrupt,      // damaged, truncated, or against the standard
     unsupported,  // well-formed as far as read, but of a kind that is not read as YCbCr or gray coefficients
     too_large,    // more pixels than the caller allows
-    other_shape,  // the caller's memory is for planes of another shape
+    other_shape,  // the caller's memory or windows are for planes of another shape
 };
 
 // Thrown by decode(). `offset` is the byte of the file where reading stopped.
@@ -43,18 +43,26 @@ struct PlaneMemory {
     std::size_t height = 0, width = 0, channels = 0;
 };
 
+// The blocks [top, bottom) x [left, right) of a plane, and memory of the caller for them: `pitch` blocks from one row to
+// the next.
+struct PlaneWindow {
+    std::int16_t* blocks = nullptr;
+    std::size_t top = 0, bottom = 0, left = 0, right = 0, pitch = 0;
+};
+
 struct Options {
     bool dequantize = true;
     std::uint64_t max_pixels = std::uint64_t{1} << 27;
     const Bands* bands = nullptr;                        // null: all
     const std::array<PlaneMemory, 3>* memory = nullptr;  // where the planes are written; null: to memory from the pool
+    const std::array<PlaneWindow, 3>* windows = nullptr;  // what is kept of the planes, in place of `memory`; null: all
 };
 
 struct Plane {
     int height = 0, width = 0;          // in blocks: libjpeg's height_in_blocks, width_in_blocks
     int vertical = 1, horizontal = 1;   // sampling factors; of a gray file's absent chroma: 1
     int channels = 64;                  // of a block
-    std::int16_t* blocks = nullptr;     // (height, width, channels), row-major within a block
+    std::int16_t* blocks = nullptr;     // (height, width, channels), row-major within a block; null where windows are kept
 };
 
 // A decoded file. `planes` has three entries: the chroma planes of a gray file (components == 1) are zeros at the
@@ -76,7 +84,7 @@ struct Image {
 // allocated for each byte of the file (2048 of a gray one of a single row or column of blocks, whose absent chroma takes as
 // much as its luma), and never for more than `max_pixels`. The scans of a progressive file visit at most 64 blocks for each
 // block of the frame and 64 for each byte of the file, so the time is linear in the file's size.
-// A progressive file needs whole blocks until its last scan, even where only some bands are kept.
+// A progressive file needs whole planes until its last scan, even where only some bands or a window are kept.
 Image decode(const std::uint8_t* data, std::size_t size, const Options& options);
 
 // What the header says of a file whose scans are not read yet.

@@ -100,13 +100,16 @@ int place_blocks(const Scan& scan, int row, int column, std::array<BlockPlace, 1
             for (int x = 0; x < component.horizontal; ++x) {
                 const int block_row = row * component.vertical + y;
                 const int block_column = column * component.horizontal + x;
-                const int rest = component.width - block_column;
-                const bool within = block_row < component.height && rest > 0;
-                places[static_cast<std::size_t>(count++)] = {
-                    within ? component.blocks + (static_cast<std::ptrdiff_t>(block_row) * component.width + block_column) * component.channels
-                           : nullptr,
-                    std::ptrdiff_t{component.channels} * component.horizontal,
-                    within ? (rest + component.horizontal - 1) / component.horizontal : 0, c};
+                const int wide = component.horizontal;
+                const auto mcus_to = [&](int edge) { return edge > block_column ? (edge - block_column + wide - 1) / wide : 0; };
+                const int first = mcus_to(component.left), inside = mcus_to(component.right);
+                BlockPlace& place = places[static_cast<std::size_t>(count++)];
+                place = {nullptr, std::ptrdiff_t{component.channels} * wide, 0, 0, c};
+                if (block_row < component.top || block_row >= component.bottom || first >= inside) continue;
+                const std::ptrdiff_t down = block_row - component.top, across = block_column + first * wide - component.left;
+                place.out = component.blocks + (down * component.pitch + across) * component.channels;
+                place.first = first;
+                place.inside = inside;
             }
         }
     }

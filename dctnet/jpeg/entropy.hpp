@@ -13,9 +13,11 @@
 namespace dctnet::jpeg {
 
 struct ScanComponent {
-    std::int16_t* blocks = nullptr;
+    std::int16_t* blocks = nullptr;     // of the window that is kept: its first
     int channels = 64;                  // of a block
     int width = 0, height = 0;          // of the plane, in blocks
+    int top = 0, bottom = 0, left = 0, right = 0;  // the window, in blocks
+    int pitch = 0;                      // blocks of memory from one row of the window to the next
     int horizontal = 1, vertical = 1;   // blocks in one MCU of this scan
     const HuffmanTable *dc = nullptr, *ac = nullptr;
     const std::uint16_t* quantization = nullptr;  // 64 row-major steps; null: leave raw
@@ -84,12 +86,12 @@ void for_each_run(const Scan& scan, IntervalReader& reader, Reset reset, Run run
     }
 }
 
-// The blocks of one MCU as they lie in a stretch of MCUs: block `i` of MCU `m` is at out + m * step while m < inside;
-// later ones are padding, which is decoded and dropped.
+// The blocks of one MCU as they lie in a stretch of MCUs: block `i` of MCU `m` is at out + (m - first) * step while
+// first <= m < inside; the others are outside of the window or padding, and are decoded and dropped.
 struct BlockPlace {
     std::int16_t* out;
     std::ptrdiff_t step;
-    int inside;
+    int first, inside;
     int component;
 };
 

@@ -79,38 +79,19 @@ bool load_file(const File& file, const Options& options, const Formats& formats,
     return true;
 }
 
-// The blocks [top, bottom) x [left, right) of a plane, and the row of the output where they go.
-struct Window {
-    std::size_t top, bottom, left, right, row;
-};
-
-struct PackedPlane {
-    std::int16_t* data;
-    std::size_t rows, columns;
-};
-
-// False as decode_file. Throws std::invalid_argument for a window that does not fit.
-bool pack_file(const File& file, const Options& options, const std::array<Window, 3>& windows,
-               const std::array<PackedPlane, 3>& out) {
+// False as decode_file. Throws std::invalid_argument for a window that is not in its plane.
+bool pack_file(const File& file, Options options, const std::array<PlaneWindow, 3>& windows) {
+    options.windows = &windows;
     Image image;
-    if (!decode_file(file, options, image)) return false;
-    for (std::size_t c = 0; c < 3; ++c) {
-        const Plane& plane = image.planes[c];
-        const Window& w = windows[c];
-        const auto height = static_cast<std::size_t>(plane.height), width = static_cast<std::size_t>(plane.width);
-        if (w.top > w.bottom || w.left > w.right || w.bottom > height || w.right > width) {
-            throw std::invalid_argument("a window is not inside its plane");
-        }
-        const std::size_t rows = w.bottom - w.top, columns = w.right - w.left;
-        if (rows > out[c].rows || w.row > out[c].rows - rows || columns > out[c].columns) {
-            throw std::invalid_argument("a window does not fit into its place");
-        }
-        for (std::size_t row = 0; row < rows; ++row) {
-            std::memcpy(out[c].data + (w.row + row) * out[c].columns * 64,
-                        plane.blocks + ((w.top + row) * width + w.left) * 64, columns * 64 * sizeof(std::int16_t));
-        }
+    try {
+        image = decode(static_cast<const std::uint8_t*>(file.bytes.data()), file.size, options);
+        return true;
+    } catch (const Error& error) {
+        if (error.kind == ErrorKind::other_shape) throw std::invalid_argument(error.reason);
+        return false;
+    } catch (const std::bad_alloc&) {
+        return false;
     }
-    return true;
 }
 
 class Files {
@@ -177,24 +158,21 @@ public:
 
     std::vector<bool> pack(const std::vector<std::array<Numbers, 3>>& windows, const std::array<Packed, 3>& outputs,
                            std::size_t threads) const {
-        std::array<PackedPlane, 3> out{};
-        for (std::size_t c = 0; c < 3; ++c) {
-            if (outputs[c].shape(2) != 64) throw nb::value_error("an output is int16 of shape (rows, columns, 64)");
-            out[c] = {outputs[c].data(), outputs[c].shape(0), outputs[c].shape(1)};
+        for (const Packed& output : outputs) {
+            if (output.shape(2) != 64) throw nb::value_error("an output is int16 of shape (rows, columns, 64)");
         }
         if (windows.size() != files_.size()) throw nb::value_error("each file needs its three windows");
+        std::vector<std::array<PlaneWindow, 3>> places(files_.size());
+        for (std::size_t i = 0; i < places.size(); ++i) {
+            for (std::size_t c = 0; c < 3; ++c) places[i][c] = place_of(windows[i][c], outputs[c]);
+        }
         std::vector<char> packed(files_.size(), 0);
         FirstFailure failure;
         {
             const nb::gil_scoped_release release;
             in_parallel(files_.size(), threads, [&](std::size_t i) {
                 failure.watch([&] {
-                    std::array<Window, 3> three{};
-                    for (std::size_t c = 0; c < 3; ++c) {
-                        const Numbers& n = windows[i][c];
-                        three[c] = {n[0], n[1], n[2], n[3], n[4]};
-                    }
-                    packed[i] = files_[i].readable && pack_file(files_[i], options_, three, out);
+                    packed[i] = files_[i].readable && pack_file(files_[i], options_, places[i]);
                 });
             });
         }
@@ -203,6 +181,17 @@ public:
     }
 
 private:
+    // The place of a window (top, bottom, left, right, row) in an output.
+    static PlaneWindow place_of(const Numbers& window, const Packed& output) {
+        const auto [top, bottom, left, right, row] = window;
+        const std::size_t rows = output.shape(0), columns = output.shape(1);
+        if (top > bottom || left > right) throw nb::value_error("a window is not inside its plane");
+        if (bottom - top > rows || row > rows - (bottom - top) || right - left > columns) {
+            throw nb::value_error("a window does not fit into its place");
+        }
+        return {output.data() + row * columns * 64, top, bottom, left, right, columns};
+    }
+
     std::vector<File> files_;
     Options options_;
 };
@@ -221,7 +210,7 @@ void bind_files(nb::module_& module) {
              "Decodes the files of these numbers and lifts each into its place of the outputs; see lift_planes. For each "
              "whether it was loaded: not if its data are damaged. ValueError where the arguments do not fit.")
         .def("pack", &Files::pack, nb::arg("windows"), nb::arg("outputs"), nb::arg("threads"),
-             "Decodes all files and copies of each plane the blocks of its window (top, bottom, left, right, row) to the row "
+             "Decodes of each plane of each file the blocks of its window (top, bottom, left, right, row) to that row "
              "of three int16 outputs (rows, columns, 64). For each file whether it could be read. ValueError where the "
              "arguments do not fit.");
 }

@@ -222,10 +222,11 @@ void decode_sequential(const Scan& scan, IntervalReader& reader) {
                 for (std::size_t i = 0; i < static_cast<std::size_t>(run.count); ++i) {
                     const auto c = static_cast<std::size_t>(blocks[i].component);
                     const ScanComponent& component = scan.components[c];
-                    const bool within = mcu < blocks[i].inside;
-                    run.places[i] = {within ? blocks[i].out + mcu * blocks[i].step : run.dropped, within ? blocks[i].step : 0,
+                    const auto& [out, step, first, inside, _] = blocks[i];
+                    const bool within = mcu >= first && mcu < inside;
+                    run.places[i] = {within ? out + (mcu - first) * step : run.dropped, within ? step : 0,
                                      component.dc, component.ac, &finishes[c], &predictions[c]};
-                    if (within) run.length = std::min(run.length, blocks[i].inside - mcu);
+                    if (mcu < inside) run.length = std::min(run.length, (within ? inside : first) - mcu);
                 }
                 outcome = decode(run, reader.bits);
             }
