@@ -20,6 +20,7 @@ import json
 import os
 import warnings
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
 
@@ -31,7 +32,8 @@ from rich.table import Table
 from dctnet.benchmarks.loader_peers import drained
 from dctnet.benchmarks.pairing import paired
 from dctnet.coefficients import Grid
-from dctnet.data.dali_loader import DALILoader, load_dali
+from dctnet.data.dali_loader import DALILoader
+from dctnet.data.dali_pipeline import load_dali
 from dctnet.data.folder import DataError, FileList, find_images
 from dctnet.jpeg.reader import read_jpegs
 from dctnet.transforms.compose import Compose
@@ -52,13 +54,17 @@ class Batches:
         return tuple([arrays(image)[plane] for image in images] for plane in range(PLANES))
 
 
+@lru_cache
+def blocks_of(grid: Grid) -> list[tuple[int, int]]:
+    """(rows, columns) of the planes."""
+    return [tuple(-(-samples // 8) for samples in grid.samples(plane)) for plane in range(PLANES)]
+
+
 class WholePictures:
     """In place of a ``Plan``: all blocks of all pictures."""
 
     def __init__(self, transform, grids: Sequence[Grid], generators) -> None:
-        self.blocks = [
-            [tuple(-(-samples // 8) for samples in grid.samples(plane)) for grid in grids] for plane in range(PLANES)
-        ]
+        self.blocks = list(zip(*map(blocks_of, grids), strict=True))
 
     def packed_shape(self, plane: int) -> tuple[int, int, int]:
         """(rows of all pictures, widest, 64)."""

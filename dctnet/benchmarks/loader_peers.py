@@ -15,7 +15,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from dctnet.coefficients import Coefficients, stack
-from dctnet.data.dali_loader import DALILoader, load_dali
+from dctnet.data.dali_loader import DALILoader
+from dctnet.data.dali_pipeline import load_dali
 from dctnet.data.folder import FileList
 from dctnet.data.store import StoreFolder
 from dctnet.data.torch_loader import KeyedLoader

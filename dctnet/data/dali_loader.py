@@ -5,13 +5,16 @@
                                                                 (CPU: by thread 2 already)
 
 No worker processes: reading and decoding need no GIL, and run on ``threads`` threads. A pass reads ``prefetch`` batches
-ahead. Each file is decoded into memory that is still in the cache from the one before, and only the blocks that the
-transform reads are copied from there.
+ahead. Of each file only the blocks that the transform reads are kept, decoded straight to their place in the batch; its
+memory is used again, what was used last before the rest.
 
 DALI gets each batch as three arrays in pinned memory, the windows of all pictures one below the other
 (``transforms.batched``); one array a picture keeps the interpreter busier (``dctnet bench dali`` measures the routes). On
 the CPU there is nowhere to carry them to, and a CPU pipeline copies what leaves it into fresh memory, for half the cost of
 the decoder: there DALI passes on no more than the number of samples, and the planes stay where they are.
+
+A pass that is dropped may end on any thread, wherever the garbage collector runs, also on one of its own: only the thread
+that asked for its batches waits for its threads to end.
 
 The batches are those of ``torch_loader.KeyedLoader`` with the same arguments: same samples, same draws, same account of
 what could not be read, same place to resume from.
@@ -19,7 +22,7 @@ what could not be read, same place to resume from.
 
 from __future__ import annotations
 
-import warnings
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -32,8 +35,9 @@ from torch import Tensor
 
 from dctnet.coefficients import Coefficients
 from dctnet.data.batch import Batch, ThroughPixels, why_broken
-from dctnet.data.batch_memory import Ring
+from dctnet.data.batch_memory import Slot, Slots
 from dctnet.data.broken import Broken
+from dctnet.data.dali_pipeline import lent, load_dali, pipeline, received
 from dctnet.data.folder import DataError
 from dctnet.data.keyed_sampling import KeyedBatches, SampleKey, sample_generator
 from dctnet.data.lifted_batch import Drawn, Lifting, draw_files
@@ -44,24 +48,6 @@ from dctnet.jpeg.reader import MAX_PIXELS, results_of
 from dctnet.transforms.batched import Plan, plan, plan_grids
 from dctnet.transforms.compose import Compose
 from dctnet.transforms.together import one_shape
-
-
-def load_dali():
-    """The module ``nvidia.dali``; DataError, which says what to install, where there is none."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of DALI's own imports
-            import nvidia.dali
-            import nvidia.dali.fn
-    except ImportError as error:
-        raise DataError(
-            f'the dali loader needs NVIDIA DALI: pip install "dctnet[dali]" (Linux; the import said: {error}). Or take '
-            "--data.loader torch, which gives the same batches."
-        ) from error
-    return nvidia.dali
-
-
-DEPTH = 2  # of DALI's own queue: one batch is on its way to the device while the one before is used
 
 
 class Ready(NamedTuple):
@@ -149,7 +135,7 @@ class DALILoader(Resumable):
         self.carries = device is not None
         self.carrier = torch.float32 if self.dtype == torch.float32 else torch.int16
         self.plan = plan_grids
-        self.ring: Ring | None = None  # from one pass to the next
+        self.slots = Slots(device is not None)
         self.place = self.batch_sampler.sampler
         self.account = Account(self.place, max_broken, report, broken_list)
 
@@ -176,49 +162,45 @@ class DALILoader(Resumable):
     def carried(self) -> Iterator[Ready]:
         """The batches of the rest of the epoch as DALI delivers them: packed coefficients on the device, not transformed.
 
-        What one holds is overwritten some batches later.
+        What one holds is overwritten once the next is asked for.
         """
-        with (
-            ThreadPoolExecutor(1, "dctnet-open") as opener,
-            ThreadPoolExecutor(1, "dctnet-decode") as decoder,
-        ):
-            keys = iter(self.batch_sampler)
-            waiting: deque[Future[Ready]] = deque()
-            carried: deque[Ready] = deque()
-            # In use at most: those read ahead, those in the pipeline, the one handed out, the one being packed.
-            ring, self.ring = self.ring or Ring(self.prefetch + DEPTH + 3, self.device is not None), None
+        consumer = threading.current_thread()
+        opener, decoder = ThreadPoolExecutor(1, "dctnet-open"), ThreadPoolExecutor(1, "dctnet-decode")
+        keys = iter(self.batch_sampler)
+        waiting: deque[Future[tuple[Ready, Slot]]] = deque()
+        carried: deque[tuple[Ready, Slot]] = deque()
+        # Of a batch of which nothing could be read, arrays without elements keep the place.
+        nothing = [torch.empty((0,) * (3 if self.lifting is None else 4), dtype=self.carried_type())] * 3
 
-            # Of a batch of which nothing could be read, arrays without elements keep the place.
-            nothing = [torch.empty((0,) * (3 if self.lifting is None else 4), dtype=self.carried_type())] * 3
+        def read_ahead() -> None:
+            for batch in keys:
+                waiting.append(decoder.submit(self._read, opener.submit(self.open, batch)))
+                if len(waiting) > self.prefetch:
+                    return
 
-            def read_ahead() -> None:
-                for batch in keys:
-                    opened = opener.submit(self.open, batch)
-                    waiting.append(decoder.submit(self._read, opened, ring))
-                    if len(waiting) > self.prefetch:
-                        return
+        def source() -> list:
+            read_ahead()
+            if not waiting:
+                raise StopIteration
+            carried.append(waiting.popleft().result())
+            ready, _ = carried[-1]
+            return lent(ready.packed or nothing) if self.carries else [[np.array([ready.batch.planned])]]
 
-            def source() -> list[list]:
-                read_ahead()
-                if not waiting:
-                    raise StopIteration
-                carried.append(waiting.popleft().result())
-                if not self.carries:
-                    return [[np.array([carried[-1].batch.planned])]]
-                return [[plane.numpy()] for plane in carried[-1].packed or nothing]
-
-            try:
-                pipeline = self._pipeline(source)
-                for _ in range(self.batch_sampler.start, len(self)):
-                    outputs = pipeline.run()
-                    ready = carried.popleft()
-                    if self.carries and ready.packed is not None:
-                        ready = ready._replace(packed=Coefficients(*map(self._torch, outputs)))
-                    yield ready
-            finally:
-                for future in waiting:
-                    future.cancel()
-                self.ring = ring
+        try:
+            through = pipeline(source, 3 if self.carries else 1, self.device, no_copy=self.carries)
+            for _ in range(self.batch_sampler.start, len(self)):
+                outputs = through.run()
+                ready, slot = carried.popleft()
+                if self.carries and ready.packed is not None:
+                    ready = ready._replace(packed=Coefficients(*(received(plane, self.device) for plane in outputs)))
+                yield ready
+                self.slots.give_back(slot)
+        finally:
+            for executor in (decoder, opener):
+                executor.shutdown(wait=False, cancel_futures=True)
+            if threading.current_thread() is consumer:
+                for executor in (decoder, opener):
+                    executor.shutdown()
 
     def carried_type(self) -> torch.dtype:
         """The type of what is packed: the coefficients of the files, or the bits of finished ones."""
@@ -285,9 +267,9 @@ class DALILoader(Resumable):
         finished = made.apply(made.pack(pictures), self.dtype)
         return Ready(batch, None, finished.map(lambda plane: plane.movedim(-3, -1).contiguous().view(self.carrier)))
 
-    def _read(self, opened: Future[Opened], ring: Ring) -> Ready:
-        ring.next()
-        return self.read(opened.result(), ring.empty)
+    def _read(self, opened: Future[Opened]) -> tuple[Ready, Slot]:
+        slot = self.slots.take()
+        return self.read(opened.result(), slot.empty), slot
 
     def _generators(self, keys: Sequence[SampleKey]) -> list[torch.Generator]:
         return [sample_generator(self.dataset.seed, key) for key in keys]
@@ -296,25 +278,3 @@ class DALILoader(Resumable):
         """The batch of these samples, its coefficients to come."""
         labels = torch.tensor([self.dataset.label(key.index) for key in keys], dtype=torch.int64)
         return Batch(None, labels, torch.tensor([key.index for key in keys], dtype=torch.int64), len(keys), ())
-
-    def _pipeline(self, source):
-        """A DALI pipeline that takes the arrays of each batch from ``source`` to the device."""
-        dali = load_dali()
-        pipeline = dali.Pipeline(
-            batch_size=1, num_threads=1, device_id=self.device, prefetch_queue_depth=DEPTH, py_num_workers=0
-        )
-        with pipeline:
-            planes = dali.fn.external_source(source=source, num_outputs=3 if self.carries else 1, no_copy=True)
-            pipeline.set_outputs(*(planes if self.device is None else [plane.gpu() for plane in planes]))
-        pipeline.build()
-        return pipeline
-
-    def _torch(self, output) -> Tensor:
-        """The one array of an output, as a tensor on the device."""
-        if self.device is None:
-            return torch.from_dlpack(output[0])
-        from nvidia.dali.plugin.pytorch import feed_ndarray
-
-        tensor = torch.empty(output[0].shape(), dtype=torch.int16, device=self.device)
-        # A copy: the pipeline uses its own memory again while kernels on torch's stream still read.
-        return feed_ndarray(output[0], tensor, cuda_stream=torch.cuda.current_stream(self.device))

@@ -9,12 +9,12 @@
 
 #if defined(__unix__) || defined(__APPLE__)
 #include <pthread.h>
+#include <sys/mman.h>
 #endif
 
 namespace dctnet::jpeg {
 namespace {
 
-constexpr std::align_val_t kAlignment{64};
 constexpr std::size_t kSmallest = 4096;
 constexpr std::size_t kClasses = 4 * (sizeof(std::size_t) * 8);
 
@@ -32,6 +32,11 @@ std::size_t class_bytes(std::size_t index) {
     const std::size_t octave = (index - 1) / 4, steps = (index - 1) % 4 + 5;
     return ((kSmallest / 4) << octave) * steps;
 }
+
+// Large buffers ask for huge pages: the first writing to memory costs as much for a page of 4 KB as for one of 2 MB.
+constexpr std::size_t kHugePage = std::size_t{1} << 21;
+
+std::align_val_t alignment(std::size_t bytes) { return std::align_val_t{bytes >= 2 * kHugePage ? kHugePage : 64}; }
 
 struct Pool {
     std::mutex mutex;
@@ -78,21 +83,25 @@ Buffer::Buffer(std::size_t bytes) : size_class_(size_class(bytes)) {
             return;
         }
     }
-    data_ = ::operator new(class_bytes(size_class_), kAlignment);
+    const std::size_t whole = class_bytes(size_class_);
+    data_ = ::operator new(whole, alignment(whole));
+#if defined(MADV_HUGEPAGE)
+    if (whole >= 2 * kHugePage) madvise(data_, whole, MADV_HUGEPAGE);  // a wish: where it is not granted, nothing is lost
+#endif
 }
 
 Buffer::~Buffer() {
     if (data_ == nullptr) return;
     const std::size_t bytes = class_bytes(size_class_);
     if (bytes > kPoolBytes) {
-        ::operator delete(data_, kAlignment);
+        ::operator delete(data_, alignment(bytes));
         return;
     }
     Pool& shared = pool();
     const std::lock_guard lock(shared.mutex);
     while (shared.bytes + bytes > kPoolBytes) {
         const std::size_t stale = shared.stalest();
-        ::operator delete(shared.free[stale].back(), kAlignment);
+        ::operator delete(shared.free[stale].back(), alignment(class_bytes(stale)));
         shared.free[stale].pop_back();
         shared.bytes -= class_bytes(stale);
     }

@@ -35,16 +35,14 @@ struct File {
 
 void open_file(const Source& source, const Options& options, File& file) noexcept {
     try {
-        const auto* data = static_cast<const std::uint8_t*>(source.buffer.buf);
-        file.size = static_cast<std::size_t>(source.buffer.len);
         if (source.is_path) {
-            std::vector<std::uint8_t>& memory = file_memory();
-            if (read_file(source.path, memory, file.size) != 0) return;
-            data = memory.data();
+            if (read_file(source.path, file.bytes, file.size) != 0) return;
+        } else {
+            file.size = static_cast<std::size_t>(source.buffer.len);
+            file.bytes = Buffer(file.size);
+            std::memcpy(file.bytes.data(), source.buffer.buf, file.size);
         }
-        file.head = read_head(data, file.size, options);
-        file.bytes = Buffer(file.size);
-        std::memcpy(file.bytes.data(), data, file.size);
+        file.head = read_head(static_cast<const std::uint8_t*>(file.bytes.data()), file.size, options);
         file.readable = true;
     } catch (const Error&) {
     } catch (const std::exception&) {

@@ -1,8 +1,11 @@
 #include "sources.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <memory>
+#include <utility>
 
 namespace nb = nanobind;
 
@@ -26,20 +29,60 @@ Source source_from(nb::handle object) {
     return source;
 }
 
-int read_file(const std::string& path, std::vector<std::uint8_t>& bytes, std::size_t& size) {
-    size = 0;
+namespace {
+
+constexpr std::size_t kFirstRoom = std::size_t{1} << 18, kMostGuessed = std::size_t{1} << 30;
+
+using File = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
+
+File open_unbuffered(const std::string& path) {
     errno = 0;
-    const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"), &std::fclose);
+    File file(std::fopen(path.c_str(), "rb"), &std::fclose);
+    if (file != nullptr) std::setvbuf(file.get(), nullptr, _IONBF, 0);
+    return file;
+}
+
+// Reads up to the end. room(size) gives memory for more than `size` bytes, those read so far in front, and how many it holds.
+template <class Room>
+int read_all(const File& file, std::size_t& size, const Room& room) {
+    size = 0;
     if (file == nullptr) return errno != 0 ? errno : EIO;
-    std::setvbuf(file.get(), nullptr, _IONBF, 0);
-    if (bytes.size() < (std::size_t{1} << 18)) bytes.resize(std::size_t{1} << 18);
     for (;;) {
-        const std::size_t read = std::fread(bytes.data() + size, 1, bytes.size() - size, file.get());
-        size += read;
+        const auto [memory, bytes] = room(size);
+        size += std::fread(memory + size, 1, bytes - size, file.get());
         if (std::ferror(file.get()) != 0) return errno != 0 ? errno : EIO;
-        if (size < bytes.size()) return 0;
-        bytes.resize(2 * bytes.size());
+        if (size < bytes) return 0;
     }
+}
+
+// One byte more than the file has, if it says so: then its end is met at the first reading.
+std::size_t guessed_room(std::FILE* file) {
+    const long length = std::fseek(file, 0, SEEK_END) == 0 ? std::ftell(file) : -1;
+    std::rewind(file);
+    return length >= 0 && static_cast<std::size_t>(length) < kMostGuessed ? static_cast<std::size_t>(length) + 1 : kFirstRoom;
+}
+
+}  // namespace
+
+int read_file(const std::string& path, std::vector<std::uint8_t>& bytes, std::size_t& size) {
+    return read_all(open_unbuffered(path), size, [&](std::size_t used) {
+        if (bytes.size() <= used) bytes.resize(std::max(kFirstRoom, 2 * used));
+        return std::pair(bytes.data(), bytes.size());
+    });
+}
+
+int read_file(const std::string& path, Buffer& bytes, std::size_t& size) {
+    const File file = open_unbuffered(path);
+    std::size_t held = 0;
+    return read_all(file, size, [&](std::size_t used) {
+        if (held <= used) {
+            held = used == 0 ? guessed_room(file.get()) : 2 * used;
+            Buffer larger(held);
+            if (used != 0) std::memcpy(larger.data(), bytes.data(), used);
+            bytes = std::move(larger);
+        }
+        return std::pair(static_cast<std::uint8_t*>(bytes.data()), held);
+    });
 }
 
 std::vector<std::uint8_t>& file_memory() {

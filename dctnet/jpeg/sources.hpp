@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "buffers.hpp"
+
 namespace dctnet::jpeg {
 
 // A path to open, or a buffer held open until the batch is done.
@@ -32,6 +34,9 @@ Source source_from(nanobind::handle object);
 
 // Reads a whole file into the front of `bytes`; gives errno, or 0.
 int read_file(const std::string& path, std::vector<std::uint8_t>& bytes, std::size_t& size);
+
+// The same into memory of the file's size.
+int read_file(const std::string& path, Buffer& bytes, std::size_t& size);
 
 // Memory through which this thread reads files, kept between calls unless a file was huge.
 std::vector<std::uint8_t>& file_memory();
