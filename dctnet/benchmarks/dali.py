@@ -2,14 +2,16 @@
 
 Every route delivers the whole coefficients of all pictures, batch by batch, to a CPU pipeline; the reference is
 ``read_jpegs`` on as many threads, its results dropped batch by batch. Each is measured next to the reference in the same
-round. The routes:
+round; on one thread (the default) the process is bound to one core. Files fewer than ``--limit`` are gone through again
+until a round has that many pictures: to start a pass takes some milliseconds, once an epoch. The routes:
 
-- ``packed``: what ``DALILoader`` does on the host: two threads ahead of the pipeline read and pack a batch into three arrays.
-  A GPU pipeline would copy them to the device; this one passes on their number.
+- ``packed``: what ``DALILoader`` does on the host: two threads ahead of the pipeline read a batch and decode it to its
+  place in three arrays. A GPU pipeline would copy them to the device; this one passes on their number.
+- ``packed, without DALI``: the same two calls for each batch, one after the other; what threads and DALI cannot go below.
 - ``packed, random crops``: drawn and planned, and of each picture only the blocks that the crop reads.
 - ``packed, out of a CPU pipeline``: the arrays pass through DALI, which copies what leaves a CPU pipeline.
 - ``an array a picture``: ``external_source`` with a callback that calls ``read_jpegs``, copied by DALI; and ``no copy``.
-- ``worker processes``: ``external_source(parallel=True)``, a batch a worker, as many workers as threads.
+- ``worker processes``: ``external_source(parallel=True)``, a batch a worker, as many workers as threads; and ``forked``.
 - ``python_function``: DALI's file reader, then ``read_jpegs`` on the bytes of a batch.
 """
 
@@ -17,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import warnings
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -30,7 +31,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dctnet.benchmarks.loader_peers import drained
-from dctnet.benchmarks.pairing import paired
+from dctnet.benchmarks.pairing import bound, paired
 from dctnet.coefficients import Grid
 from dctnet.data.dali_loader import DALILoader
 from dctnet.data.dali_pipeline import load_dali
@@ -98,7 +99,8 @@ def routes(paths: list[str], batch_size: int, threads: int) -> dict[str, Callabl
         return run
 
     def external(**options) -> Callable[[], None]:
-        workers = {"py_num_workers": threads, "py_start_method": "spawn"} if options.get("parallel") else {}
+        start = options.pop("start", "spawn")
+        workers = {"py_num_workers": threads, "py_start_method": start} if options.get("parallel") else {}
         pipeline = dali.Pipeline(batch_size, threads, None, prefetch_queue_depth=2, **workers)
         source = Batches(batches, 1 if workers else threads)
         with pipeline:
@@ -120,7 +122,7 @@ def routes(paths: list[str], batch_size: int, threads: int) -> dict[str, Callabl
         pipeline.build()
         return through(pipeline)
 
-    def loader(whole: bool, carries: bool = False) -> Callable[[], None]:
+    def loader(whole: bool, carries: bool = False, through_dali: bool = True) -> Callable[[], None]:
         crops = Compose([RandomResizedCrop(224), RandomHorizontalFlip()], block_size=8)
         made = DALILoader(FileList(paths, crops), batch_size, threads=threads)
         made.lifting = None  # coefficients alone, as they go to a GPU
@@ -133,22 +135,31 @@ def routes(paths: list[str], batch_size: int, threads: int) -> dict[str, Callabl
             for _ in made.carried():
                 pass
 
-        return run
+        def run_alone() -> None:
+            made.batch_sampler.start = 0
+            for keys in made.batch_sampler:
+                slot = made.slots.take()
+                made.read(made.open(keys), slot.empty)
+                made.slots.give_back(slot)
+
+        return run if through_dali else run_alone
 
     return {
         "packed": loader(whole=True),
+        "packed, without DALI": loader(whole=True, through_dali=False),
         "packed, random crops": loader(whole=False),
         "packed, out of a CPU pipeline": loader(whole=True, carries=True),
         "an array a picture": external(no_copy=False),
         "an array a picture, no copy": external(no_copy=True),
         "worker processes": external(parallel=True),
+        "worker processes, forked": external(parallel=True, start="fork"),
         "python_function": python_function(),
     }
 
 
 def dali(
     folder: str,
-    threads: int | None = None,
+    threads: int = 1,
     batch_size: int = 32,
     repeats: int = 7,
     limit: int = 512,
@@ -156,10 +167,9 @@ def dali(
 ) -> list[dict]:
     """Prints a table of the routes over the first ``limit`` JPEG files below ``folder``, and gives its rows.
 
-    ``threads`` is the number of cores by default. ``out`` names a JSON file for the rows. DataError without DALI or files.
+    ``out`` names a JSON file for the rows. DataError without DALI or files.
     """
-    threads = threads or len(os.sched_getaffinity(0))
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), bound(threads):
         warnings.simplefilter("ignore")
         paths = find_images(folder)[: 2 * limit]
         images = read_jpegs(paths, threads=threads, on_error="skip")
@@ -167,6 +177,8 @@ def dali(
         del images
         if not paths:
             raise DataError(f"no readable JPEG files under {folder}; name a folder that holds some, at any depth")
+        files = len(paths)
+        paths = (paths * -(-limit // files))[:limit]
         batches = [paths[i : i + batch_size] for i in range(0, len(paths), batch_size)]
 
         def bare() -> None:
@@ -188,10 +200,20 @@ def dali(
             }
         )
     show(
-        rows, f"{len(paths)} files of {folder}, {threads} threads, batches of {batch_size}, median of {repeats} rounds"
+        rows,
+        f"{files} files of {folder}, {len(paths)} pictures a round, {threads} threads, batches of {batch_size}, median of "
+        f"{repeats} rounds",
     )
     if out is not None:
-        head = {"command": "dctnet bench dali", "files": len(paths), "threads": threads, "batch_size": batch_size}
+        command = f"dctnet bench dali FOLDER --threads {threads} --batch_size {batch_size} --limit {limit}"
+        command += f" --repeats {repeats}"
+        head = {
+            "command": command,
+            "files": files,
+            "pictures": len(paths),
+            "threads": threads,
+            "batch_size": batch_size,
+        }
         head |= {"rounds": repeats, "torch": torch.__version__, "dali": load_dali().__version__}
         Path(out).write_text(json.dumps(head | {"rows": rows}, indent=1) + "\n")
     return rows
@@ -214,9 +236,11 @@ def main(arguments: Sequence[str]) -> None:
         prog="dctnet bench dali", description="Routes of coefficients into a DALI pipeline, beside the bare reader."
     )
     parser.add_argument("folder", metavar="FOLDER", help="a folder of JPEG files, at any depth")
-    parser.add_argument("--threads", type=int, metavar="N", help="decoding threads (default: the cores)")
+    parser.add_argument("--threads", type=int, metavar="N", default=1, help="decoding threads (default 1, on one core)")
     parser.add_argument("--batch_size", type=int, default=32, metavar="N", help="pictures of a batch (default 32)")
-    parser.add_argument("--limit", type=int, default=512, metavar="N", help="at most N files (default 512)")
+    parser.add_argument(
+        "--limit", type=int, default=512, metavar="N", help="pictures of a round, at most N files (default 512)"
+    )
     parser.add_argument("--repeats", type=int, default=7, metavar="N", help="rounds, 3 at least (default 7)")
     parser.add_argument("--out", metavar="RESULT.json", help="write the rows here as well")
     dali(**vars(parser.parse_args(arguments)))

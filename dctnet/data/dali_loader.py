@@ -271,8 +271,8 @@ class DALILoader(Resumable):
         slot = self.slots.take()
         return self.read(opened.result(), slot.empty), slot
 
-    def _generators(self, keys: Sequence[SampleKey]) -> list[torch.Generator]:
-        return [sample_generator(self.dataset.seed, key) for key in keys]
+    def _generators(self, keys: Sequence[SampleKey]) -> Iterator[torch.Generator]:
+        return (sample_generator(self.dataset.seed, key) for key in keys)
 
     def _batch(self, keys: Sequence[SampleKey]) -> Batch:
         """The batch of these samples, its coefficients to come."""

@@ -18,7 +18,7 @@ is drawn and computed by ``apply`` (``together.Together``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 
 import torch
@@ -113,7 +113,7 @@ class Plan:
         return pictures.planes.to(dtype)
 
 
-def plan(transform: Compose, images: Sequence, generators: Sequence[torch.Generator | None]) -> Plan:
+def plan(transform: Compose, images: Sequence, generators: Iterable[torch.Generator | None]) -> Plan:
     """What ``transform`` does to each of ``images`` with its generator: the same draws as ``transform(image, generator=g)``.
 
     Images have ``.coefficients`` and ``.grid``, or are ``Coefficients`` that are all picture. ValueError where there are
@@ -142,7 +142,7 @@ def plan(transform: Compose, images: Sequence, generators: Sequence[torch.Genera
 def plan_grids(
     transform: Compose,
     grids: Sequence[Grid],
-    generators: Sequence[torch.Generator | None],
+    generators: Iterable[torch.Generator | None],
     blocks_in: tuple[int, int] = (8, 8),
 ) -> Plan:
     """``plan`` for pictures of which only the grids are known yet, in blocks of ``blocks_in`` (luma, chroma)."""
