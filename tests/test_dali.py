@@ -179,6 +179,29 @@ def test_a_pass_given_up_early_leaves_nothing(root, used):  # noqa: F811
     assert len(list(right)) == 13  # and the next one is whole
 
 
+def test_a_pass_dropped_on_its_own_thread_ends(root):  # noqa: F811
+    """The garbage collector may run, and end a pass, on a thread that the pass itself is waiting for."""
+    _, right = pair(root, 2, prefetch=3)
+    whole, opened, given, last = right.open, [], threading.Event(), []
+
+    def open_or_drop(keys):
+        opened.append(keys)
+        if len(opened) == 5:  # ahead of the first batch, so that its decoding does not need it
+            given.wait(30)
+            last.clear()
+        return whole(keys)
+
+    right.open = open_or_drop
+    last.append(iter(right))
+    next(last[0])
+    given.set()
+    for thread in threading.enumerate():
+        if thread.name.startswith("dctnet"):
+            thread.join(30)
+            assert not thread.is_alive()
+    assert len(opened) >= 5 and not last
+
+
 def test_an_error_of_the_transform_reaches_the_caller(root):  # noqa: F811
     from dctnet.transforms.compose import Compose
     from dctnet.transforms.geometric import CenterCrop, Resize
