@@ -13,6 +13,11 @@ until a round has that many pictures: to start a pass takes some milliseconds, o
 - ``an array a picture``: ``external_source`` with a callback that calls ``read_jpegs``, copied by DALI; and ``no copy``.
 - ``worker processes``: ``external_source(parallel=True)``, a batch a worker, as many workers as threads; and ``forked``.
 - ``python_function``: DALI's file reader, then ``read_jpegs`` on the bytes of a batch.
+
+On one core of an EPYC (200 ImageNet files of 108 KB) ``packed`` had 0.89 and 0.91 of the bare reader's rate in two runs of five
+rounds, 0.72 to 1.04 in single ones. Without threads and DALI it is 0.93 to 0.96: the headers are read first, for the draws,
+the files' bytes wait in between, and the next batch is decoded into other memory than the one that is handed out. A
+run of a DALI pipeline takes 0.17 ms, a hundredth of a batch; the rest of the difference is changing threads.
 """
 
 from __future__ import annotations
