@@ -118,7 +118,10 @@ def test_dali_delivers_the_same_thing(folder, name):
 @pytest.mark.dali
 def test_routes_into_dali(folder, tmp_path, capfd):
     out = tmp_path / "rows.json"
-    assert main(["bench", "dali", str(folder), "--repeats", "3", "--batch_size", "2", "--out", str(out)]) == 0
-    rows = json.loads(out.read_text())["rows"]
-    assert rows[0]["route"] == "read_jpegs" and len(rows) == 8 and all(row["share"] > 0 for row in rows)
+    numbers = ["--repeats", "3", "--batch_size", "2", "--limit", "12"]
+    assert main(["bench", "dali", str(folder), *numbers, "--out", str(out)]) == 0
+    result = json.loads(out.read_text())
+    rows = result["rows"]
+    assert result["pictures"] == 12 and rows[0]["route"] == "read_jpegs" and len(rows) == 10
+    assert all(row["share"] > 0 for row in rows)
     assert "python_function" in capfd.readouterr().out

@@ -14,10 +14,12 @@ until a round has that many pictures: to start a pass takes some milliseconds, o
 - ``worker processes``: ``external_source(parallel=True)``, a batch a worker, as many workers as threads; and ``forked``.
 - ``python_function``: DALI's file reader, then ``read_jpegs`` on the bytes of a batch.
 
-On one core of an EPYC (200 ImageNet files of 108 KB) ``packed`` had 0.89 and 0.91 of the bare reader's rate in two runs of five
+On one core of an EPYC (200 ImageNet files) ``packed`` had 0.89 and 0.91 of the bare reader's rate in two runs of five
 rounds, 0.72 to 1.04 in single ones. Without threads and DALI it is 0.93 to 0.96: the headers are read first, for the draws,
 the files' bytes wait in between, and the next batch is decoded into other memory than the one that is handed out. A
-run of a DALI pipeline takes 0.17 ms, a hundredth of a batch; the rest of the difference is changing threads.
+run of a DALI pipeline takes 0.17 ms, a hundredth of a batch; the rest of the difference is changing threads. On two
+threads and two shared cores, with short rounds of 128 pictures, it was 0.71 (0.57 to 0.83): the threads that open files and
+hand out batches want a core of their own.
 """
 
 from __future__ import annotations
