@@ -148,7 +148,7 @@ def plan_grids(
     """``plan`` for pictures of which only the grids are known yet, in blocks of ``blocks_in`` (luma, chroma)."""
     if not grids:
         raise ValueError("there are no images in this batch")
-    blocks_out = transform.block_size or blocks_in
+    blocks_out, generators = transform.block_size or blocks_in, list(generators)
     slots: list[list[Step]] = []
     sizes, fill, rest = [grid.size for grid in grids], None, list(transform.transforms)
     while (
