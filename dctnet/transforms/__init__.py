@@ -4,6 +4,7 @@ from dctnet.transforms.augment import RandAugment, ThreeAugment, TrivialAugmentW
 from dctnet.transforms.canvas import Pad, RandomCrop, Translate
 from dctnet.transforms.color import ColorJitter, RandomChromaDrop, RandomGrayscale, RandomInvert
 from dctnet.transforms.compose import Compose
+from dctnet.transforms.erasing import Cutout, RandomErasing
 from dctnet.transforms.frequency import SelectBands
 from dctnet.transforms.geometric import (
     CenterCrop,
@@ -13,6 +14,7 @@ from dctnet.transforms.geometric import (
     Reblock,
     Resize,
 )
+from dctnet.transforms.mixing import CutMix, MixUp
 from dctnet.transforms.noise import GaussianNoise, LaplaceNoise, UniformNoise
 from dctnet.transforms.normalize import Normalize
 from dctnet.transforms.policy import RandomApply, RandomChoice
@@ -26,11 +28,14 @@ __all__ = [
     "CenterCrop",
     "ColorJitter",
     "Compose",
+    "CutMix",
+    "Cutout",
     "FrequencyEnhancement",
     "GaussianBlur",
     "GaussianNoise",
     "LaplaceNoise",
     "MidFrequencyAugmentation",
+    "MixUp",
     "Normalize",
     "Pad",
     "RandAugment",
@@ -42,6 +47,7 @@ __all__ = [
     "RandomChromaDrop",
     "RandomCrop",
     "RandomEqualize",
+    "RandomErasing",
     "RandomGrayscale",
     "RandomHorizontalFlip",
     "RandomInvert",

@@ -24,6 +24,8 @@ from dctnet.transforms.color import (
     rgb_to_grayscale,
 )
 from dctnet.transforms.frequency import select_bands
+from dctnet.transforms.masking import box_mask, erase
+from dctnet.transforms.mixing import cutmix, mixup
 from dctnet.transforms.noise import gaussian_noise, laplace_noise, uniform_noise
 from dctnet.transforms.normalize import normalize
 from dctnet.transforms.passing import Passing
@@ -42,11 +44,14 @@ __all__ = [
     "adjust_sharpness",
     "affine",
     "autocontrast",
+    "box_mask",
     "center_crop",
     "chroma_to_420",
     "crop",
+    "cutmix",
     "drop_chroma",
     "equalize",
+    "erase",
     "frequency_enhancement",
     "gaussian_blur",
     "gaussian_noise",
@@ -54,6 +59,7 @@ __all__ = [
     "invert",
     "laplace_noise",
     "mid_frequency_augmentation",
+    "mixup",
     "normalize",
     "pad",
     "posterize",

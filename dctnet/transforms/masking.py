@@ -1,0 +1,223 @@
+"""What a picture holds inside of a box of pixels at any offset, in coefficients: the lifted mask.
+
+Of the samples P of a plane a box takes D_v P D_h', D the diagonal of the share of each sample that lies in the box along one
+axis: 0, 1, or a fraction where the box cuts a sample that covers several pixels (4:2:0 chroma, at an odd edge). Lifted,
+
+    X -> M_v X M_h',    M = T_b D T_b'
+
+M is block diagonal, the identity of blocks inside and zero outside. Only the blocks in which the box begins and ends, two
+along each axis, are multiplied by a matrix. What fills the last blocks repeats the edge of the picture, so a box that
+reaches that edge reaches on to the end of the plane.
+
+A box is (top, left, height, width) in pixels, each a number for all pictures or a tensor with one for each; pictures of a
+batch are masked together, with as many tensor operations as one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from dctnet.coefficients import Coefficients, Grid, block_size, infer_grid
+from dctnet.dct import basis
+
+Number = float | Tensor
+Color = float | Sequence[float]
+
+
+class Cut(NamedTuple):
+    """M of n pictures along one axis of B blocks.
+
+    ``inside`` (n, B) bool: the blocks that lie wholly in the box. ``ends`` (n, k) int64: k = min(2, B) different blocks, among
+    them those that lie in the box partly. ``operators`` (n, k, b, b): M of these.
+    """
+
+    inside: Tensor
+    ends: Tensor
+    operators: Tensor
+
+
+def box_mask(
+    coefficients: Coefficients, top: Number, left: Number, height: Number, width: Number, *, grid: Grid | None = None
+) -> Coefficients:
+    """M_v X M_h': the picture inside of the box, zero (mid-gray) outside.
+
+    Planes ``(..., b*b, H/b, W/b)`` of any block size, on any device, with gradient; bfloat16 is computed in float32 and
+    rounded once, integers become float32. ``grid`` says where the samples lie (default: all of the planes is picture).
+    ValueError where the box is not inside the picture.
+
+    >>> planes = Coefficients(*(torch.ones(1, 4, 4) for _ in range(3)))
+    >>> box_mask(planes, 1, 0, 2, 3).y[0].tolist()
+    [[0.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 0.0], [1.0, 1.0, 1.0, 0.0], [0.0, 0.0, 0.0, 0.0]]
+    """
+    masked = (
+        _rounded(_masked(_blocks(plane), *cuts), plane)
+        for plane, cuts in zip(coefficients, _cuts(coefficients, (top, left, height, width), grid), strict=True)
+    )
+    return Coefficients(*masked)
+
+
+def paste(
+    coefficients: Coefficients,
+    other: Coefficients,
+    top: Number,
+    left: Number,
+    height: Number,
+    width: Number,
+    *,
+    grid: Grid | None = None,
+) -> Coefficients:
+    """``other`` inside of the box, the picture outside: X + M_v (other - X) M_h', whole blocks to the bit.
+
+    The planes of ``other`` broadcast to those of the picture. Otherwise as ``box_mask``.
+    """
+    pasted = []
+    for plane, second, (vertical, horizontal) in zip(
+        coefficients, other, _cuts(coefficients, (top, left, height, width), grid), strict=True
+    ):
+        first = _blocks(plane)
+        second = _blocks(second.to(plane.device).expand_as(plane)).to(first.dtype)
+        mixed = first + _masked(second - first, vertical, horizontal)
+        whole = vertical.inside[:, :, None] & horizontal.inside[:, None]
+        pasted.append(_rounded(torch.where(whole[..., None, None], second, mixed), plane))
+    return Coefficients(*pasted)
+
+
+def erase(
+    coefficients: Coefficients,
+    top: Number,
+    left: Number,
+    height: Number,
+    width: Number,
+    value: Color | Coefficients = 0.0,
+    *,
+    grid: Grid | None = None,
+) -> Coefficients:
+    """The picture with ``value`` inside of the box: X - M_v (X - value) M_h', torchvision's ``erase``.
+
+    ``value`` is a gray level from 0 to 255, three of them (red, green, blue), or coefficients that broadcast to the planes.
+    Otherwise as ``box_mask``.
+
+    >>> planes = Coefficients(*(torch.zeros(1, 4, 4) for _ in range(3)))      # mid-gray
+    >>> erase(planes, 0, 0, 1, 2, value=255).y[0, 0].tolist()
+    [127.0, 127.0, 0.0, 0.0]
+    """
+    if not isinstance(value, Coefficients):
+        value = constant(coefficients, value)
+    return paste(coefficients, value, top, left, height, width, grid=grid)
+
+
+def constant(coefficients: Coefficients, color: Color) -> Coefficients:
+    """One color in blocks like those of the planes: float64 ``(b*b, 1, 1)`` each.
+
+    ValueError for other than a gray level from 0 to 255 or three of them (red, green, blue).
+    """
+    levels = (color,) * 3 if isinstance(color, (int, float)) else tuple(color)
+    if isinstance(color, str) or len(levels) != 3 or not all(0 <= level <= 255 for level in levels):
+        raise ValueError(f"a color is a gray level from 0 to 255, or three (red, green, blue); got {color!r}")
+    red, green, blue = levels
+    gray = 0.299 * red + 0.587 * green + 0.114 * blue if len(set(levels)) > 1 else red  # JFIF
+    planes = []
+    for plane, level in zip(coefficients, (gray - 128, (blue - gray) / 1.772, (red - gray) / 1.402), strict=True):
+        b = block_size(plane)
+        block = torch.zeros(b * b, 1, 1, dtype=torch.float64)
+        block[0] = b * level
+        planes.append(block)
+    return Coefficients(*planes)
+
+
+def _blocks(plane: Tensor) -> Tensor:
+    """The plane as ``(n, H/b, W/b, b, b)``, float32 at least."""
+    b = block_size(plane)
+    x = plane.to(torch.promote_types(plane.dtype, torch.float32)).movedim(-3, -1)
+    return x.reshape(-1, *x.shape[-3:]).unflatten(-1, (b, b))
+
+
+def _rounded(blocks: Tensor, like: Tensor) -> Tensor:
+    """Back to the shape of a plane, and to its dtype if that is one of floats."""
+    shape = (*like.shape[:-3], *like.shape[-2:], like.shape[-3])
+    blocks = blocks.to(like.dtype) if like.is_floating_point() else blocks
+    return blocks.reshape(shape).movedim(-1, -3)
+
+
+def _cuts(
+    coefficients: Coefficients, box: tuple[Number, Number, Number, Number], grid: Grid | None
+) -> list[tuple[Cut, Cut]]:
+    """M_v and M_h of each plane, made on the host, where the numbers of a box come from, in float64."""
+    grid = grid or infer_grid(coefficients)
+    boxes = checked_boxes(box, coefficients.y.shape[:-3], grid.size)
+    made: dict[tuple, Cut] = {}
+
+    def cut(plane: Tensor, axis: int, spacing: tuple[int, int]) -> Cut:
+        b, key = block_size(plane), (axis, spacing, plane.shape)
+        if key not in made:
+            start, length = boxes[:, axis], boxes[:, 2 + axis]
+            reaches = (length > 0) & (start + length == grid.size[axis])
+            end = torch.where(reaches, math.inf, start + length)
+            made[key] = _cut(start, end, spacing, plane.shape[axis - 2], b)
+        dtype = torch.promote_types(plane.dtype, torch.float32)
+        inside, ends, operators = (part.to(plane.device, non_blocking=True) for part in made[key])
+        return Cut(inside, ends, operators.to(dtype))
+
+    return [
+        tuple(cut(plane, axis, spacings[axis].as_integer_ratio()) for axis in (0, 1))
+        for plane, spacings in zip(coefficients, grid.spacing, strict=True)
+    ]
+
+
+def checked_boxes(box: tuple[Number, Number, Number, Number], batch: torch.Size, size: tuple[int, int]) -> Tensor:
+    """The boxes (top, left, height, width) of n pictures, ``(n, 4)`` float64; ValueError where one leaves the picture."""
+    numbers = [torch.as_tensor(number).detach().cpu().to(torch.float64) for number in box]
+    for number in numbers:
+        if number.ndim and number.shape != batch:
+            raise ValueError(
+                f"a box has one number for all pictures or one for each of a batch {tuple(batch)}; "
+                f"got numbers of shape {tuple(number.shape)}"
+            )
+    boxes = torch.stack([number.expand(batch) for number in numbers], -1).reshape(-1, 4)
+    ends = boxes[:, :2] + boxes[:, 2:]
+    bad = ~((boxes >= 0).all(1) & (ends <= torch.tensor(size)).all(1))
+    if bad.any():
+        top, left, height, width = (f"{number:g}" for number in boxes[bad][0].tolist())
+        raise ValueError(
+            f"the box at (top {top}, left {left}) of {height}x{width} is not inside the picture of "
+            f"{size[0]}x{size[1]} pixels"
+        )
+    return boxes
+
+
+def _cut(start: Tensor, end: Tensor, spacing: tuple[int, int], blocks: int, b: int) -> Cut:
+    """M along one axis for boxes from ``start`` to ``end`` ``(n,)`` pixels; a sample covers p/q of them, ``spacing`` = (p, q)."""
+    p, q = spacing
+    low = (
+        torch.arange(blocks * b, dtype=torch.float64) * p
+    )  # in q-ths of a pixel: whole numbers, so the shares are exact
+    share = torch.minimum(low + p, end[:, None] * q) - torch.maximum(low, start[:, None] * q)
+    share = (share.clamp(min=0) / p).unflatten(1, (blocks, b))
+    touched = (share > 0).any(2).int()
+    count = min(2, blocks)
+    first = touched.argmax(1).clamp(max=blocks - count)
+    last = torch.maximum(blocks - 1 - touched.flip(1).argmax(1), first + 1)
+    ends = torch.stack([first, last], 1)[:, :count]
+    partly = share.gather(1, ends[..., None].expand(-1, -1, b))
+    matrix = basis(b)
+    operators = matrix @ (partly[..., None] * matrix.T)
+    # Where a box begins or ends between two blocks, its blocks are kept to the bit.
+    operators = torch.where((partly == 1).all(2)[..., None, None], torch.eye(b, dtype=torch.float64), operators)
+    return Cut((share == 1).all(2), ends, operators)
+
+
+def _masked(x: Tensor, vertical: Cut, horizontal: Cut) -> Tensor:
+    """M_v X M_h' of blocks ``(n, H/b, W/b, b, b)``."""
+    x = _masked_rows(x, vertical)
+    return _masked_rows(x.permute(0, 2, 1, 4, 3), horizontal).permute(0, 2, 1, 4, 3)
+
+
+def _masked_rows(x: Tensor, cut: Cut) -> Tensor:
+    pictures = torch.arange(len(x), device=x.device)[:, None]
+    ends = torch.einsum("nkiv,nkqvu->nkqiu", cut.operators, x[pictures, cut.ends])
+    return (x * cut.inside[:, :, None, None, None]).index_put_((pictures, cut.ends), ends)
