@@ -382,6 +382,26 @@ def test_every_run_that_comes_along_is_valid(name, tmp_path, monkeypatch, capsys
         assert model.eval()(blank(size, _pair(run["data"]["block_size"]))).shape == (1, 10)
 
 
+@LIGHTNING
+def test_options_of_mixing_and_erasing(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(
+            [
+                "fit",
+                "--config",
+                "digits",
+                "--model.mixup=0.2",
+                "--model.cutmix",
+                "1",
+                "--data.erasing=0.25",
+                "--print_config",
+            ]
+        )
+    assert stop.value.code == 0
+    run = yaml.safe_load(capsys.readouterr().out)
+    assert (run["model"]["mixup"], run["model"]["cutmix"], run["data"]["erasing"]) == (0.2, 1.0, 0.25)
+
+
 def _pair(value):
     return tuple(value) if isinstance(value, list) else value
 

@@ -201,6 +201,25 @@ def test_the_module_does_what_its_settings_say(made):
         DCTDataModule(str(made), image_size=32, resize_size=30)
 
 
+def test_erasing_comes_last_in_training_alone(made):
+    settings = {"image_size": 32, "block_size": [8, 4], "batch_size": 4, "workers": 0, "seed": 9, "flip": 1.0}
+    plain, erasing = DCTDataModule(str(made), **settings), DCTDataModule(str(made), erasing=0.6, **settings)
+    last, erased = erasing.train_transform.transforms[-1], 0
+    for index in range(len(plain.train_set)):
+        key = SampleKey(3, index)
+        before, after = plain.train_set.sample(key)[0], erasing.train_set.sample(key)[0]
+        generator = sample_generator(9, key)
+        plain.train_transform(read_jpeg(plain.train_set.path(index)), generator)
+        assert same(after, last(before, generator, (32, 32)))
+        erased += not same(before, after)
+    assert 0 < erased < len(plain.train_set)
+    assert repr(erasing.eval_transform) == repr(plain.eval_transform)
+    with pytest.raises(ValueError, match=r"erasing is a probability in \[0, 1\]; got 2"):
+        DCTDataModule(str(made), erasing=2)
+    with pytest.raises(ValueError, match="the dali loader does not erase boxes"):
+        DCTDataModule(str(made), erasing=0.5, loader="dali")
+
+
 def test_test_and_predict_folders_are_used_where_present(made, tmp_path):
     shutil.copytree(made, tmp_path / "data")
     shutil.copytree(made / "val" / "a", tmp_path / "data" / "test" / "a")

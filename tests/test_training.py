@@ -29,6 +29,7 @@ from dctnet.training.classifier import Classifier, parameter_groups
 from dctnet.training.ema import MovingAverage, ema_decay
 from dctnet.training.progress import EpochTable, Throughput
 from dctnet.training.schedule import warmup_cosine, warmup_cosine_schedule
+from dctnet.transforms.mixing import CutMix, MixUp, cutmix, mixup
 
 QUIET = pytest.mark.filterwarnings(
     "ignore:.*does not have many workers",
@@ -426,3 +427,58 @@ def test_network_draws_are_keyed_by_seed_step_and_rank():
     model.on_train_batch_start(batch_of([0]), 0)
     drawn = torch.rand(3)
     assert torch.equal(drawn, torch.rand(3, generator=torch.Generator().manual_seed(mix(4, 0, 0))))
+
+
+MIXED = {"mixup": 0.4, "cutmix": 1.0, "block_size": 2, "image_size": 8}
+
+
+@QUIET
+@pytest.mark.parametrize("when", [3, 9])
+def test_a_run_that_mixes_resumes_to_the_bit(tmp_path, when):
+    fit(tmp_path / "straight", **MIXED)
+    fit(tmp_path / "stopped", StopAt("step", when), **MIXED)
+    fit(tmp_path / "stopped", resume=tmp_path / "stopped" / "last.ckpt", seed=99, **MIXED)
+    fit(tmp_path / "plain", block_size=2, image_size=8)
+    straight, stopped, plain = (content(tmp_path / name / "last.ckpt") for name in ("straight", "stopped", "plain"))
+    assert_equal_states(stopped, straight)
+    assert not torch.equal(straight["state_dict"]["network.fc.weight"], plain["state_dict"]["network.fc.weight"])
+
+
+def test_the_loss_is_that_of_the_mixed_batch():
+    """Both kinds come; labels are shares and smoothed; a broken file counts zero; the draws are keyed by seed, step and rank."""
+    model = Classifier(Net(), CLASSES, label_smoothing=0.1, seed=7, **MIXED).eval()
+    model.log = lambda *a, **k: None
+    batch = batch_of([0, 1, 2, 5, 8], planned=6)
+    kinds = set()
+    for step in range(12):
+        model.trainer = SimpleNamespace(global_step=step, global_rank=0)
+        generator = torch.Generator().manual_seed(mix(7, step, 0, 1))
+        kind = torch.randint(2, (1,), generator=generator).item()
+        kinds.add(kind)
+        if kind == 0:
+            lam = MixUp(alpha=0.4).draw_lam(1, generator).item()
+            planes, shares = mixup(batch.coefficients, batch.labels, lam, 3)
+        else:
+            box = [number.item() for number in CutMix(alpha=1.0).draw(1, (8, 8), generator)]
+            planes, shares = cutmix(batch.coefficients, batch.labels, *box, 3)
+        by_hand = -((shares * 0.9 + 0.1 / 3) * model(planes).log_softmax(1)).sum() / 6
+        torch.testing.assert_close(model.training_step(batch, 0), by_hand)
+    assert kinds == {0, 1}
+    one = batch_of([4])
+    torch.testing.assert_close(
+        model.training_step(one, 0), F.cross_entropy(model(one.coefficients), one.labels, label_smoothing=0.1)
+    )
+    nothing = Batch(None, torch.zeros(0).long(), torch.zeros(0).long(), 2, (Broken("a", "b"), Broken("c", "d")))
+    assert model.training_step(nothing, 0) == 0
+
+
+def test_selected_bands_take_mixup_alone():
+    batch = batch_of([0, 1, 2])
+    few = batch._replace(coefficients=batch.coefficients._replace(cb=batch.coefficients.cb[:, :1]))
+    settings = {"block_size": 2, "image_size": 8}
+    Classifier(Net(), CLASSES, mixup=0.2, **settings).mixed(few)
+    with pytest.raises(ValueError, match=r"cutmix needs all 4 bands of blocks of 2; plane cb has 1 bands.*mixup alone"):
+        Classifier(Net(), CLASSES, cutmix=0.2, **settings).mixed(few)
+    for name in ("mixup", "cutmix"):
+        with pytest.raises(ValueError, match=rf"^{name} is the alpha .* greater than 0, or null; got 0"):
+            Classifier(Net(), CLASSES, **{name: 0.0})

@@ -17,6 +17,7 @@ from dctnet.data.store_index import is_store
 from dctnet.data.torch_loader import KeyedLoader
 from dctnet.data.webdataset_shards import TarFolder
 from dctnet.transforms.compose import Compose
+from dctnet.transforms.erasing import RandomErasing
 from dctnet.transforms.geometric import CenterCrop, RandomHorizontalFlip, RandomResizedCrop, Resize
 
 
@@ -42,9 +43,9 @@ class DCTDataModule(LightningDataModule):
 
     ``root`` holds ``train/`` and ``val/``, and maybe ``test/`` (``test`` uses ``val/`` where it is absent); ``predict``
     takes every JPEG file below ``root``, or ``root/predict`` if that exists. Training draws
-    ``RandomResizedCrop(image_size, scale, ratio)`` and ``RandomHorizontalFlip(flip)``; validation does
-    ``Resize(resize_size)`` (default: 256/224 of ``image_size``) and ``CenterCrop(image_size)``. All draws and the order
-    are keyed by ``seed``.
+    ``RandomResizedCrop(image_size, scale, ratio)``, ``RandomHorizontalFlip(flip)`` and, where ``erasing`` is not 0,
+    ``RandomErasing(erasing, value=128)``; validation does ``Resize(resize_size)`` (default: 256/224 of ``image_size``) and
+    ``CenterCrop(image_size)``. All draws and the order are keyed by ``seed``.
 
     ``batch_size`` counts the samples of a training step over *all* processes, so a run does not change with their
     number. ``broken_list`` (an attribute, None at first) is the CSV file that names the files that cannot be read.
@@ -62,6 +63,7 @@ class DCTDataModule(LightningDataModule):
         scale: share of the picture's area that a training crop may take, from and to.
         ratio: width over height of a training crop, from and to.
         flip: probability that a training picture is mirrored.
+        erasing: probability that a box of a training picture is erased to mid-gray; not with the dali loader.
         max_broken: share of unreadable files above which a run stops; up to it they are left out and named.
         prefetch: batches that each worker reads ahead.
         loader: torch reads JPEG files, or WebDataset tars of them in root/train/*.tar, in worker processes; dali reads the same
@@ -80,6 +82,7 @@ class DCTDataModule(LightningDataModule):
         scale: tuple[float, float] = (0.08, 1.0),
         ratio: tuple[float, float] = (3 / 4, 4 / 3),
         flip: float = 0.5,
+        erasing: float = 0.0,
         max_broken: float = 0.01,
         prefetch: int = 2,
         loader: Literal["torch", "dali", "store"] = "torch",
@@ -100,12 +103,16 @@ class DCTDataModule(LightningDataModule):
         self.max_broken, self.prefetch = max_broken, prefetch
         if loader not in ("torch", "dali", "store"):
             raise ValueError(f"loader is torch, dali or store; got {loader!r}")
+        if not 0 <= erasing <= 1:
+            raise ValueError(f"erasing is a probability in [0, 1]; got {erasing}")
+        if erasing > 0 and loader == "dali":
+            raise ValueError("the dali loader does not erase boxes; take loader torch or store, or erasing=0")
         self.loader = loader
         self.broken_list: Path | None = None
-        self.train_transform = Compose(
-            [RandomResizedCrop(image_size, scale=scale, ratio=ratio), RandomHorizontalFlip(flip)],
-            block_size=self.block_size,
-        )
+        training = [RandomResizedCrop(image_size, scale=scale, ratio=ratio), RandomHorizontalFlip(flip)]
+        if erasing > 0:
+            training.append(RandomErasing(erasing, value=128))
+        self.train_transform = Compose(training, block_size=self.block_size)
         self.eval_transform = evaluation_transform(self.resize_size, image_size, self.block_size)
 
     @cached_property

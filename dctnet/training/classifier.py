@@ -10,13 +10,14 @@ import torch.nn.functional as F
 from lightning.pytorch import Callback, LightningModule
 from torch import Tensor, nn
 
-from dctnet.coefficients import Coefficients
+from dctnet.coefficients import Coefficients, block_sizes
 from dctnet.data.batch import Batch
 from dctnet.data.keyed_sampling import mix
 from dctnet.models.zoo import create_model
 from dctnet.training.accuracy import Sums
 from dctnet.training.ema import MovingAverage
 from dctnet.training.schedule import warmup_cosine_schedule
+from dctnet.transforms.mixing import CutMix, Mixing, MixUp
 
 
 class Classifier(LightningModule):
@@ -24,8 +25,9 @@ class Classifier(LightningModule):
 
     The loss of a step is the sum over its samples divided by the number of samples planned, so a file that could not be
     read counts zero, and R ranks of B/R samples give the gradient of one rank of B. A network that has ``penalty()``
-    gets its value added. Draws inside the network (dropout) are keyed by ``(seed, step, rank)``, which makes a
-    resumed run repeat them. Batch statistics remain those of each rank's own part of the batch.
+    gets its value added. Draws inside the network (dropout), and those of ``mixup`` and ``cutmix``, are keyed by
+    ``(seed, step, rank)``, which makes a resumed run repeat them. Batch statistics remain those of each rank's own part of
+    the batch, and each rank mixes its own part.
 
     Everything ``dctnet predict`` needs (classes, sizes, the network's name and options) is in the hyperparameters, which
     are plain values, so checkpoints load with ``torch.load(path, weights_only=True)``. With an ``nn.Module`` as network
@@ -47,6 +49,8 @@ class Classifier(LightningModule):
         decay_all: decay norms and biases as well.
         warmup_epochs: length of the linear warm-up, in epochs.
         label_smoothing: share of the target spread evenly over all classes, in training.
+        mixup: alpha of MixUp, in training; null for none. With cutmix, each step takes one of the two at random.
+        cutmix: alpha of CutMix, in training; null for none. Needs gray levels with all bands of a block.
         ema: decay of the moving average of the weights that validation uses; null for none.
         channels_last: keep convolution weights in channels-last memory, as the planes are.
         compile: pass the network through torch.compile.
@@ -72,6 +76,8 @@ class Classifier(LightningModule):
         decay_all: bool = False,
         warmup_epochs: float = 0.0,
         label_smoothing: float = 0.0,
+        mixup: float | None = None,
+        cutmix: float | None = None,
         ema: float | None = None,
         channels_last: bool = True,
         compile: bool = False,
@@ -86,6 +92,7 @@ class Classifier(LightningModule):
         if isinstance(network, str):
             network = create_model(network, num_classes=len(classes), block_size=block_size, **options)
         self.network = network.to(memory_format=torch.channels_last) if channels_last else network
+        self.mixing = mixing_of(mixup, cutmix, len(classes))
         self.sums = Sums()
         self.place: dict[str, int] | None = None
 
@@ -147,13 +154,25 @@ class Classifier(LightningModule):
         """Key the network's own draws."""
         torch.manual_seed(mix(self.hparams.seed, self.global_step, self.global_rank))
 
+    def mixed(self, batch: Batch) -> tuple[Coefficients, Tensor]:
+        """The planes of a training batch and its labels, mixed where ``mixup`` or ``cutmix`` asks for it: shares then."""
+        if not self.mixing:
+            return batch.coefficients, batch.labels
+        # The word 1 keeps these draws apart from those of the network.
+        generator = torch.Generator().manual_seed(mix(self.hparams.seed, self.global_step, self.global_rank, 1))
+        chosen = self.mixing[torch.randint(len(self.mixing), (1,), generator=generator).item()]
+        if isinstance(chosen, CutMix):
+            check_bands(batch.coefficients, self.hparams.block_size)
+        return chosen(batch.coefficients, batch.labels, generator, (self.hparams.image_size,) * 2)
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of one step."""
         if batch.coefficients is None:
             # A zero that depends on every parameter, so that the ranks still meet in the gradient's reduction.
             return sum(parameter.sum() * 0.0 for parameter in self.network.parameters() if parameter.requires_grad)
-        logits = self(batch.coefficients).float()
-        losses = F.cross_entropy(logits, batch.labels, label_smoothing=self.hparams.label_smoothing, reduction="none")
+        coefficients, labels = self.mixed(batch)
+        logits = self(coefficients).float()
+        losses = F.cross_entropy(logits, labels, label_smoothing=self.hparams.label_smoothing, reduction="none")
         loss = losses.sum() / batch.planned
         self.log("train_loss", loss.detach(), prog_bar=True, batch_size=batch.planned)
         self.log(
@@ -217,6 +236,30 @@ def check_settings(
             raise ValueError(f"{name} lies in [0, 1); got {value}")
     if not 0 <= label_smoothing <= 1:
         raise ValueError(f"label_smoothing is a share, from 0 to 1; got {label_smoothing}")
+
+
+def mixing_of(mixup: float | None, cutmix: float | None, num_classes: int) -> list[Mixing]:
+    """The mixtures between which a step chooses; none where both are None. ValueError for an alpha that is not positive."""
+    chosen = []
+    for name, kind, alpha in (("mixup", MixUp, mixup), ("cutmix", CutMix, cutmix)):
+        if alpha is not None and not 0 < alpha < math.inf:
+            raise ValueError(
+                f"{name} is the alpha of Beta(alpha, alpha), a number greater than 0, or null; got {alpha}"
+            )
+        if alpha is not None:
+            chosen.append(kind(alpha=alpha, num_classes=num_classes))
+    return chosen
+
+
+def check_bands(coefficients: Coefficients, block_size: int | tuple[int, int]) -> None:
+    """ValueError where planes do not have all the bands of their blocks, which ``cutmix`` needs."""
+    luma, chroma = block_sizes(block_size)
+    for name, plane, b in zip(Coefficients._fields, coefficients, (luma, chroma, chroma), strict=True):
+        if plane.shape[-3] != b * b:
+            raise ValueError(
+                f"cutmix needs all {b * b} bands of blocks of {b}; plane {name} has {plane.shape[-3]} bands. "
+                "Leave SelectBands out of the transforms, or train with mixup alone."
+            )
 
 
 def parameter_groups(network: nn.Module, weight_decay: float, decay_all: bool = False) -> list[dict[str, Any]]:

@@ -144,7 +144,7 @@ class Mixing(ABC):
         """``count`` draws ``(count,)`` float64 of Beta(alpha, alpha): the first of a pair of Dirichlet(alpha, alpha).
 
         That is how ``torch.distributions.Beta`` draws, which knows no generator; in float32, as there, so that torchvision's
-        draws come out. Below an alpha of about 0.01 both of a pair may underflow, and lam is 1/2 (a quarter of the time at 0.001).
+        draws come out. Below an alpha of about 0.01 both of a pair may underflow, and lam is 1/2 (a quarter of them at 0.001).
         """
         concentration = torch.full((count, 2), self.alpha)
         return torch._sample_dirichlet(concentration, generator=generator)[:, 0].to(torch.float64)
