@@ -34,8 +34,9 @@ class Killer(Callback):
 RUN = """
 seed_everything: 3
 trainer: {max_epochs: 3, accelerator: cpu, devices: 1}
-model: {network: late_concat, options: {depth: 18, width: 0.1}, lr: 0.05, warmup_epochs: 1, label_smoothing: 0.1, ema: 0.9}
-data: {root: data, image_size: 32, block_size: [4, 2], batch_size: 5, workers: 0, scale: [0.3, 1.0]}
+model: {network: late_concat, options: {depth: 18, width: 0.1}, lr: 0.05, warmup_epochs: 1, label_smoothing: 0.1, ema: 0.9,
+        mixup: 0.2, cutmix: 1.0}
+data: {root: data, image_size: 32, block_size: [4, 2], batch_size: 5, workers: 0, scale: [0.3, 1.0], erasing: 0.3}
 """
 
 
