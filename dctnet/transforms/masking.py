@@ -5,9 +5,9 @@ axis: 0, 1, or a fraction where the box cuts a sample that covers several pixels
 
     X -> M_v X M_h',    M = T_b D T_b'
 
-M is block diagonal, the identity of blocks inside and zero outside. Only the blocks in which the box begins and ends, two
-along each axis, are multiplied by a matrix. What fills the last blocks repeats the edge of the picture, so a box that
-reaches that edge reaches on to the end of the plane.
+M is block diagonal, the identity of blocks inside and zero outside. Only the blocks that a box reaches are touched, and only
+those in which it begins and ends, two along each axis, are multiplied by a matrix. What fills the last blocks repeats the
+edge of the picture, so a box that reaches that edge reaches on to the end of the plane.
 
 A box is (top, left, height, width) in pixels, each a number for all pictures or a tensor with one for each; pictures of a
 batch are masked together, with as many tensor operations as one.
@@ -15,10 +15,10 @@ batch are masked together, with as many tensor operations as one.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -30,12 +30,14 @@ Color = float | Sequence[float]
 
 
 class Cut(NamedTuple):
-    """M of n pictures along one axis of B blocks.
+    """M of n pictures along one axis, on the blocks from ``low`` to ``high``, outside of which no box reaches; B of them.
 
     ``inside`` (n, B) bool: the blocks that lie wholly in the box. ``ends`` (n, k) int64: k = min(2, B) different blocks, among
     them those that lie in the box partly. ``operators`` (n, k, b, b): M of these.
     """
 
+    low: int
+    high: int
     inside: Tensor
     ends: Tensor
     operators: Tensor
@@ -54,10 +56,15 @@ def box_mask(
     >>> box_mask(planes, 1, 0, 2, 3).y[0].tolist()
     [[0.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 0.0], [1.0, 1.0, 1.0, 0.0], [0.0, 0.0, 0.0, 0.0]]
     """
-    masked = (
-        _rounded(_masked(_blocks(plane), *cuts), plane)
-        for plane, cuts in zip(coefficients, _cuts(coefficients, (top, left, height, width), grid), strict=True)
-    )
+    cuts = _cuts(coefficients, (top, left, height, width), grid)
+    masked = []
+    for plane, (vertical, horizontal) in zip(coefficients, cuts, strict=True):
+        window = _window(plane, vertical, horizontal)
+        result = torch.zeros_like(_floats(plane))
+        _window(result, vertical, horizontal).copy_(
+            _plane(_masked(_blocks(window), vertical, horizontal), window.shape)
+        )
+        masked.append(result)
     return Coefficients(*masked)
 
 
@@ -75,15 +82,18 @@ def paste(
 
     The planes of ``other`` broadcast to those of the picture. Otherwise as ``box_mask``.
     """
+    cuts = _cuts(coefficients, (top, left, height, width), grid)
     pasted = []
-    for plane, second, (vertical, horizontal) in zip(
-        coefficients, other, _cuts(coefficients, (top, left, height, width), grid), strict=True
-    ):
-        first = _blocks(plane)
-        second = _blocks(second.to(plane.device).expand_as(plane)).to(first.dtype)
+    for plane, second, (vertical, horizontal) in zip(coefficients, other, cuts, strict=True):
+        window = _window(plane, vertical, horizontal)
+        first = _blocks(window)
+        second = _blocks(_window(second.to(plane.device).expand_as(plane), vertical, horizontal)).to(first.dtype)
         mixed = first + _masked(second - first, vertical, horizontal)
         whole = vertical.inside[:, :, None] & horizontal.inside[:, None]
-        pasted.append(_rounded(torch.where(whole[..., None, None], second, mixed), plane))
+        mixed = torch.where(whole[..., None, None], second, mixed)
+        result = plane.clone() if plane.is_floating_point() else _floats(plane)
+        _window(result, vertical, horizontal).copy_(_plane(mixed, window.shape))
+        pasted.append(result)
     return Coefficients(*pasted)
 
 
@@ -130,6 +140,14 @@ def constant(coefficients: Coefficients, color: Color) -> Coefficients:
     return Coefficients(*planes)
 
 
+def _floats(plane: Tensor) -> Tensor:
+    return plane if plane.is_floating_point() else plane.to(torch.float32)
+
+
+def _window(plane: Tensor, vertical: Cut, horizontal: Cut) -> Tensor:
+    return plane[..., vertical.low : vertical.high, horizontal.low : horizontal.high]
+
+
 def _blocks(plane: Tensor) -> Tensor:
     """The plane as ``(n, H/b, W/b, b, b)``, float32 at least."""
     b = block_size(plane)
@@ -137,11 +155,9 @@ def _blocks(plane: Tensor) -> Tensor:
     return x.reshape(-1, *x.shape[-3:]).unflatten(-1, (b, b))
 
 
-def _rounded(blocks: Tensor, like: Tensor) -> Tensor:
-    """Back to the shape of a plane, and to its dtype if that is one of floats."""
-    shape = (*like.shape[:-3], *like.shape[-2:], like.shape[-3])
-    blocks = blocks.to(like.dtype) if like.is_floating_point() else blocks
-    return blocks.reshape(shape).movedim(-1, -3)
+def _plane(blocks: Tensor, shape: torch.Size) -> Tensor:
+    """Back to a plane of ``shape``."""
+    return blocks.reshape(*shape[:-3], *shape[-2:], shape[-3]).movedim(-1, -3)
 
 
 def _cuts(
@@ -149,7 +165,7 @@ def _cuts(
 ) -> list[tuple[Cut, Cut]]:
     """M_v and M_h of each plane, made on the host, where the numbers of a box come from, in float64."""
     grid = grid or infer_grid(coefficients)
-    boxes = checked_boxes(box, coefficients.y.shape[:-3], grid.size)
+    boxes = checked_boxes(box, coefficients.y.shape[:-3], grid.size).numpy()
     made: dict[tuple, Cut] = {}
 
     def cut(plane: Tensor, axis: int, spacing: tuple[int, int]) -> Cut:
@@ -157,11 +173,11 @@ def _cuts(
         if key not in made:
             start, length = boxes[:, axis], boxes[:, 2 + axis]
             reaches = (length > 0) & (start + length == grid.size[axis])
-            end = torch.where(reaches, math.inf, start + length)
+            end = np.where(reaches, np.inf, start + length)
             made[key] = _cut(start, end, spacing, plane.shape[axis - 2], b)
+        low, high, inside, ends, operators = made[key]
         dtype = torch.promote_types(plane.dtype, torch.float32)
-        inside, ends, operators = (part.to(plane.device, non_blocking=True) for part in made[key])
-        return Cut(inside, ends, operators.to(dtype))
+        return Cut(low, high, inside.to(plane.device), ends.to(plane.device), operators.to(plane.device, dtype))
 
     return [
         tuple(cut(plane, axis, spacings[axis].as_integer_ratio()) for axis in (0, 1))
@@ -190,25 +206,28 @@ def checked_boxes(box: tuple[Number, Number, Number, Number], batch: torch.Size,
     return boxes
 
 
-def _cut(start: Tensor, end: Tensor, spacing: tuple[int, int], blocks: int, b: int) -> Cut:
-    """M along one axis for boxes from ``start`` to ``end`` ``(n,)`` pixels; a sample covers p/q of them, ``spacing`` = (p, q)."""
+def _cut(start: np.ndarray, end: np.ndarray, spacing: tuple[int, int], blocks: int, b: int) -> Cut:
+    """M along one axis for boxes from ``start`` to ``end`` ``(n,)`` pixels; a sample covers p/q of them, ``spacing`` = (p, q).
+
+    In numpy: the arrays are small.
+    """
     p, q = spacing
-    low = (
-        torch.arange(blocks * b, dtype=torch.float64) * p
-    )  # in q-ths of a pixel: whole numbers, so the shares are exact
-    share = torch.minimum(low + p, end[:, None] * q) - torch.maximum(low, start[:, None] * q)
-    share = (share.clamp(min=0) / p).unflatten(1, (blocks, b))
-    touched = (share > 0).any(2).int()
-    count = min(2, blocks)
-    first = touched.argmax(1).clamp(max=blocks - count)
-    last = torch.maximum(blocks - 1 - touched.flip(1).argmax(1), first + 1)
-    ends = torch.stack([first, last], 1)[:, :count]
-    partly = share.gather(1, ends[..., None].expand(-1, -1, b))
-    matrix = basis(b)
+    edge = np.arange(blocks * b) * float(p)  # in q-ths of a pixel: whole numbers, so the shares are exact
+    share = np.minimum(edge + p, end[:, None] * q) - np.maximum(edge, start[:, None] * q)
+    share = (share.clip(min=0) / p).reshape(-1, blocks, b)
+    touched = share.any(2)
+    reached = np.flatnonzero(touched.any(0))
+    low, high = (int(reached[0]), int(reached[-1]) + 1) if len(reached) else (0, 1)
+    share, touched = share[:, low:high], touched[:, low:high]
+    count = min(2, high - low)
+    first = touched.argmax(1).clip(max=high - low - count)
+    last = np.maximum(high - low - 1 - touched[:, ::-1].argmax(1), first + 1)
+    ends = np.stack([first, last], 1)[:, :count]
+    partly = share[np.arange(len(share))[:, None], ends]
+    matrix = basis(b).numpy()
     operators = matrix @ (partly[..., None] * matrix.T)
-    # Where a box begins or ends between two blocks, its blocks are kept to the bit.
-    operators = torch.where((partly == 1).all(2)[..., None, None], torch.eye(b, dtype=torch.float64), operators)
-    return Cut((share == 1).all(2), ends, operators)
+    operators[(partly == 1).all(2)] = np.eye(b)  # to the bit, where a box begins or ends between two blocks
+    return Cut(low, high, *(torch.from_numpy(array) for array in ((share == 1).all(2), ends, operators)))
 
 
 def _masked(x: Tensor, vertical: Cut, horizontal: Cut) -> Tensor:
