@@ -5,9 +5,8 @@ axis: 0, 1, or a fraction where the box cuts a sample that covers several pixels
 
     X -> M_v X M_h',    M = T_b D T_b'
 
-M is block diagonal, the identity of blocks inside and zero outside. Only the blocks that a box reaches are touched, and only
-those in which it begins and ends, two along each axis, are multiplied by a matrix. What fills the last blocks repeats the
-edge of the picture, so a box that reaches that edge reaches on to the end of the plane.
+M is block diagonal, the identity of blocks inside and zero outside. Only the blocks that a box reaches are touched. What
+fills the last blocks repeats the edge of the picture, so a box that reaches that edge reaches on to the end of the plane.
 
 A box is (top, left, height, width) in pixels, each a number for all pictures or a tensor with one for each; pictures of a
 batch are masked together, with as many tensor operations as one.
@@ -30,16 +29,14 @@ Color = float | Sequence[float]
 
 
 class Cut(NamedTuple):
-    """M of n pictures along one axis, on the blocks from ``low`` to ``high``, outside of which no box reaches; B of them.
+    """M of n pictures along one axis, on the B blocks from ``low`` to ``high``, outside of which no box reaches.
 
-    ``inside`` (n, B) bool: the blocks that lie wholly in the box. ``ends`` (n, k) int64: k = min(2, B) different blocks, among
-    them those that lie in the box partly. ``operators`` (n, k, b, b): M of these.
+    ``inside`` (n, B) bool: the blocks that lie wholly in the box. ``operators`` (n, B, b, b): the blocks of M.
     """
 
     low: int
     high: int
     inside: Tensor
-    ends: Tensor
     operators: Tensor
 
 
@@ -175,9 +172,9 @@ def _cuts(
             reaches = (length > 0) & (start + length == grid.size[axis])
             end = np.where(reaches, np.inf, start + length)
             made[key] = _cut(start, end, spacing, plane.shape[axis - 2], b)
-        low, high, inside, ends, operators = made[key]
+        low, high, inside, operators = made[key]
         dtype = torch.promote_types(plane.dtype, torch.float32)
-        return Cut(low, high, inside.to(plane.device), ends.to(plane.device), operators.to(plane.device, dtype))
+        return Cut(low, high, inside.to(plane.device), operators.to(plane.device, dtype))
 
     return [
         tuple(cut(plane, axis, spacings[axis].as_integer_ratio()) for axis in (0, 1))
@@ -215,28 +212,17 @@ def _cut(start: np.ndarray, end: np.ndarray, spacing: tuple[int, int], blocks: i
     edge = np.arange(blocks * b) * float(p)  # in q-ths of a pixel: whole numbers, so the shares are exact
     share = np.minimum(edge + p, end[:, None] * q) - np.maximum(edge, start[:, None] * q)
     share = (share.clip(min=0) / p).reshape(-1, blocks, b)
-    touched = share.any(2)
-    reached = np.flatnonzero(touched.any(0))
+    reached = np.flatnonzero(share.any((0, 2)))
     low, high = (int(reached[0]), int(reached[-1]) + 1) if len(reached) else (0, 1)
-    share, touched = share[:, low:high], touched[:, low:high]
-    count = min(2, high - low)
-    first = touched.argmax(1).clip(max=high - low - count)
-    last = np.maximum(high - low - 1 - touched[:, ::-1].argmax(1), first + 1)
-    ends = np.stack([first, last], 1)[:, :count]
-    partly = share[np.arange(len(share))[:, None], ends]
+    share = share[:, low:high]
+    inside = (share == 1).all(2)
     matrix = basis(b).numpy()
-    operators = matrix @ (partly[..., None] * matrix.T)
-    operators[(partly == 1).all(2)] = np.eye(b)  # to the bit, where a box begins or ends between two blocks
-    return Cut(low, high, *(torch.from_numpy(array) for array in ((share == 1).all(2), ends, operators)))
+    operators = matrix @ (share[..., None] * matrix.T)
+    operators[inside] = np.eye(b)  # to the bit
+    return Cut(low, high, torch.from_numpy(inside), torch.from_numpy(operators))
 
 
 def _masked(x: Tensor, vertical: Cut, horizontal: Cut) -> Tensor:
-    """M_v X M_h' of blocks ``(n, H/b, W/b, b, b)``."""
-    x = _masked_rows(x, vertical)
-    return _masked_rows(x.permute(0, 2, 1, 4, 3), horizontal).permute(0, 2, 1, 4, 3)
-
-
-def _masked_rows(x: Tensor, cut: Cut) -> Tensor:
-    pictures = torch.arange(len(x), device=x.device)[:, None]
-    ends = torch.einsum("nkiv,nkqvu->nkqiu", cut.operators, x[pictures, cut.ends])
-    return (x * cut.inside[:, :, None, None, None]).index_put_((pictures, cut.ends), ends)
+    """M_v X M_h' of blocks ``(n, rows, columns, b, b)``."""
+    x = torch.einsum("npiv,npqvu->npqiu", vertical.operators, x)
+    return torch.einsum("nqju,npqiu->npqij", horizontal.operators, x)
