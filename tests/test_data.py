@@ -216,8 +216,6 @@ def test_erasing_comes_last_in_training_alone(made):
     assert repr(erasing.eval_transform) == repr(plain.eval_transform)
     with pytest.raises(ValueError, match=r"erasing is a probability in \[0, 1\]; got 2"):
         DCTDataModule(str(made), erasing=2)
-    with pytest.raises(ValueError, match="the dali loader does not erase boxes"):
-        DCTDataModule(str(made), erasing=0.5, loader="dali")
 
 
 def test_test_and_predict_folders_are_used_where_present(made, tmp_path):

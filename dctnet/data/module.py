@@ -63,7 +63,7 @@ class DCTDataModule(LightningDataModule):
         scale: share of the picture's area that a training crop may take, from and to.
         ratio: width over height of a training crop, from and to.
         flip: probability that a training picture is mirrored.
-        erasing: probability that a box of a training picture is erased to mid-gray; not with the dali loader.
+        erasing: probability that a box of a training picture is erased to mid-gray.
         max_broken: share of unreadable files above which a run stops; up to it they are left out and named.
         prefetch: batches that each worker reads ahead.
         loader: torch reads JPEG files, or WebDataset tars of them in root/train/*.tar, in worker processes; dali reads the same
@@ -105,8 +105,6 @@ class DCTDataModule(LightningDataModule):
             raise ValueError(f"loader is torch, dali or store; got {loader!r}")
         if not 0 <= erasing <= 1:
             raise ValueError(f"erasing is a probability in [0, 1]; got {erasing}")
-        if erasing > 0 and loader == "dali":
-            raise ValueError("the dali loader does not erase boxes; take loader torch or store, or erasing=0")
         self.loader = loader
         self.broken_list: Path | None = None
         training = [RandomResizedCrop(image_size, scale=scale, ratio=ratio), RandomHorizontalFlip(flip)]

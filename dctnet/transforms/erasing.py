@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 
 import torch
 from torch import Tensor
@@ -28,6 +29,11 @@ class _Erasing(Photometric):
     """Erases boxes: ``draw`` gives top, left, height and width, a height of 0 for a picture that is left as it is."""
 
     value: Color
+
+    @property
+    def kind(self) -> Hashable:
+        """Equal for transforms whose ``apply`` is the same."""
+        return type(self), self.value
 
     def apply(self, coefficients: Coefficients, parameters: Tensor, size: tuple[int, int]) -> Coefficients:
         parameters = parameters.cpu()
