@@ -49,7 +49,8 @@ class Grid(NamedTuple):
     def samples(self, plane: int) -> tuple[int, int]:
         """(rows, columns) of samples of plane 0, 1 or 2 that hold picture: ``ceil(size / spacing)``."""
         (height, width), (vertical, horizontal) = self.size, self.spacing[plane]
-        return math.ceil(height / vertical), math.ceil(width / horizontal)
+        (a, b), (c, d) = vertical.as_integer_ratio(), horizontal.as_integer_ratio()
+        return -(-height * b // a), -(-width * d // c)
 
 
 SPACING_420 = ((Fraction(1),) * 2, (Fraction(2),) * 2, (Fraction(2),) * 2)

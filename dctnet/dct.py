@@ -46,6 +46,16 @@ def basis(b: int, dtype: torch.dtype = torch.float64, device: torch.device | str
     return _basis(b, dtype, str(device)).clone()
 
 
+# Up to this block size one product with the matrix of both axes is faster than two products of small matrices a block.
+PRODUCT = 8
+
+
+@lru_cache(maxsize=64)
+def _product(b: int, dtype: torch.dtype, device: str) -> Tensor:
+    """T (x) T, ``(b*b, b*b)``: row ``b*v + u`` holds the samples, row by row, of the basis picture (v, u)."""
+    return torch.kron(basis(b), basis(b)).to(dtype).to(device)
+
+
 def zigzag(b: int = 8) -> Tensor:
     """Row-major channel indices ``(b*b,)`` in zigzag order: entry k is the channel ``b*v + u`` of the k-th zigzag step.
 
@@ -71,8 +81,12 @@ def block_dct(samples: Tensor, b: int = 8) -> Tensor:
     height, width = samples.shape[-2:]
     if height % b or width % b:
         raise ValueError(f"{height}x{width} samples are not whole blocks of {b}; pad them to multiples of {b} first")
-    matrix = basis(b, samples.dtype, samples.device)
+    if b == 1:
+        return samples[..., None, :, :]
     blocks = samples.unflatten(-1, (-1, b)).unflatten(-3, (-1, b)).transpose(-3, -2)
+    if b <= PRODUCT:
+        return (blocks.flatten(-2) @ _product(b, samples.dtype, str(samples.device)).T).movedim(-1, -3)
+    matrix = basis(b, samples.dtype, samples.device)
     return (matrix @ blocks @ matrix.T).flatten(-2).movedim(-1, -3)
 
 
@@ -84,8 +98,14 @@ def block_idct(plane: Tensor) -> Tensor:
     True
     """
     b = block_size(plane)
-    matrix = basis(b, plane.dtype, plane.device)
-    blocks = matrix.T @ plane.movedim(-3, -1).unflatten(-1, (b, b)) @ matrix
+    if b == 1:
+        return plane[..., 0, :, :]
+    blocks = plane.movedim(-3, -1)
+    if b <= PRODUCT:
+        blocks = (blocks @ _product(b, plane.dtype, str(plane.device))).unflatten(-1, (b, b))
+    else:
+        matrix = basis(b, plane.dtype, plane.device)
+        blocks = matrix.T @ blocks.unflatten(-1, (b, b)) @ matrix
     return blocks.transpose(-3, -2).flatten(-2).flatten(-3, -2)
 
 

@@ -197,8 +197,17 @@ def test_chains_of_separable_steps_are_applied_once(monkeypatch):
     assert len(calls) == 1
     Compose([RandomResizedCrop(48), Rotate(20), RandomHorizontalFlip()], block_size=8)(picture((64, 96))[1])
     assert len(calls) == 3  # before the rotation and after it
-    Compose([Pad(4, fill=0), Pad(4, fill=255)], block_size=8)(picture((64, 96))[1])
+    Compose([CenterCrop(48), Pad(4, fill=0), Pad(4, fill=255), CenterCrop(48)], block_size=8)(picture((64, 96))[1])
     assert len(calls) == 5  # one operator fills with one colour
+
+
+@pytest.mark.parametrize("move", [(5, -3), (-8, 4), (70, 0), (0, -200), (-63, 95)])
+@pytest.mark.parametrize("blocks", [8, 1])
+def test_moves_alone_equal_moves_within_a_chain(move, blocks):
+    coefficients = picture((64, 96))[1]
+    alone = Compose([Translate(*move, fill=(9, 99, 200))], block_size=blocks)(coefficients)
+    chain = Compose([RandomHorizontalFlip(0.0), Translate(*move, fill=(9, 99, 200))], block_size=blocks)(coefficients)
+    assert all(close(a, b) for a, b in zip(alone, chain, strict=True))
 
 
 def test_two_fills_are_kept_apart():
@@ -325,7 +334,7 @@ def test_what_does_not_fit_the_picture_is_named():
     coefficients = picture((16, 16))[1]
     for transform, message in (
         (RandomCrop(17), "does not fit a picture of 16x16; pad more"),
-        (Pad(-8), "leaves a canvas"),
+        (Pad(-8), "leaves 0x0 of a picture of 16x16"),
         (Pad(17, padding_mode="reflect"), "needs more than 15 to reflect"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ from torch import Tensor
 from dctnet.coefficients import Coefficients, Grid, grid_420
 from dctnet.transforms.canvas import Translate
 from dctnet.transforms.color import ColorJitter, RandomGrayscale, adjust_brightness, adjust_contrast, adjust_saturation
+from dctnet.transforms.per_sample import Number
 from dctnet.transforms.photometric import Photometric
 from dctnet.transforms.policy import Policy, RandomChoice, Transform
 from dctnet.transforms.rotation import Affine, Rotate
@@ -22,7 +24,7 @@ from dctnet.transforms.separable import fill_of
 from dctnet.transforms.sharpness import GaussianBlur, adjust_sharpness
 from dctnet.transforms.tone import RandomSolarize, autocontrast, equalize, posterize, solarize
 
-ADJUSTMENTS: dict[str, Callable[[Coefficients, Tensor, Grid], Coefficients]] = {
+ADJUSTMENTS: dict[str, Callable[[Coefficients, Number, Grid], Coefficients]] = {
     "Brightness": lambda planes, value, grid: adjust_brightness(planes, 1 + value),
     "Color": lambda planes, value, grid: adjust_saturation(planes, 1 + value),
     "Contrast": lambda planes, value, grid: adjust_contrast(planes, 1 + value, grid=grid),
@@ -32,6 +34,7 @@ ADJUSTMENTS: dict[str, Callable[[Coefficients, Tensor, Grid], Coefficients]] = {
     "AutoContrast": lambda planes, value, grid: autocontrast(planes, grid=grid),
     "Equalize": lambda planes, value, grid: equalize(planes, grid=grid),
 }
+ON_SAMPLES = ("Sharpness", "Posterize", "Solarize", "AutoContrast", "Equalize")
 MOVES: dict[str, Callable[[float, float | Sequence[float]], Transform]] = {
     "ShearX": lambda value, fill: Affine(shear=(math.degrees(math.atan(value)), 0), center=(0, 0), fill=fill),
     "ShearY": lambda value, fill: Affine(shear=(0, math.degrees(math.atan(value))), center=(0, 0), fill=fill),
@@ -40,6 +43,12 @@ MOVES: dict[str, Callable[[float, float | Sequence[float]], Transform]] = {
     "Rotate": lambda value, fill: Rotate(value, fill=fill),
 }
 Magnitudes = Callable[[int, tuple[int, int]], Tensor | None]  # of so many bins, for a picture of that size
+
+
+@lru_cache(maxsize=1024)
+def _values(magnitudes: Magnitudes, bins: int, size: tuple[int, int]) -> list[float] | None:
+    values = magnitudes(bins, size)
+    return None if values is None else values.tolist()
 
 
 def _up_to(most: float) -> Magnitudes:
@@ -89,10 +98,13 @@ TRIVIAL_AUGMENT: dict[str, tuple[Magnitudes, bool]] = {
 class Adjusted(Photometric):
     """One of ``ADJUSTMENTS`` by a given ``value``."""
 
+    any_blocks = True
+
     def __init__(self, name: str, value: float = 0.0):
         if name not in ADJUSTMENTS:
             raise ValueError(f"the adjustments are {sorted(ADJUSTMENTS)}; got {name!r}")
         self.name, self.value = name, float(value)
+        self.on_samples = name in ON_SAMPLES
 
     @property
     def kind(self) -> Hashable:
@@ -102,7 +114,8 @@ class Adjusted(Photometric):
         return (self.value,)
 
     def apply(self, coefficients: Coefficients, parameters: Tensor, size: tuple[int, int]) -> Coefficients:
-        return ADJUSTMENTS[self.name](coefficients, parameters[..., 0], grid_420(size))
+        value = parameters[..., 0] if parameters.ndim > 1 else self.value  # plain numbers cost less
+        return ADJUSTMENTS[self.name](coefficients, value, grid_420(size))
 
     def __repr__(self) -> str:
         return f"Adjusted({self.name!r}, {self.value})"
@@ -131,10 +144,10 @@ class _AutoAugment(Policy):
         for _ in range(self.num_ops):
             name = self._names[int(torch.randint(len(self._names), (), generator=generator))]
             magnitudes, signed = self.space[name]
-            bins, value = magnitudes(self.num_magnitude_bins, size), 0.0
+            bins, value = _values(magnitudes, self.num_magnitude_bins, size), 0.0
             if bins is not None:
-                value = float(bins[self._bin(generator)])
-                if signed and torch.rand((), generator=generator) <= 0.5:
+                value = bins[self._bin(generator)]
+                if signed and torch.rand((), generator=generator).item() <= 0.5:
                     value = -value
             if name in MOVES:
                 chosen.append(MOVES[name](value, self.fill))

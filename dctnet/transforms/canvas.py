@@ -48,6 +48,10 @@ class Pad(Geometric):
     def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> Placed:
         left, top, right, bottom = self.padding
         canvas = (size[0] + top + bottom, size[1] + left + right)
+        if min(canvas) < 1:
+            raise ValueError(
+                f"padding={self.padding} leaves {canvas[0]}x{canvas[1]} of a picture of {size[0]}x{size[1]} pixels"
+            )
         return Placed(top, left, canvas, self.padding_mode, self._fill)
 
     def __repr__(self) -> str:

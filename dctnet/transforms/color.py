@@ -71,19 +71,31 @@ def _adjusted(
     for name, value in (("brightness", brightness), ("contrast", contrast), ("saturation", saturation)):
         check_range(f"{name}_factor", value, 0)
     check_range("hue_factor", hue, -0.5, 0.5)
-    light, c, s, h = (per_sample(value, y) for value in (brightness, contrast, saturation, hue))
+    light, c, s = (per_sample(v, y) if isinstance(v, Tensor) else v for v in (brightness, contrast, saturation))
     shift = 128 * (light - 1)
     if isinstance(contrast, Tensor) or contrast != 1:
         mean = picture_mean(y, (grid or infer_grid(coefficients)).size)
         shift = shift + (1 - c) * light * mean[..., None, None, None]
-    y = torch.addcmul(_constant(y, shift), y, light * c)
+    y = _raised(y, light * c, shift)
     gain = light * c * s
     if isinstance(hue, Tensor) or hue != 0:
-        cos, sin = gain * torch.cos(2 * math.pi * h), gain * torch.sin(2 * math.pi * h)
+        turn = per_sample(hue, cb) * 2 * math.pi
+        cos, sin = gain * torch.cos(turn), gain * torch.sin(turn)
         cb, cr = torch.addcmul(cb * cos, cr, -sin), torch.addcmul(cr * cos, cb, sin)
-    else:
+    elif isinstance(gain, Tensor) or gain != 1:
         cb, cr = cb * gain, cr * gain
     return Coefficients(y, cb, cr)
+
+
+def _raised(plane: Tensor, gain: Tensor | float, shift: Tensor | float) -> Tensor:
+    """``gain`` times the plane, and ``shift`` more for each sample."""
+    if not isinstance(gain, Tensor) and not isinstance(shift, Tensor) and gain == 1 and shift == 0:
+        return plane
+    b = block_size(plane)
+    shift = shift[..., 0, :, :] if isinstance(shift, Tensor) else shift
+    result = plane * gain
+    result[..., 0, :, :] += b * shift
+    return result
 
 
 def adjust_brightness(coefficients: Coefficients, brightness_factor: Number) -> Coefficients:
@@ -157,6 +169,8 @@ class ColorJitter(Photometric):
     ColorJitter(brightness=(0.75, 1.25), hue=(-0.125, 0.25))
     """
 
+    any_blocks = True
+
     def __init__(
         self,
         brightness: float | Sequence[float] | None = None,
@@ -211,6 +225,8 @@ def _factors(name: str, value: float | Sequence[float] | None, centre: float) ->
 class RandomGrayscale(Chance):
     """``rgb_to_grayscale`` with probability ``p``."""
 
+    any_blocks = True
+
     def __init__(self, p: float = 0.1):
         super().__init__(p)
 
@@ -221,6 +237,8 @@ class RandomGrayscale(Chance):
 class RandomInvert(Chance):
     """``invert`` with probability ``p``."""
 
+    any_blocks = True
+
     def __init__(self, p: float = 0.5):
         super().__init__(p)
 
@@ -230,6 +248,8 @@ class RandomInvert(Chance):
 
 class RandomChromaDrop(Photometric):
     """``drop_chroma`` with probability ``p``: Cb or Cr, each as often."""
+
+    any_blocks = True
 
     def __init__(self, p: float = 0.5):
         check_range("p", p, 0, 1)

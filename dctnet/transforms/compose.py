@@ -73,7 +73,7 @@ class Compose:
                 picture.move(transform.draw(picture.grid.size, generator))
                 picture.blocks = transform.block_size if isinstance(transform, Reblock) else picture.blocks
             else:
-                picture.settle()
+                picture.settle_for(transform)
                 picture.coefficients = transform(picture.coefficients, generator, picture.grid.size)
 
     def reduced(self, block_size: tuple[int, int] = (8, 8)) -> Reduced | None:

@@ -6,8 +6,10 @@ import torch
 
 from dctnet.coefficients import Coefficients, Grid, grid_420
 from dctnet.transforms.affine import warp
+from dctnet.transforms.photometric import Photometric
+from dctnet.transforms.samples import moved, reblocked, whole_blocks
 from dctnet.transforms.separable import Separable, after, lifted, whole
-from dctnet.transforms.steps import Step, Warped
+from dctnet.transforms.steps import Placed, Step, Warped
 
 
 class Passing:
@@ -20,9 +22,8 @@ class Passing:
     def __init__(self, coefficients: Coefficients, grid: Grid, blocks: tuple[int, int]):
         self.coefficients, self.grid, self.blocks = coefficients, grid, blocks
         self._pending: Separable | None = None
-        self._settled: tuple[int, int] | None = (
-            None  # their blocks, where the coefficients are floats on the 4:2:0 grid
-        )
+        # Their blocks, where the coefficients are floats on the 4:2:0 grid, and what is behind the picture repeats its edge.
+        self._settled: tuple[int, int] | None = whole_blocks(coefficients, grid)
 
     def move(self, step: Step) -> None:
         """Add a step."""
@@ -32,16 +33,31 @@ class Passing:
             self.coefficients = warp(self.coefficients, matrix, self.grid.size, step.size, step.fill)
             self.grid = grid_420(step.size)
             return
+        if isinstance(step, Placed) and step.mode == "constant" and self._pending is None and self._settled:
+            # To move samples is cheaper than to multiply coefficients, where nothing else waits to be multiplied.
+            self.settle((1, 1))
+            self.coefficients, self.grid = moved(self.coefficients, step, self.grid.size), grid_420(step.size)
+            return
         operators = step.on(self.grid)
         if self._pending is not None and self._pending.fill and operators.fill not in (None, self._pending.fill):
             self.settle()  # one operator fills with one colour
         self._pending = operators if self._pending is None else after(operators, self._pending)
         self.grid = grid_420(operators.size)
 
+    def settle_for(self, transform: Photometric) -> None:
+        """``settle`` in the blocks that cost ``transform`` least."""
+        if transform.on_samples:
+            self.settle((1, 1))
+        else:
+            self.settle(self._settled if transform.any_blocks and self._pending is None else None)
+
     def settle(self, blocks: tuple[int, int] | None = None) -> None:
         """Apply what is pending: ``coefficients`` become floats on the 4:2:0 grid, in ``blocks`` (default: the chain's)."""
         blocks = blocks or self.blocks
         if self._pending is None and self._settled == blocks:
+            return
+        if self._pending is None and self._settled:
+            self.coefficients, self._settled = reblocked(self.coefficients, self.grid.size, blocks), blocks
             return
         operators = whole(self.grid) if self._pending is None else self._pending
         self.coefficients = lifted(self.coefficients, operators, blocks)

@@ -39,6 +39,8 @@ def check_range(name: str, value: Number, low: float, high: float = math.inf, *,
     """
     if isinstance(value, Tensor) and value.device.type != "cpu":
         return
+    if isinstance(value, (int, float)) and (value > low if open_low else value >= low) and value <= high:
+        return
     values = torch.as_tensor(value, dtype=torch.float64).detach().flatten()
     bad = ~((values > low if open_low else values >= low) & (values <= high))
     if bool(bad.any()):

@@ -106,12 +106,8 @@ def on_canvas(grid: Grid, top: int, left: int, size: tuple[int, int], mode: str,
     """The picture with its corner at (top, left) of a canvas of ``size``; what lies outside of the picture is given by ``mode``.
 
     ``mode``: see ``resampling.place``; ``fill`` is the colour of "constant". A move by an odd number of pixels interpolates
-    4:2:0 chroma between its samples. ValueError where the canvas is empty.
+    4:2:0 chroma between its samples.
     """
-    if min(size) < 1:
-        raise ValueError(
-            f"the picture of {grid.size} at (top {top}, left {left}) leaves a canvas of {size}; at least 1x1 is needed"
-        )
 
     def axes(number: int, offset: int) -> tuple[Axis, Axis, Axis]:
         luma, chroma = (

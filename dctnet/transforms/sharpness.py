@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from dctnet.coefficients import Coefficients, Grid, block_size, infer_grid
-from dctnet.dct import Lifted, apply, lift
+from dctnet.dct import Lifted, apply, block_dct, block_idct, lift
 from dctnet.resampling import Banded, extend
 from dctnet.transforms.chance import Chance
 from dctnet.transforms.per_sample import Number, check_range, computed_wide, per_sample
@@ -34,16 +34,6 @@ def _lift(start: Tensor, weights: Tensor, b: int) -> Lifted:
     return lift(extend(Banded(start, weights, samples), -(-samples // b) * b), b, b)
 
 
-@lru_cache(maxsize=64)
-def _interior(samples: int, b: int) -> tuple[Lifted, Lifted]:
-    """Two filters of an axis, zero at its ends: each sample, and each with its two neighbours."""
-    start, width = _runs(samples, 1)
-    rows = torch.arange(samples)[:, None]
-    distance = (start[:, None] + torch.arange(width) - rows).abs()
-    inside = (rows > 0) & (rows < samples - 1)
-    return tuple(_lift(start, (inside & (distance <= reach)).to(torch.float64), b) for reach in (0, 1))
-
-
 @computed_wide
 def adjust_sharpness(coefficients: Coefficients, sharpness_factor: Number, *, grid: Grid | None = None) -> Coefficients:
     """The distance of each sample from a smoothed one times the factor, at least 0 (ValueError); 0 smooths, 1 changes nothing.
@@ -57,11 +47,19 @@ def adjust_sharpness(coefficients: Coefficients, sharpness_factor: Number, *, gr
     grid = grid or infer_grid(coefficients)
     planes = []
     for number, plane in enumerate(coefficients):
-        b = block_size(plane)
-        (middle, rows), (centre, columns) = (_interior(samples, b) for samples in grid.samples(number))
-        vertical, horizontal = grid.spacing[number]
-        amount = (1 - per_sample(sharpness_factor, plane)) / (13 * float(vertical * horizontal))
-        planes.append(plane + amount * (apply(plane, rows, columns) - 9 * apply(plane, middle, centre)))
+        (rows, columns), (vertical, horizontal) = grid.samples(number), grid.spacing[number]
+        if min(rows, columns) < 3:  # nothing but border
+            planes.append(plane)
+            continue
+        samples = block_idct(plane)
+        inside = samples[..., :rows, :columns]
+        # Sums of three by three neighbours, for all samples but those at the border.
+        three = inside[..., :-2] + inside[..., 1:-1] + inside[..., 2:]
+        sums = three[..., :-2, :] + three[..., 1:-1, :] + three[..., 2:, :]
+        amount = (1 - per_sample(sharpness_factor, plane)[..., 0]) / (13 * float(vertical * horizontal))
+        change = amount * (sums - 9 * inside[..., 1:-1, 1:-1])
+        change = torch.nn.functional.pad(change, (1, samples.shape[-1] - columns + 1, 1, samples.shape[-2] - rows + 1))
+        planes.append(plane + block_dct(change, block_size(plane)))
     return Coefficients(*planes)
 
 
@@ -138,6 +136,9 @@ def gaussian_blur(
 class RandomAdjustSharpness(Chance):
     """``adjust_sharpness`` by ``sharpness_factor`` with probability ``p``."""
 
+    any_blocks = True
+    on_samples = True
+
     def __init__(self, sharpness_factor: float, p: float = 0.5):
         super().__init__(p)
         check_range("sharpness_factor", sharpness_factor, 0)
@@ -149,6 +150,8 @@ class RandomAdjustSharpness(Chance):
 
 class GaussianBlur(Photometric):
     """``gaussian_blur`` of a ``sigma`` drawn from the range (low, high); a single number is always that. As torchvision draws."""
+
+    any_blocks = True
 
     def __init__(self, kernel_size: int | Sequence[int], sigma: float | Sequence[float] = (0.1, 2.0)):
         self.kernel_size = (kernel_size, kernel_size) if isinstance(kernel_size, int) else tuple(kernel_size)

@@ -17,6 +17,7 @@ from dctnet.transforms.axes import apply_axes, axes_of
 from dctnet.transforms.geometric import Geometric, Reblock
 from dctnet.transforms.photometric import Photometric
 from dctnet.transforms.policy import Transform
+from dctnet.transforms.samples import reblocked
 from dctnet.transforms.separable import transpose
 from dctnet.transforms.steps import Drawn, Placed, Step, Turned, Warped
 
@@ -52,7 +53,7 @@ class Together:
             )
             self.blocks = first.block_size if isinstance(first, Reblock) else self.blocks
         elif isinstance(first, Photometric):
-            self.settle()
+            self.settle_for(first)
             drawn = [t.draw(self.size, g) for t, g in zip(chosen, self.generators, strict=True)]
             parameters = torch.tensor(drawn, dtype=torch.float64, device=self.planes.y.device)
             self.planes = first.apply(self.planes, parameters, self.size)
@@ -100,13 +101,22 @@ class Together:
                 self.settle()  # one operator fills with one colour
             self._slots.append(list(steps))
 
+    def settle_for(self, transform: Photometric) -> None:
+        """``settle`` in the blocks that cost ``transform`` least."""
+        if transform.on_samples:
+            self.settle((1, 1))
+        else:
+            self.settle(self._settled if transform.any_blocks and not self._slots else None)
+
     def settle(self, blocks: tuple[int, int] | None = None) -> None:
         """Apply the steps that are pending; ``planes`` come to ``blocks`` (default: the chain's)."""
         blocks = blocks or self.blocks
         if not self._slots and self._settled == blocks:
             return
-        count = len(self.generators)
-        slots = self._slots or [[Drawn(0, 0, *self.size, self.size)] * count]
+        if not self._slots:
+            self.planes, self._settled = reblocked(self.planes, self.size, blocks), blocks
+            return
+        count, slots = len(self.generators), self._slots
         size = one_shape({step.size for step in slots[-1]})
         axes = axes_of(slots, [grid_420(self.size)] * count, size, self._settled, blocks)
         fill = next(

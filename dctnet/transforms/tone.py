@@ -106,16 +106,22 @@ def solarize(coefficients: Coefficients, threshold: Number, *, grid: Grid | None
     inverted = _whole(samples) >= _each(threshold, samples)
     luma = _luma(coefficients, torch.where(inverted, 255 - samples, samples))
     spacing = (grid or infer_grid(coefficients)).spacing
-    chroma = []
+    chroma, share, shared = [], None, None
     for plane, (vertical, horizontal) in zip(coefficients[1:], spacing[1:], strict=True):
         values = block_idct(plane)
-        share = _share(inverted, values.shape[-2:], (float(vertical), float(horizontal)))
+        if shared != (values.shape, vertical, horizontal):  # Cb and Cr mostly have one grid
+            shared = values.shape, vertical, horizontal
+            share = _share(inverted, values.shape[-2:], (float(vertical), float(horizontal)))
         chroma.append(block_dct(values * (1 - 2 * share.to(values.dtype)), block_size(plane)))
     return Coefficients(luma.y, *chroma)
 
 
 def _share(mask: Tensor, samples: tuple[int, int], spacing: tuple[float, float]) -> Tensor:
     """The part of the mask ``(..., H, W)`` that is set under each of the ``samples`` (rows, columns) of a coarser plane."""
+    if spacing == (2, 2) and (2 * samples[0], 2 * samples[1]) == mask.shape[-2:]:
+        return torch.nn.functional.avg_pool2d(mask.float().reshape(-1, 1, *mask.shape[-2:]), 2).reshape(
+            *mask.shape[:-2], *samples
+        )
     share = mask.double()
     for axis, count, step in ((-2, samples[0], spacing[0]), (-1, samples[1], spacing[1])):
         total = torch.nn.functional.pad(share.transpose(axis, -1).cumsum(-1), (1, 0))
@@ -131,6 +137,9 @@ def _share(mask: Tensor, samples: tuple[int, int], spacing: tuple[float, float])
 class RandomAutocontrast(Chance):
     """``autocontrast`` with probability ``p``."""
 
+    any_blocks = True
+    on_samples = True
+
     def __init__(self, p: float = 0.5):
         super().__init__(p)
 
@@ -141,6 +150,9 @@ class RandomAutocontrast(Chance):
 class RandomEqualize(Chance):
     """``equalize`` with probability ``p``."""
 
+    any_blocks = True
+    on_samples = True
+
     def __init__(self, p: float = 0.5):
         super().__init__(p)
 
@@ -150,6 +162,9 @@ class RandomEqualize(Chance):
 
 class RandomPosterize(Chance):
     """``posterize`` to ``bits`` with probability ``p``."""
+
+    any_blocks = True
+    on_samples = True
 
     def __init__(self, bits: int, p: float = 0.5):
         super().__init__(p)
@@ -162,6 +177,9 @@ class RandomPosterize(Chance):
 
 class RandomSolarize(Chance):
     """``solarize`` from ``threshold`` on with probability ``p``."""
+
+    any_blocks = True
+    on_samples = True
 
     def __init__(self, threshold: float, p: float = 0.5):
         super().__init__(p)
