@@ -29,7 +29,7 @@ public:
 
     Image decode() {
         ScanHeader header;
-        while (headers_.next_scan(header)) {
+        for (bool more = headers_.first_scan(header); more; more = headers_.next_scan(header)) {
             if (image_.components == 0) begin();
             run(header);
         }

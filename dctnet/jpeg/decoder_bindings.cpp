@@ -15,6 +15,7 @@
 
 #include "bindings.hpp"
 #include "decoder.hpp"
+#include "origin.hpp"
 #include "parallel.hpp"
 #include "sources.hpp"
 
@@ -23,6 +24,7 @@ namespace nb = nanobind;
 namespace {
 
 using dctnet::jpeg::Bands;
+using dctnet::jpeg::Decoded;
 using dctnet::jpeg::Error;
 using dctnet::jpeg::ErrorKind;
 using dctnet::jpeg::Image;
@@ -99,26 +101,6 @@ nb::object error_of(const Result& result) {
     }
 }
 
-// What Python sees of an image: its parts become Python objects when they are asked for.
-struct Decoded {
-    Image image;
-    nb::object source, request;
-    std::size_t index;
-};
-
-// Makes objects of a Python class whose one filled slot holds a Decoded, without a call into Python for each.
-struct Wrapper {
-    PyTypeObject* type;
-    PyObject* slot;
-
-    nb::object operator()(Decoded&& decoded) const {
-        const nb::object inner = nb::cast(std::move(decoded));
-        nb::object image = nb::steal(type->tp_alloc(type, 0));
-        if (!image.is_valid() || Py_TYPE(slot)->tp_descr_set(slot, image.ptr(), inner.ptr()) != 0) throw nb::python_error();
-        return image;
-    }
-};
-
 nb::tuple planes_of(nb::handle_t<Decoded> self) {
     const Image& image = nb::cast<const Decoded&>(self).image;
     const auto plane = [&](const Plane& p) {
@@ -144,7 +126,8 @@ nb::tuple sampling_of(const Decoded& decoded) {
 
 nb::tuple decode_batch(const nb::list& objects, std::size_t threads, bool dequantize, std::uint64_t max_pixels,
                        const std::optional<Bands>& bands, const std::optional<Batch>& batch, const nb::type_object& type,
-                       const nb::object& slot, const nb::object& request) {
+                       const nb::object& request) {
+    auto* const image_type = reinterpret_cast<PyTypeObject*>(type.ptr());
     std::vector<Source> sources;
     sources.reserve(objects.size());
     for (nb::handle object : objects) sources.push_back(dctnet::jpeg::source_from(object));
@@ -157,13 +140,16 @@ nb::tuple decode_batch(const nb::list& objects, std::size_t threads, bool dequan
         const nb::gil_scoped_release release;
         decode_all(sources, options, batch ? &*batch : nullptr, threads, results);
     }
-    const Wrapper wrap{reinterpret_cast<PyTypeObject*>(type.ptr()), slot.ptr()};
     nb::list out;
     bool complete = true;
     for (std::size_t i = 0; i < results.size(); ++i) {
         const bool decoded = results[i].state == Result::State::decoded;
         complete = complete && decoded;
-        out.append(decoded ? wrap(Decoded{std::move(results[i].image), nb::object(objects[i]), request, i}) : error_of(results[i]));
+        if (decoded) {
+            out.append(dctnet::jpeg::make_image(image_type, {std::move(results[i].image), nb::object(objects[i]), request, i}));
+        } else {
+            out.append(error_of(results[i]));
+        }
     }
     return nb::make_tuple(out, complete);
 }
@@ -173,6 +159,7 @@ nb::tuple decode_batch(const nb::list& objects, std::size_t threads, bool dequan
 namespace dctnet::jpeg {
 
 void bind_decoder(nb::module_& module) {
+    module.attr("Origin") = make_origin_class(module);
     nb::class_<Decoded>(module, "Decoded", "The coefficients of a file in memory of the decoder; arrays of it share that memory.")
         .def_prop_ro("planes", &planes_of, "Y, Cb and Cr, int16 (rows, columns, channels).")
         .def_prop_ro("quantization", &quantization_of, "uint16 (components, 64), row-major.")
@@ -184,12 +171,14 @@ void bind_decoder(nb::module_& module) {
         .def_ro("request", &Decoded::request)
         .def_ro("index", &Decoded::index, "Of the source in its batch.");
     module.def("decode", &decode_batch, nb::arg("sources"), nb::arg("threads"), nb::arg("dequantize"), nb::arg("max_pixels"),
-               nb::arg("bands").none(), nb::arg("out").none(), nb::arg("type"), nb::arg("slot"), nb::arg("request").none(),
+               nb::arg("bands").none(), nb::arg("out").none(), nb::arg("type"), nb::arg("request").none(),
                "Decodes a list of paths and buffers on `threads` threads, the GIL released. Gives a list with an "
-               "object of `type`, its `slot` filled with a Decoded, or an error (kind, offset or errno, reason) for each source, "
-               "and whether there is no error. The kinds: 'corrupt', 'unsupported', 'system', 'memory', 'shape'. `bands`: three "
+               "object of `type`, a subclass of Origin, or an error (kind, offset or errno, reason) for each source, and whether "
+               "there is no error. The kinds: 'corrupt', 'unsupported', 'system', 'memory', 'shape'. `bands`: three "
                "lists of channels; `out`: three arrays (n, rows, columns, channels) that the planes are written to; `request` "
                "stays with each Decoded.");
+    module.def("decoded_of", &decoded_of, nb::arg("image"),
+               "The Decoded that an image holds as `decode` made it; AttributeError for others.");
     module.def("pooled_bytes", &dctnet::jpeg::pooled_bytes, "Bytes of freed images that wait to be reused.");
 }
 

@@ -27,7 +27,7 @@ struct Frame {
 
 struct QuantizationTable {
     bool defined = false;
-    std::array<std::uint16_t, 64> steps;  // row-major
+    std::array<std::uint16_t, 64> steps{};  // row-major
 };
 
 struct ScanHeader {
@@ -47,6 +47,10 @@ public:
     // Reads on to the next scan header. False at the end of the image, or of data that end between two segments.
     bool next_scan(ScanHeader& scan);
 
+    // next_scan() of a reader that has read nothing yet, quickly where this thread has met data that begin with the same
+    // bytes (opening.cpp). The Huffman tables may then lie in memory of the thread, until it calls this again.
+    bool first_scan(ScanHeader& scan);
+
     std::size_t position = 0;  // of the next byte; the caller moves it past entropy-coded data
 
     Frame frame;
@@ -57,6 +61,8 @@ public:
     bool ended = false;  // by the marker EOI
 
 private:
+    struct Opening;
+
     struct Segment {
         std::size_t at, end;  // content, and its end
     };

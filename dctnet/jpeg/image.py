@@ -39,16 +39,16 @@ class Request(NamedTuple):
     out: Coefficients | None
 
 
-class Undecoded:
+class Undecoded(_native.Origin):
     """What a ``JPEGImage`` is filled from when one of its fields is first asked for: most of a large batch may never be."""
 
-    __slots__ = ("_origin",)
+    __slots__ = ()
 
     def __getattr__(self, name: str):
         # Only called for slots that are still empty.
-        if name == "_origin" or name not in self.__slots__:
+        if name not in self.__slots__:
             raise AttributeError(f"a JPEGImage has no {name!r}; it has {', '.join(self.__slots__)}")
-        for field, value in zip(self.__slots__, _fields(self._origin), strict=True):
+        for field, value in zip(self.__slots__, _fields(_native.decoded_of(self)), strict=True):
             object.__setattr__(self, field, value)
         return object.__getattribute__(self, name)
 

@@ -22,7 +22,7 @@ from dctnet.bands import Bands, bands_of
 from dctnet.coefficients import Coefficients
 from dctnet.jpeg import _native
 from dctnet.jpeg.errors import JPEGError
-from dctnet.jpeg.image import JPEGImage, Request, Source, Undecoded, source_name
+from dctnet.jpeg.image import JPEGImage, Request, Source, source_name
 from dctnet.jpeg.pixels import image_through_pixels
 
 MAX_PIXELS = 2**27  # of a picture that is read without saying more
@@ -155,7 +155,7 @@ def _results(
     memory = None if out is None else _memory(out, len(sources))
     try:
         how = (request.dequantize, request.max_pixels, kept, memory)
-        results, complete = _native.decode(sources, int(threads), *how, JPEGImage, Undecoded._origin, request)
+        results, complete = _native.decode(sources, int(threads), *how, JPEGImage, request)
     except (TypeError, BufferError) as error:
         raise ValueError(f"a source is a path, or a contiguous buffer of bytes: {error}") from error
     for i, result in enumerate(results if not complete else ()):
