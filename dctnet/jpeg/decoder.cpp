@@ -8,19 +8,12 @@
 #include "entropy.hpp"
 #include "finish.hpp"
 #include "header.hpp"
+#include "layout.hpp"
 
 namespace dctnet::jpeg {
 namespace {
 
 constexpr std::size_t kBlock = 64;
-
-std::size_t round_up(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
-
-constexpr std::array<int, 64> kNothing = [] {
-    std::array<int, 64> bits{};
-    bits.fill(-1);
-    return bits;
-}();
 
 class Decoder {
 public:
@@ -44,133 +37,32 @@ private:
         throw Error{ErrorKind::corrupt, offset, std::move(reason)};
     }
 
-    std::size_t blocks(std::size_t c) const {
-        const Plane& plane = image_.planes[c];
-        return static_cast<std::size_t>(plane.height) * static_cast<std::size_t>(plane.width);
-    }
+    std::size_t blocks(std::size_t c) const { return blocks_of(image_.planes[c]); }
 
     const std::vector<std::uint8_t>* bands(std::size_t c) const {
         return options_.bands != nullptr ? &(*options_.bands)[c] : nullptr;
     }
 
-    // Lays out the image in memory, at the first scan.
+    // At the first scan.
     void begin() {
-        image_.height = frame().height;
-        image_.width = frame().width;
-        image_.components = frame().count;
-        image_.progressive = frame().progressive;
-        std::size_t coded = 0;
-        for (std::size_t c = 0; c < 3; ++c) {
-            Plane& plane = image_.planes[c];
-            if (c < static_cast<std::size_t>(frame().count)) {
-                const FrameComponent& component = frame().components[c];
-                plane.height = component.height;
-                plane.width = component.width;
-                plane.vertical = component.vertical;
-                plane.horizontal = component.horizontal;
-                coded += blocks(c);
-            } else {
-                plane.height = (image_.height + 15) / 16;
-                plane.width = (image_.width + 15) / 16;
-            }
-            if (bands(c) != nullptr) plane.channels = static_cast<int>(bands(c)->size());
-        }
-        // A block takes one bit at least, so a header cannot ask for more memory than the file could fill.
-        if (coded / 8 > size_) {
-            corrupt(size_, "the file ends too soon: its " + std::to_string(coded) + " blocks need at least " +
-                               std::to_string(coded / 8) + " bytes");
-        }
-        budget_ = 64 * (std::uint64_t{coded} + size_);
-
+        image_ = lay_out(frame(), size_, options_, windows_);
         std::array<std::size_t, 3> place{};
-        std::size_t total = 0;
-        if (options_.windows != nullptr) {
-            check_windows();
-        } else if (options_.memory == nullptr) {
-            for (std::size_t c = 0; c < 3; ++c) {
-                place[c] = total;
-                total += bytes(c);
-            }
-        } else {
-            check_memory();
+        std::size_t coded = 0;
+        for (std::size_t c = 0; c < static_cast<std::size_t>(image_.components); ++c) {
+            place[c] = coded;
+            coded += blocks(c);
+            passes_[c] = image_.planes[c].blocks;
         }
-        const std::size_t tables = round_up(total);
-        image_.memory = Buffer(tables + static_cast<std::size_t>(image_.components) * kBlock * sizeof(std::uint16_t));
-        auto* const memory = static_cast<std::byte*>(image_.memory.data());
-        image_.quantization = reinterpret_cast<std::uint16_t*>(memory + tables);
-        for (std::size_t c = 0; c < 3; ++c) {
-            Plane& plane = image_.planes[c];
-            PlaneWindow& window = windows_[c];
-            if (options_.windows != nullptr) {
-                window = (*options_.windows)[c];
-            } else {
-                plane.blocks = options_.memory != nullptr ? (*options_.memory)[c].blocks
-                                                          : reinterpret_cast<std::int16_t*>(memory + place[c]);
-                const auto height = static_cast<std::size_t>(plane.height), width = static_cast<std::size_t>(plane.width);
-                window = {plane.blocks, 0, height, 0, width, width};
-            }
-            if (c >= static_cast<std::size_t>(image_.components)) clear(c);
-        }
-        if (image_.progressive && picks()) {
-            total = 0;
-            for (std::size_t c = 0; c < static_cast<std::size_t>(image_.components); ++c) {
-                place[c] = total;
-                total += blocks(c) * kBlock * sizeof(std::int16_t);
-            }
-            whole_ = Buffer(total);
-            for (std::size_t c = 0; c < static_cast<std::size_t>(image_.components); ++c) {
-                passes_[c] = reinterpret_cast<std::int16_t*>(static_cast<std::byte*>(whole_.data()) + place[c]);
-            }
-        } else {
-            for (std::size_t c = 0; c < 3; ++c) passes_[c] = image_.planes[c].blocks;
-        }
+        if (!image_.progressive) return;
+        budget_ = 64 * (std::uint64_t{coded} + size_);
+        for (auto& bits : missing_bits_) bits.fill(-1);
+        if (!picks()) return;
+        whole_ = Buffer(coded * kBlock * sizeof(std::int16_t));
+        for (std::size_t c = 0; c < 3; ++c) passes_[c] = static_cast<std::int16_t*>(whole_.data()) + place[c] * kBlock;
     }
 
     // Whether less is kept than whole planes.
     bool picks() const { return options_.bands != nullptr || options_.windows != nullptr; }
-
-    std::int16_t* row_of_window(std::size_t c, std::size_t row) const {
-        const PlaneWindow& window = windows_[c];
-        return window.blocks + (row - window.top) * window.pitch * static_cast<std::size_t>(image_.planes[c].channels);
-    }
-
-    void clear(std::size_t c) const {
-        const PlaneWindow& window = windows_[c];
-        const std::size_t row_bytes =
-            (window.right - window.left) * static_cast<std::size_t>(image_.planes[c].channels) * sizeof(std::int16_t);
-        for (std::size_t row = window.top; row < window.bottom; ++row) std::memset(row_of_window(c, row), 0, row_bytes);
-    }
-
-    void check_windows() const {
-        for (std::size_t c = 0; c < 3; ++c) {
-            const PlaneWindow& w = (*options_.windows)[c];
-            const Plane& plane = image_.planes[c];
-            if (w.top > w.bottom || w.left > w.right || w.bottom > static_cast<std::size_t>(plane.height) ||
-                w.right > static_cast<std::size_t>(plane.width) || w.right - w.left > w.pitch) {
-                throw Error{ErrorKind::other_shape, 0, "a window is not inside its plane"};
-            }
-        }
-    }
-
-    std::size_t bytes(std::size_t c) const {
-        return blocks(c) * static_cast<std::size_t>(image_.planes[c].channels) * sizeof(std::int16_t);
-    }
-
-    void check_memory() const {
-        const auto shape = [](std::size_t channels, std::size_t height, std::size_t width) {
-            return "(" + std::to_string(channels) + ", " + std::to_string(height) + ", " + std::to_string(width) + ")";
-        };
-        for (std::size_t c = 0; c < 3; ++c) {
-            const Plane& plane = image_.planes[c];
-            const PlaneMemory& given = (*options_.memory)[c];
-            const auto channels = static_cast<std::size_t>(plane.channels), height = static_cast<std::size_t>(plane.height),
-                       width = static_cast<std::size_t>(plane.width);
-            if (given.channels == channels && given.height == height && given.width == width) continue;
-            throw Error{ErrorKind::other_shape, 0,
-                        std::string("its plane ") + (c == 0 ? "y" : c == 1 ? "cb" : "cr") + " has shape " +
-                            shape(channels, height, width) + ", out has " + shape(given.channels, given.height, given.width)};
-        }
-    }
 
     void run(const ScanHeader& header) {
         const bool progressive = image_.progressive;
@@ -237,12 +129,12 @@ private:
             scan.rows = scan.components[0].height;
         }
 
-        const std::uint64_t visits = std::uint64_t{mcu_blocks} * static_cast<std::uint64_t>(scan.columns) *
-                                     static_cast<std::uint64_t>(scan.rows);
-        if (progressive && visits > budget_) {
-            corrupt(header.offset, "more scans than 64 for each block and each byte of the file");
+        if (progressive) {
+            const std::uint64_t visits = std::uint64_t{mcu_blocks} * static_cast<std::uint64_t>(scan.columns) *
+                                         static_cast<std::uint64_t>(scan.rows);
+            if (visits > budget_) corrupt(header.offset, "more scans than 64 for each block and each byte of the file");
+            budget_ -= visits;
         }
-        budget_ -= std::min(visits, budget_);
 
         thread_local std::vector<std::uint8_t> unstuffed;
         IntervalReader reader(data_, size_, unstuffed);
@@ -313,7 +205,7 @@ private:
         alignas(64) std::int16_t block[kBlock];
         const PlaneWindow& window = windows_[c];
         for (std::size_t row = window.top; row < window.bottom; ++row) {
-            std::int16_t* out = row_of_window(c, row);
+            std::int16_t* out = row_of(window, image_.planes[c].channels, row);
             const std::int16_t* in = passes_[c] + (row * static_cast<std::size_t>(image_.planes[c].width) + window.left) * kBlock;
             for (std::size_t i = window.left; i < window.right; ++i, in += kBlock, out += image_.planes[c].channels) {
                 std::memcpy(block, in, sizeof block);
@@ -327,14 +219,14 @@ private:
     Options options_;
     HeaderReader headers_;
     Image image_;
-    std::uint64_t budget_ = 0;
+    std::uint64_t budget_ = 0;  // visits of blocks that the scans of a progressive file may still make
     bool tables_completed_ = false;
     std::array<std::int16_t*, 3> passes_{};  // whole blocks, which the scans of progressive files go over again
     Buffer whole_;                           // of these, where less is kept
     std::array<PlaneWindow, 3> windows_{};   // what is kept
     std::array<bool, 3> seen_{}, has_dc_{};
     // Of each coefficient of a progressive file in zigzag order, the bits that no pass has brought yet; -1: no pass at all.
-    std::array<std::array<int, 64>, 3> missing_bits_ = {kNothing, kNothing, kNothing};
+    std::array<std::array<int, 64>, 3> missing_bits_;
 };
 
 }  // namespace

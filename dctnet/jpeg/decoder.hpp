@@ -6,8 +6,8 @@
 //
 // The way through the files: header.cpp reads marker segments; huffman.cpp makes decoding tables; bits.hpp takes the
 // byte stuffing out of entropy-coded data and hands out bits; sequential.cpp and progressive.cpp hold the inner loops;
-// decoder.cpp runs the scans; finish.cpp multiplies, picks
-// and places blocks; buffers.cpp owns the memory of finished images.
+// opening.cpp spares most files the first; layout.cpp gives the planes their memory, which buffers.cpp owns; decoder.cpp
+// runs the scans; finish.cpp multiplies, picks and places blocks.
 #pragma once
 
 #include <array>

@@ -30,11 +30,11 @@ void multiply(std::int16_t* block, std::int16_t* out, const Finish& how) {
 #if defined(DCTNET_FAST)
 // Steps below 2^15. The halves of the products are put together lane by lane, and packed again in the same order.
 DCTNET_FAST void multiply_fast(std::int16_t* block, std::int16_t* out, const Finish& how) {
-    const auto* const steps = reinterpret_cast<const __m256i*>(how.steps.data());
+    const auto* const steps = reinterpret_cast<const __m256i*>(how.steps);
     auto* const in = reinterpret_cast<__m256i*>(block);
     auto* const to = reinterpret_cast<__m256i*>(out);
     for (int i = 0; i < 4; ++i) {
-        const __m256i a = _mm256_load_si256(in + i), b = _mm256_load_si256(steps + i);
+        const __m256i a = _mm256_load_si256(in + i), b = _mm256_loadu_si256(steps + i);
         const __m256i low = _mm256_mullo_epi16(a, b), high = _mm256_mulhi_epi16(a, b);
         const __m256i first = _mm256_unpacklo_epi16(low, high), second = _mm256_unpackhi_epi16(low, high);
         _mm256_storeu_si256(to + i, _mm256_packs_epi32(first, second));
@@ -55,7 +55,7 @@ Finish finish_with(const std::uint16_t* steps, const std::vector<std::uint8_t>* 
     Finish finish;
     finish.run = copy;
     if (steps != nullptr) {
-        std::copy_n(steps, 64, finish.steps.begin());
+        finish.steps = steps;
         finish.run = multiply;
 #if defined(DCTNET_FAST)
         unsigned bits = 0;
