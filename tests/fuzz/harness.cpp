@@ -36,7 +36,7 @@ void fail(const char* what) {
 }
 
 std::optional<Image> decode(const std::uint8_t* data, std::size_t size, bool dequantize, std::uint64_t max_pixels,
-                            const dctnet::jpeg::Bands* bands) {
+                            const dctnet::jpeg::Bands* bands, dctnet::jpeg::Error* why) {
     const std::unique_ptr<std::uint8_t[]> exact(new std::uint8_t[size]);
     std::copy_n(data, size, exact.get());
     dctnet::jpeg::Options options;
@@ -58,8 +58,17 @@ std::optional<Image> decode(const std::uint8_t* data, std::size_t size, bool deq
         return image;
     } catch (const dctnet::jpeg::Error& error) {
         if (error.offset > size || error.reason.empty()) fail("an error that names no place in the file, or no reason");
+        if (why != nullptr) *why = error;
         return std::nullopt;
     }
+}
+
+void expect_head(const dctnet::jpeg::Head& head, const Image& image) {
+    bool same = head.height == image.height && head.width == image.width && head.components == image.components;
+    for (std::size_t c = 0; same && c < static_cast<std::size_t>(head.components); ++c) {
+        same = head.vertical[c] == image.planes[c].vertical && head.horizontal[c] == image.planes[c].horizontal;
+    }
+    if (!same) fail("an image is not what its header says");
 }
 
 void expect_same(const Image& a, const Image& b) {
