@@ -23,7 +23,18 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 JPEG = ROOT / "dctnet" / "jpeg"
 SOURCES = [
-    JPEG / f"{name}.cpp" for name in ("decoder", "entropy", "finish", "header", "huffman", "progressive", "sequential")
+    JPEG / f"{name}.cpp"
+    for name in (
+        "decoder",
+        "entropy",
+        "finish",
+        "header",
+        "huffman",
+        "layout",
+        "opening",
+        "progressive",
+        "sequential",
+    )
 ]
 LIFTING = [JPEG / f"{name}.cpp" for name in ("batch", "lifted", "lifted_axis", "written")]
 MUTATIONS = 8000
