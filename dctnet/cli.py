@@ -24,6 +24,7 @@ Convolutional networks on the DCT coefficients inside JPEG files.
   dctnet transform SOURCE TARGET ...    crop, turn, mirror or resize a folder of JPEG files, without decoding to pixels
   dctnet inspect FILE...                a picture of what a JPEG file holds: planes, coefficients, energy of the bands
   dctnet pack FOLDER STORE              decode a data set once, into a store that is read without decoding
+  dctnet stats FOLDER                   mean, deviation and energy of each band of a folder of JPEG files
   dctnet bench NAME ...                 measure dctnet beside other software
 
 dctnet COMMAND --help says more; dctnet --version prints the version. For a first run, in an empty folder:
@@ -124,7 +125,13 @@ def run_pack(arguments: list[str]) -> int:
         "pattern such as 's3://bucket/imagenet-{0000..1281}.tar'",
     )
     parser.add_argument("store", metavar="STORE", help="the folder to write")
-    parser.add_argument("--bands", default="24", metavar="N", help="keep 6, 24, 32, 48, 64 bands or all (default 24)")
+    parser.add_argument(
+        "--bands",
+        default="24",
+        metavar="SET",
+        help="keep 6, 24, 32, 48 or 64 bands, all, zigzag-16, triangle-4, square-4, '[square-4, square-2, square-2]' for Y, Cb "
+        "and Cr, or '{energy: CARD.yaml, count: 24}' by a card of dctnet stats (default 24)",
+    )
     parser.add_argument("--dtype", default="int8", help="int8 (a scale a band) or int16 (as read) (default int8)")
     parser.add_argument(
         "--resize", type=int, metavar="PIXELS", help="bring the shorter side of larger pictures to PIXELS, as 4:2:0"
@@ -159,6 +166,33 @@ def run_pack(arguments: list[str]) -> int:
     return command.pack_arguments(options)
 
 
+def run_stats(arguments: list[str]) -> None:
+    """Measure the bands of a folder."""
+    parser = argparse.ArgumentParser(
+        prog="dctnet stats",
+        description="Measures the mean, deviation, energy and peak of each band of Y, Cb and Cr over all JPEG files below "
+        "FOLDER, and writes the card that Normalize.from_card, Quantize.from_card and bands by energy read.",
+    )
+    parser.add_argument("folder", metavar="FOLDER", help="a folder of JPEG files, sub-folders included")
+    parser.add_argument("--out", metavar="CARD.yaml", help="the file to write (default: the standard output)")
+    parser.add_argument(
+        "--block_size",
+        type=int,
+        nargs="+",
+        default=[8],
+        metavar="N",
+        help="1 to 32, or two for luma and chroma (default 8)",
+    )
+    parser.add_argument(
+        "--resize", type=int, metavar="SIDE", help="bring the shorter side of each picture to SIDE first"
+    )
+    parser.add_argument("--workers", type=int, default=2, metavar="N", help="threads (default 2)")
+    options = vars(parser.parse_args(arguments))
+    sizes = options.pop("block_size")
+    block_size = import_module("dctnet.coefficients").block_sizes(sizes[0] if len(sizes) == 1 else tuple(sizes))
+    import_module("dctnet.data.measure").write_card(**options, block_size=block_size)
+
+
 def run_bench(arguments: list[str]) -> None:
     """Measure."""
     parser = argparse.ArgumentParser(prog="dctnet bench", description="Measures dctnet beside other software.")
@@ -179,6 +213,7 @@ COMMANDS: dict[str, Callable[[list[str]], int | None]] = {
     "transform": run_transform,
     "inspect": run_inspect,
     "pack": run_pack,
+    "stats": run_stats,
     "bench": run_bench,
 }
 

@@ -18,11 +18,11 @@ from dctnet import __version__
 from dctnet.benchmarks.read import show
 from dctnet.cli import COMMANDS, main
 from dctnet.data.module import DCTDataModule
-from dctnet.data.packaged import packaged_file, packaged_names
 from dctnet.data.recipes import prepare
 from dctnet.jpeg.reader import read_jpeg
 from dctnet.models.cost import blank
 from dctnet.models.zoo import create_model
+from dctnet.packaged import packaged_file, packaged_names
 from dctnet.report.figures import band_energy
 from dctnet.training.classifier import Classifier
 from dctnet.training.commands import resolve_configs

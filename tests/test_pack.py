@@ -493,7 +493,7 @@ def test_a_folder_of_something_else_is_not_written_to(folder, tmp_path):
     "arguments,message",
     [
         (["{folder}", "{out}", "--bands", "25"], "static sets hold"),
-        (["{folder}", "{out}", "--bands", "some"], "--bands is a number of bands or all; got 'some'"),
+        (["{folder}", "{out}", "--bands", "some"], "square-1 to square-8, or all; got 'some'"),
         (["{folder}", "{out}", "--dtype", "int4"], "int8 or int16; got dtype 'int4'"),
         (["{folder}", "{out}", "--shard", "3"], "--shard is I/N, such as 3/100; got '3'"),
         (["{folder}", "{out}", "--shard", "3/2"], "1 <= I <= N; got 3/2"),

@@ -13,9 +13,10 @@ from PIL import Image
 
 from dctnet.coefficients import Coefficients, Grid
 from dctnet.jpeg.pixels import from_pixels, to_pixels
-from dctnet.jpeg.quantize import quality_steps, quantize
+from dctnet.jpeg.quantize import quantize
 from dctnet.jpeg.reader import read_jpeg
 from dctnet.jpeg.writer import write_jpeg
+from dctnet.quantization import quality_steps
 from dctnet.transforms import functional as F
 from tests.test_decoder import jpeg, picture
 from tests.test_writer import FACTORS, assert_equal, random_image

@@ -19,9 +19,9 @@ from torchvision.datasets import CIFAR10
 from dctnet.data.digits import draw_digit
 from dctnet.data.folder import DataError, JPEGFolder
 from dctnet.data.imagenet import DEVKIT
-from dctnet.data.packaged import packaged_file, packaged_folder, packaged_names
 from dctnet.data.recipes import PARTIAL_MARK, RECIPES, prepare
 from dctnet.jpeg.reader import read_jpeg
+from dctnet.packaged import packaged_file, packaged_folder, packaged_names
 
 
 def checksums(folder: Path) -> dict[str, str]:

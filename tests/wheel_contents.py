@@ -20,7 +20,7 @@ def check(wheel: str) -> list[str]:
             found.append(f"{name} is source of the extension")
     if not any(name.startswith("dctnet/jpeg/_native") for name in names):
         found.append("the extension dctnet/jpeg/_native is missing")
-    for source, target in (("data", "cards"), ("models", "configs")):
+    for source, target in (("data", "cards"), ("data/statistics", "statistics"), ("models", "configs")):
         for file in (root / source).glob("*.yaml"):
             if f"dctnet/{target}/{file.name}" not in names:
                 found.append(f"{source}/{file.name} is missing as dctnet/{target}/{file.name}")

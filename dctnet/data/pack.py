@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from dctnet.bands import bands_of
+from dctnet.bands import BandSet, bands_of
 from dctnet.data.broken import Broken, BrokenList
 from dctnet.data.folder import DataError
 from dctnet.data.pack_shard import finished, write_shard
@@ -40,7 +40,7 @@ def pack(
     source: str,
     store: str | Path,
     *,
-    bands: int | None = 24,
+    bands: BandSet = 24,
     dtype: str = "int8",
     resize: int | None = None,
     format: str = "store",

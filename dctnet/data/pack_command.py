@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from dctnet.bands import parse_bands
 from dctnet.data.folder import DataError
 from dctnet.data.pack import PLAN, finish, pack
 from dctnet.data.pack_sources import SPLITS
@@ -16,15 +17,13 @@ from dctnet.data.store_index import INDEX, mend_advice
 def pack_arguments(options: dict[str, Any]) -> int:
     """``pack`` with the options of the command line, ``bands`` and ``shard`` still text."""
     bands, shard = options.pop("bands"), options.pop("shard")
-    if bands != "all" and not bands.isdigit():
-        raise ValueError(f"--bands is a number of bands or all; got {bands!r}")
     if not re.fullmatch(r"[0-9]{1,9}/[0-9]{1,9}", shard):
         raise ValueError(f"--shard is I/N, such as 3/100; got {shard!r}")
     first, count = map(int, shard.split("/"))
     pack(
         options.pop("source"),
         options.pop("store"),
-        bands=None if bands == "all" else int(bands),
+        bands=parse_bands(bands),
         share=(first, count),
         **options,
     )

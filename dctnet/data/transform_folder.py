@@ -15,9 +15,10 @@ from dctnet.data.broken import Broken, BrokenList
 from dctnet.data.folder import DataError, find_images
 from dctnet.data.keyed_sampling import SampleKey, sample_generator
 from dctnet.jpeg.image import JPEGImage
-from dctnet.jpeg.quantize import quality_steps, quantize
+from dctnet.jpeg.quantize import quantize
 from dctnet.jpeg.reader import read_jpeg
 from dctnet.jpeg.writer import check_restart_interval, write_jpeg
+from dctnet.quantization import quality_steps
 from dctnet.transforms.compose import Compose
 from dctnet.transforms.normalize import Normalize
 

@@ -3,9 +3,10 @@
 from dctnet.jpeg.errors import JPEGError
 from dctnet.jpeg.image import JPEGImage
 from dctnet.jpeg.pixels import from_pixels, to_pixels
-from dctnet.jpeg.quantize import quality_steps, quantize
+from dctnet.jpeg.quantize import quantize
 from dctnet.jpeg.reader import read_jpeg, read_jpegs
 from dctnet.jpeg.writer import write_jpeg, write_jpegs
+from dctnet.quantization import quality_steps
 
 __all__ = [
     "JPEGError",

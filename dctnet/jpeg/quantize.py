@@ -9,33 +9,7 @@ from torch import Tensor
 
 from dctnet.coefficients import Coefficients, Grid, infer_grid
 from dctnet.jpeg.image import JPEGImage
-
-# Tables K.1 and K.2 of ITU-T T.81, row-major: the steps of quality 50.
-LUMA_STEPS = (
-    (16, 11, 10, 16, 24, 40, 51, 61), (12, 12, 14, 19, 26, 58, 60, 55),
-    (14, 13, 16, 24, 40, 57, 69, 56), (14, 17, 22, 29, 51, 87, 80, 62),
-    (18, 22, 37, 56, 68, 109, 103, 77), (24, 35, 55, 64, 81, 104, 113, 92),
-    (49, 64, 78, 87, 103, 121, 120, 101), (72, 92, 95, 98, 112, 100, 103, 99),
-)  # fmt: skip
-CHROMA_STEPS = (
-    (17, 18, 24, 47, 99, 99, 99, 99), (18, 21, 26, 66, 99, 99, 99, 99),
-    (24, 26, 56, 99, 99, 99, 99, 99), (47, 66, 99, 99, 99, 99, 99, 99),
-    *((99,) * 8,) * 4,
-)  # fmt: skip
-
-
-def quality_steps(quality: int) -> Tensor:
-    """The quantization (3, 64), uint16 row-major, that libjpeg and Pillow use for ``quality`` 1 to 100.
-
-    >>> quality_steps(50)[0, :4].tolist(), quality_steps(90)[0, :4].tolist()
-    ([16, 11, 10, 16], [3, 2, 2, 3])
-    """
-    if isinstance(quality, bool) or not isinstance(quality, int) or not 1 <= quality <= 100:
-        raise ValueError(f"the quality is a whole number from 1 to 100; got {quality!r}")
-    percent = 5000 // quality if quality < 50 else 200 - 2 * quality
-    luma, chroma = (torch.tensor(steps).flatten() for steps in (LUMA_STEPS, CHROMA_STEPS))
-    steps = (torch.stack([luma, chroma, chroma]) * percent + 50) // 100
-    return steps.clamp(1, 255).to(torch.uint16)
+from dctnet.quantization import levels, quality_steps
 
 
 def quantize(
@@ -49,11 +23,12 @@ def quantize(
 ) -> JPEGImage:
     """The ``JPEGImage`` of raw integers ``round(X / step)``, for ``write_jpeg``, of planes X ``(64, H/8, W/8)`` in gray levels.
 
-    The steps are those of ``quality``, or ``quantization`` (components, 64) row-major, as an image has it; one row makes a
-    gray file of the luma plane. ``size`` (height, width) is the part of the planes that is picture, by default all;
-    ``grid`` says it together with the chroma sampling, which is otherwise read off the shapes (4:2:0 for what a transform
-    has made). Integers are clipped to baseline's, DC -1024..1023 and AC -1023..1023: what lies beyond belongs to no picture
-    of 8 bits. The error of a coefficient is half a step at most, and of planes that are multiples of their steps 0.
+    Halves are rounded away from zero, as by libjpeg. The steps are those of ``quality``, or ``quantization`` (components, 64)
+    row-major, as an image has it; one row makes a gray file of the luma plane. ``size`` (height, width) is the part of the
+    planes that is picture, by default all; ``grid`` says it together with the chroma sampling, which is otherwise read off
+    the shapes (4:2:0 for what a transform has made). Integers are clipped to baseline's, DC -1024..1023 and AC -1023..1023:
+    what lies beyond belongs to no picture of 8 bits. The error of a coefficient is half a step at most, and of planes that
+    are multiples of their steps 0.
 
     ValueError for planes of another block size or batch, values that are not finite, steps that are not in 1..65535,
     shapes that do not belong to ``size``, and where not exactly one of ``quality`` and ``quantization`` is given.
@@ -83,9 +58,7 @@ def quantize(
         blocks = plane.detach().cpu().permute(1, 2, 0).to(torch.float64)
         if not bool(blocks.isfinite().all()):
             raise ValueError(f"plane {Coefficients._fields[number]} holds values that are not finite")
-        levels = (blocks / steps[number]).round_().clamp_(-1023, 1023)
-        levels[..., 0] = (blocks[..., 0] / steps[number, 0]).round_().clamp_(-1024, 1023)
-        planes.append(levels.to(torch.int16))
+        planes.append(levels(blocks, steps[number]).to(torch.int16))
     if len(steps) == 1:
         sampling = ((1, 1),)
         planes += [torch.zeros(-(-grid.size[0] // 16), -(-grid.size[1] // 16), 64, dtype=torch.int16) for _ in range(2)]

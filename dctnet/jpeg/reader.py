@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, SupportsIndex
 
@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dctnet.bands import Bands, bands_of
+from dctnet.bands import Bands, BandSet, bands_of
 from dctnet.coefficients import Coefficients
 from dctnet.jpeg import _native
 from dctnet.jpeg.errors import JPEGError
@@ -41,7 +41,7 @@ def read_jpeg(
     *,
     dequantize: bool = True,
     max_pixels: int = MAX_PIXELS,
-    bands: int | Sequence[Sequence[int]] | None = None,
+    bands: BandSet = None,
     scale: float = 1,
     out: Coefficients | None = None,
 ) -> JPEGImage:
@@ -52,12 +52,12 @@ def read_jpeg(
     those of libjpeg-turbo. Raises JPEGError for damaged files and for more than ``max_pixels`` pixels, and what ``open``
     raises for paths that cannot be opened.
 
-    ``bands`` keeps some frequencies of each block: the size of a static set (``dctnet.bands.BAND_SETS``) or three lists of
-    channels; the planes are dense, with as many channels as bands. ``scale`` 1/2, 1/4 or 1/8 reads the picture smaller: the
-    low 4x4, 2x2 or 1x1 corner of each block times ``scale``, float32, which are the coefficients of blocks of 4, 2 or 1
-    samples of the picture without its higher frequencies. ``out`` is memory to write to, int16 planes ``(C, rows,
-    columns)`` as an earlier read gave them: the result holds these tensors. ValueError where it has another shape. Whether
-    the memory may be written to, a tensor does not say: memory that is mapped for reading ends the process.
+    ``bands`` keeps some frequencies of each block, as ``dctnet.bands`` names them: the size of a static set, "zigzag-16", three
+    lists of channels and so on; the planes are dense, with as many channels as bands. ``scale`` 1/2, 1/4 or 1/8 reads the
+    picture smaller: the low 4x4, 2x2 or 1x1 corner of each block times ``scale``, float32, which are the coefficients of
+    blocks of 4, 2 or 1 samples of the picture without its higher frequencies. ``out`` is memory to write to, int16 planes
+    ``(C, rows, columns)`` as an earlier read gave them: the result holds these tensors. ValueError where it has another shape.
+    Whether the memory may be written to, a tensor does not say: memory that is mapped for reading ends the process.
 
     A file is complete when each component has had its scans; it may then end without the marker EOI. A progressive file that
     ends without it must have brought every coefficient to its last bit. Bytes between entropy-coded data and the next
@@ -86,7 +86,7 @@ def read_jpegs(
     on_error: Literal["raise", "skip"] = "raise",
     dequantize: bool = True,
     max_pixels: int = MAX_PIXELS,
-    bands: int | Sequence[Sequence[int]] | None = None,
+    bands: BandSet = None,
     scale: float = 1,
     out: Coefficients | None = None,
 ) -> list[JPEGImage | None]:
@@ -122,7 +122,7 @@ def results_of(
     threads: int = 2,
     dequantize: bool = True,
     max_pixels: int = MAX_PIXELS,
-    bands: int | Sequence[Sequence[int]] | None = None,
+    bands: BandSet = None,
 ) -> list[JPEGImage | JPEGError | OSError]:
     """``read_jpegs`` with the error itself in the place of a source that fails, and without warnings.
 
@@ -136,7 +136,7 @@ def _results(
     threads: int,
     dequantize: bool,
     max_pixels: int,
-    bands: int | Sequence[Sequence[int]] | None,
+    bands: BandSet,
     scale: float,
     out: Coefficients | None,
 ) -> tuple[list[JPEGImage | JPEGError | OSError], bool]:

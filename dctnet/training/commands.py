@@ -17,7 +17,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from dctnet.data.folder import DataError, JPEGFolder
 from dctnet.data.module import DCTDataModule
-from dctnet.data.packaged import packaged_file, packaged_names
+from dctnet.packaged import packaged_file, packaged_names
 from dctnet.training.accuracy import Sums
 from dctnet.training.checkpoints import AtomicCheckpointIO, RunCheckpoints, read_checkpoint
 from dctnet.training.classifier import Classifier

@@ -4,6 +4,7 @@ from dctnet.transforms.augment import RandAugment, ThreeAugment, TrivialAugmentW
 from dctnet.transforms.canvas import Pad, RandomCrop, Translate
 from dctnet.transforms.color import ColorJitter, RandomChromaDrop, RandomGrayscale, RandomInvert
 from dctnet.transforms.compose import Compose
+from dctnet.transforms.energy import KeepEnergy
 from dctnet.transforms.erasing import Cutout, RandomErasing
 from dctnet.transforms.frequency import SelectBands
 from dctnet.transforms.geometric import (
@@ -19,6 +20,7 @@ from dctnet.transforms.noise import GaussianNoise, LaplaceNoise, UniformNoise
 from dctnet.transforms.normalize import Normalize
 from dctnet.transforms.policy import RandomApply, RandomChoice
 from dctnet.transforms.rotation import Affine, RandomAffine, RandomRotation, Rotate
+from dctnet.transforms.rounding import JPEGQuality, Quantize, RandomJPEGQuality
 from dctnet.transforms.sharpness import GaussianBlur, RandomAdjustSharpness
 from dctnet.transforms.spectral import FrequencyEnhancement, MidFrequencyAugmentation, SpectralSharpness
 from dctnet.transforms.tone import RandomAutocontrast, RandomEqualize, RandomPosterize, RandomSolarize
@@ -33,11 +35,14 @@ __all__ = [
     "FrequencyEnhancement",
     "GaussianBlur",
     "GaussianNoise",
+    "JPEGQuality",
+    "KeepEnergy",
     "LaplaceNoise",
     "MidFrequencyAugmentation",
     "MixUp",
     "Normalize",
     "Pad",
+    "Quantize",
     "RandAugment",
     "RandomAdjustSharpness",
     "RandomAffine",
@@ -51,6 +56,7 @@ __all__ = [
     "RandomGrayscale",
     "RandomHorizontalFlip",
     "RandomInvert",
+    "RandomJPEGQuality",
     "RandomPosterize",
     "RandomResizedCrop",
     "RandomRotation",

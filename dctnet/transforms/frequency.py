@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
-from dctnet.bands import CHANNELS, bands_of
+from dctnet.bands import CHANNELS, BandSet, bands_of
 from dctnet.coefficients import Coefficients
 from dctnet.transforms.photometric import Photometric
 
 
-def select_bands(coefficients: Coefficients, bands: int | Sequence[Sequence[int]] | None) -> Coefficients:
+def select_bands(coefficients: Coefficients, bands: BandSet) -> Coefficients:
     """The channels ``bands`` of each plane: planes ``(..., k, H/8, W/8)``, of which nothing geometric can be made any more.
 
-    ``bands`` is what ``dctnet.bands.bands_of`` takes: the size of a static set, or three lists of channels. ValueError
-    where a plane is not in blocks of 8 with all its 64 channels.
+    ``bands`` is what ``dctnet.bands.bands_of`` takes: the size of a static set, "zigzag-16", and so on.
+    ValueError where a plane is not in blocks of 8 with all its 64 channels.
 
     >>> planes = Coefficients(*(torch.arange(64.0)[:, None, None] for _ in range(3)))
     >>> select_bands(planes, 6).y.flatten().tolist()
@@ -39,7 +37,10 @@ def select_bands(coefficients: Coefficients, bands: int | Sequence[Sequence[int]
 
 
 class SelectBands(Photometric):
-    """The chosen bands of 8x8 blocks: a static set by its size (24, say), or three lists of channels 8v + u.
+    """The chosen bands of 8x8 blocks, in any form that ``dctnet.bands`` names.
+
+    ``SelectBands(24)``, ``SelectBands("zigzag-16")``, ``SelectBands(("square-4", "square-2", [0]))``,
+    ``SelectBands({"energy": "cifar10", "count": 24})``.
 
     Nothing geometric can follow. A ``Normalize`` may come before (with 64 values a plane) or after (with those of the
     chosen bands).
@@ -47,7 +48,7 @@ class SelectBands(Photometric):
 
     in_gray_levels = False
 
-    def __init__(self, bands: int | Sequence[Sequence[int]]):
+    def __init__(self, bands: BandSet):
         self.bands = bands_of(bands)
 
     def apply(self, coefficients: Coefficients, parameters: Tensor, size: tuple[int, int]) -> Coefficients:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from dctnet.bands import BandSet, values_of
 from dctnet.coefficients import Coefficients
+from dctnet.statistics import read_statistics
 from dctnet.transforms.photometric import Photometric
 
 
@@ -45,6 +48,22 @@ class Normalize(Photometric):
     def __init__(self, mean: Sequence[Sequence[float]], std: Sequence[Sequence[float]]):
         self.mean = Coefficients(*(torch.as_tensor(values, dtype=torch.float32) for values in mean))
         self.std = Coefficients(*(torch.as_tensor(values, dtype=torch.float32) for values in std))
+
+    @classmethod
+    def from_card(cls, card: str | os.PathLike[str], bands: BandSet = None) -> Normalize:
+        """The figures of a card of ``dctnet stats``: the path of one, or a name such as "cifar10" that comes with dctnet.
+
+        Of the chosen ``bands``, for use after ``SelectBands(bands)``; without it of all, before. A band that never varied,
+        as the chroma of gray pictures, keeps its scale.
+
+        >>> Normalize.from_card("cifar10")
+        Normalize(64 luma bands, 64 chroma bands)
+        >>> Normalize.from_card("imagenet_samples", bands=24)
+        Normalize(16 luma bands, 4 chroma bands)
+        """
+        statistics = read_statistics(card)
+        std = [[value or 1.0 for value in plane] for plane in values_of(statistics.std, bands)]
+        return cls(values_of(statistics.mean, bands), std)
 
     def apply(self, coefficients: Coefficients, parameters: Tensor, size: tuple[int, int]) -> Coefficients:
         return normalize(coefficients, self.mean, self.std)

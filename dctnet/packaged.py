@@ -1,15 +1,16 @@
-"""The YAML files that travel with the package: cards of data sets and complete runs."""
+"""The YAML files that travel with the package: cards of data sets, their measured statistics, and complete runs."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-_PACKAGE = Path(__file__).resolve().parents[1]
-_FOLDERS = {"cards": "data", "configs": "models"}
+_PACKAGE = Path(__file__).resolve().parent
+_FOLDERS = {"cards": "data", "statistics": "data/statistics", "configs": "models"}
+_CALLED = {"cards": "card", "statistics": "card of statistics", "configs": "config"}
 
 
 def packaged_folder(kind: str) -> Path:
-    """The folder of ``kind`` "cards" or "configs": ``data/`` or ``models/`` of a source checkout, else inside the package."""
+    """The folder of ``kind`` "cards", "statistics" or "configs": that of a source checkout, else inside the package."""
     checkout = _PACKAGE.parent
     if (checkout / "pyproject.toml").is_file() and (checkout / _FOLDERS[kind]).is_dir():
         return checkout / _FOLDERS[kind]
@@ -17,7 +18,7 @@ def packaged_folder(kind: str) -> Path:
 
 
 def packaged_names(kind: str) -> list[str]:
-    """The names of all cards, or of all runs."""
+    """The names of all files of ``kind``."""
     return sorted(path.stem for path in packaged_folder(kind).glob("*.yaml"))
 
 
@@ -26,6 +27,6 @@ def packaged_file(kind: str, name: str) -> Path:
     path = packaged_folder(kind) / f"{name}.yaml"
     if name not in packaged_names(kind):
         raise FileNotFoundError(
-            f"there is no {kind[:-1]} called {name!r}, and no such file; known: {', '.join(packaged_names(kind))}"
+            f"there is no {_CALLED[kind]} called {name!r}, and no such file; known: {', '.join(packaged_names(kind))}"
         )
     return path
