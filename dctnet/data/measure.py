@@ -118,8 +118,13 @@ def _measure(paths: Sequence[str], transform: Compose) -> Measured:
 
 
 def _planes(image: JPEGImage, transform: Compose) -> Coefficients:
-    """What the transform makes of a picture; the integers themselves where that is nothing."""
-    if not transform.transforms and transform.block_size == (8, 8) and image.grid.spacing == SPACING_420:
+    """What the transform makes of a picture; the integers themselves where that is nothing.
+
+    Otherwise it does change a last block that is part picture, part padding of the encoder: it goes on with the edge.
+    """
+    grid = image.grid
+    whole = grid.spacing == SPACING_420 and not any(side % 16 for side in grid.size)
+    if whole and not transform.transforms and transform.block_size == (8, 8):
         return image.coefficients
     return transform(image)
 

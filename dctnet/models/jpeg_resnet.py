@@ -31,6 +31,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from dctnet.bands import Bands, BandSet, bands_of
 from dctnet.coefficients import Coefficients, block_sizes
 from dctnet.models.blocks import initialise
 from dctnet.models.stages import CB, IB, Block, receptive_field_aware, residual, stage
@@ -71,6 +72,10 @@ class JPEGResNet(nn.Module):
     The planes are batches ``(n, b*b, H/b, W/b)`` of raw dequantised coefficients on 4:2:0 grids, in any dtype. The Y grid
     must be exactly ``ratio`` times the chroma grid (2, or 1 where they share it) and a multiple of ``multiple``, so the
     sides of the picture are multiples of ``multiple * b`` pixels; anything else raises ValueError.
+
+    With ``bands`` (in any form that ``dctnet.bands`` names; blocks of 8) it reads what ``SelectBands(bands)`` makes. Only the
+    input channels of the layers that read the planes become fewer; ``deconvolution_rfa`` needs as many bands of Cb as of Cr.
+    ``input_norm=False`` leaves out the BatchNorm on the coefficients, for planes that come normalised.
     """
 
     def __init__(
@@ -81,9 +86,14 @@ class JPEGResNet(nn.Module):
         block_size: int | tuple[int, int] = 8,
         width: float = 1.0,
         zero_init_residual: bool = False,
+        bands: BandSet = None,
+        input_norm: bool = True,
     ):
         super().__init__()
         self.block_size = block_sizes(block_size)
+        if bands is not None and self.block_size != (8, 8):
+            raise ValueError(f"bands are selected from blocks of 8; got block_size={self.block_size}")
+        self.bands = None if bands is None else bands_of(bands)
         luma_size, chroma_size = self.block_size
         if luma_size not in (chroma_size, 2 * chroma_size):
             raise ValueError(
@@ -93,10 +103,12 @@ class JPEGResNet(nn.Module):
         self.ratio = 2 if luma_size == chroma_size else 1
         self.multiple = 2 if row.merge == "late" else self.ratio
 
-        luma, chroma, y, c = _stems(row.merge, self.block_size)
+        luma, chroma, y, c = _stems(row.merge, self.block_size, self.bands, input_norm)
         luma_blocks, y = residual(y, row.luma, depth, width)
         chroma_blocks, c = residual(c, row.chroma, depth, width)
-        norm = [nn.BatchNorm2d(y + c)] if row.merge in ("upsample", "deconvolve") else []
+        norm = []
+        if row.merge == "deconvolve" or (row.merge == "upsample" and input_norm):
+            norm = [nn.BatchNorm2d(y + c)]
         body_blocks, features = residual(y + c, row.body, depth, width)
         self.luma = nn.Sequential(*luma, *luma_blocks)
         self.chroma = nn.Sequential(*chroma, *chroma_blocks)
@@ -105,7 +117,7 @@ class JPEGResNet(nn.Module):
         initialise(self, zero_init_residual)
 
     def forward(self, coefficients: Coefficients) -> Tensor:
-        check_planes(coefficients, self.block_size)
+        check_planes(coefficients, self.block_size, self.bands)
         y, cb, cr = (plane.to(self.fc.weight.dtype) for plane in coefficients)
         self._check_grids(y.shape[-2:], cb.shape[-2:])
         x = torch.cat([self.luma(y), self.chroma(torch.cat([cb, cr], 1))], 1)
@@ -121,9 +133,12 @@ class JPEGResNet(nn.Module):
                 )
 
 
-def _stems(merge: str, sizes: tuple[int, int]) -> tuple[list[nn.Module], list[nn.Module], int, int]:
+def _stems(
+    merge: str, sizes: tuple[int, int], bands: Bands | None, input_norm: bool
+) -> tuple[list[nn.Module], list[nn.Module], int, int]:
     """What stands before the residual blocks of luma and of chroma, and the channels that come out of each."""
-    y, c = sizes[0] ** 2, 2 * sizes[1] ** 2
+    all_y, all_c = sizes[0] ** 2, 2 * sizes[1] ** 2
+    y, c = (all_y, all_c) if bands is None else (len(bands.y), len(bands.cb) + len(bands.cr))
     shared = sizes[0] != sizes[1]
     if merge == "upsample":
         return [], [] if shared else [nn.Upsample(scale_factor=2, mode="nearest")], y, c
@@ -132,12 +147,17 @@ def _stems(merge: str, sizes: tuple[int, int]) -> tuple[list[nn.Module], list[nn
             f"with block sizes {sizes} luma and chroma share a grid, and nothing is left to {merge}; use "
             '"upsampling" or "upsampling_rfa", where the upsampling is then the identity'
         )
-    luma, chroma = [nn.BatchNorm2d(y)], [nn.BatchNorm2d(c)]
+    luma, chroma = ([nn.BatchNorm2d(y)], [nn.BatchNorm2d(c)]) if input_norm else ([], [])
     if merge == "deconvolve":
-        chroma.append(nn.ConvTranspose2d(c, c, 2, stride=2, groups=2, bias=False))
+        if bands is not None and len(bands.cb) != len(bands.cr):
+            raise ValueError(
+                f"the deconvolutions of Cb and Cr read as many bands each; got {len(bands.cb)} and {len(bands.cr)}"
+            )
+        chroma.append(nn.ConvTranspose2d(c, all_c, 2, stride=2, groups=2, bias=False))
+        c = all_c
     elif merge == "downsample":
-        luma.append(nn.Conv2d(y, 4 * y, 2, stride=2, bias=False))
-        y = 4 * y
+        luma.append(nn.Conv2d(y, 4 * all_y, 2, stride=2, bias=False))
+        y = 4 * all_y
     elif shared:
         chroma.append(nn.PixelUnshuffle(2))
         c = 4 * c
@@ -151,14 +171,16 @@ def jpeg_resnet(
     block_size: int | tuple[int, int] = 8,
     width: float = 1.0,
     zero_init_residual: bool = False,
+    bands: BandSet = None,
 ) -> JPEGResNet:
     """The network of a row of the table at the top of this file.
 
-    ``depth`` is 18, 34 or 50, and ``width`` multiplies the channels of the residual blocks: the rules of ``stages``.
+    ``depth`` is 18, 34 or 50, and ``width`` multiplies the channels of the residual blocks: the rules of ``stages``. ``bands``
+    are those that ``SelectBands`` keeps of its input.
 
     >>> model = jpeg_resnet("late_concat", num_classes=10, depth=18, block_size=(4, 2), width=0.25).eval()
     >>> y, chroma = torch.zeros(2, 16, 16, 16), torch.zeros(2, 4, 16, 16)               # 64 x 64 pixels
     >>> model(Coefficients(y, chroma, chroma)).shape
     torch.Size([2, 10])
     """
-    return JPEGResNet(layers(variant, depth), num_classes, depth, block_size, width, zero_init_residual)
+    return JPEGResNet(layers(variant, depth), num_classes, depth, block_size, width, zero_init_residual, bands)

@@ -9,6 +9,7 @@ from functools import partial
 
 from torch import nn
 
+from dctnet.models.gated import GatedResNet
 from dctnet.models.jpeg_resnet import jpeg_resnet
 from dctnet.models.rgb import rgb_resnet
 from dctnet.models.transform_resnet import TransformResNet
@@ -21,6 +22,8 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "late_concat": partial(jpeg_resnet, "late_concat"),
     "late_concat_rfa": partial(jpeg_resnet, "late_concat_rfa"),
     "late_concat_rfa_thinner": partial(jpeg_resnet, "late_concat_rfa_thinner"),
+    "gated_upsampling": partial(GatedResNet, "upsampling"),
+    "gated_late_concat": partial(GatedResNet, "late_concat"),
     "learned_dct": partial(TransformResNet, "learned_dct"),
     "orthonormal_dct": partial(TransformResNet, "orthonormal_dct"),
     "frozen_dct": partial(TransformResNet, "frozen_dct"),

@@ -1,5 +1,6 @@
 """Layers for networks on coefficients."""
 
+from dctnet.nn.frequency_gate import FrequencyGate
 from dctnet.nn.pixel_frontend import PixelFrontend
 
-__all__ = ["PixelFrontend"]
+__all__ = ["FrequencyGate", "PixelFrontend"]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dctnet.bands import Bands
 from dctnet.coefficients import Coefficients
 
 
-def check_planes(coefficients: Coefficients, sizes: tuple[int, int]) -> None:
+def check_planes(coefficients: Coefficients, sizes: tuple[int, int], bands: Bands | None = None) -> None:
     """ValueError where the planes are no batch ``(n, b*b, H/b, W/b)`` of the block sizes (luma, chroma) in ``sizes``.
+
+    With ``bands`` each plane has as many channels as it names.
 
     Only shapes are compared, so the check costs nothing on a device and breaks no graph of ``torch.compile``.
     """
@@ -14,19 +17,26 @@ def check_planes(coefficients: Coefficients, sizes: tuple[int, int]) -> None:
         got = tuple(coefficients.shape) if hasattr(coefficients, "shape") else type(coefficients).__name__
         raise ValueError(f"this network reads Coefficients(y, cb, cr), one batch of planes each; got {got}")
     y, cb, cr = coefficients
-    for name, plane, size in (("Y", y, sizes[0]), ("Cb", cb, sizes[1]), ("Cr", cr, sizes[1])):
+    for number, (name, plane) in enumerate((("Y", y), ("Cb", cb), ("Cr", cr))):
+        size = sizes[min(number, 1)]
         if plane.ndim != 4:
             raise ValueError(
                 f"this network reads batches: planes of shape (n, channels, rows, columns); got {name} of shape "
                 f"{tuple(plane.shape)}. Add the batch axis to one picture with coefficients.map(lambda p: p[None])."
             )
-        if plane.shape[1] != size * size:
+        if bands is not None and plane.shape[1] != len(bands[number]):
+            raise ValueError(
+                f"this network reads {len(bands[number])} selected bands of {name}; got {plane.shape[1]} channels. Put the "
+                "SelectBands of the network's bands last in the transform."
+            )
+        if bands is None and plane.shape[1] != size * size:
             raise ValueError(
                 f"this network reads block size {size}: {name} with {size * size} channels; got {plane.shape[1]}. "
                 f"Re-block with transforms.Reblock({sizes[0] if sizes[0] == sizes[1] else sizes}), or pass the block "
                 "size of your planes to create_model as block_size=."
             )
-    if cb.shape != cr.shape or y.shape[0] != cb.shape[0]:
+    same = cb.shape[2:] == cr.shape[2:] and (bands is not None or cb.shape[1] == cr.shape[1])
+    if not same or not y.shape[0] == cb.shape[0] == cr.shape[0]:
         raise ValueError(
             f"Cb and Cr have one shape and the batch size of Y; got Y {tuple(y.shape)}, Cb {tuple(cb.shape)}, "
             f"Cr {tuple(cr.shape)}"

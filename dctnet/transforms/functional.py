@@ -23,6 +23,7 @@ from dctnet.transforms.color import (
     invert,
     rgb_to_grayscale,
 )
+from dctnet.transforms.energy import keep_energy
 from dctnet.transforms.frequency import select_bands
 from dctnet.transforms.masking import box_mask, erase
 from dctnet.transforms.mixing import cutmix, mixup
@@ -30,6 +31,7 @@ from dctnet.transforms.noise import gaussian_noise, laplace_noise, uniform_noise
 from dctnet.transforms.normalize import normalize
 from dctnet.transforms.passing import Passing
 from dctnet.transforms.rotation import affined, rotated
+from dctnet.transforms.rounding import jpeg_quality, quantize_int8
 from dctnet.transforms.separable import box_to_size, fill_of, lifted
 from dctnet.transforms.sharpness import adjust_sharpness, gaussian_blur
 from dctnet.transforms.spectral import frequency_enhancement, mid_frequency_augmentation, spectral_sharpness
@@ -57,12 +59,15 @@ __all__ = [
     "gaussian_noise",
     "horizontal_flip",
     "invert",
+    "jpeg_quality",
+    "keep_energy",
     "laplace_noise",
     "mid_frequency_augmentation",
     "mixup",
     "normalize",
     "pad",
     "posterize",
+    "quantize_int8",
     "reblock",
     "resize",
     "resized_crop",
