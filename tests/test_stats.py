@@ -206,9 +206,9 @@ def test_what_cannot_be_measured(folder, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_memory_is_bounded(tmp_path):
-    """Ten times the files take no more memory."""
+    """Six times the files take no more memory; both keep two workers busy."""
     peaks = []
-    for count in (40, 400):
+    for count in (160, 960):
         files = tmp_path / str(count)
         files.mkdir()
         picture(480, 640).save(files / "0.jpg", quality=95)
@@ -221,4 +221,4 @@ def test_memory_is_bounded(tmp_path):
         )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         peaks.append(int(done.stdout.split()[-1]))
-    assert peaks[1] < peaks[0] + 60_000  # KiB; the files decoded would be a million
+    assert peaks[1] < peaks[0] + 60_000  # KiB; the files more would be 700,000 decoded
