@@ -28,7 +28,11 @@ DCTNET_INLINE void store(const Vec& x, float* to) { *reinterpret_cast<Anywhere<V
 #if defined(DCTNET_FAST)
 // Past the caches to a multiple of 32 bytes, in functions marked DCTNET_FAST; stream_end() before others may read it.
 DCTNET_INLINE void stream(const Vec& x, float* to) {
+#if defined(__clang__)
+    __builtin_nontemporal_store(x, reinterpret_cast<Vec*>(to));
+#else
     asm volatile("vmovntps %1, %0" : "=m"(*reinterpret_cast<Vec*>(to)) : "x"(x));
+#endif
 }
 inline void stream_end() { asm volatile("sfence" ::: "memory"); }
 #endif
