@@ -231,3 +231,19 @@ def test_file_list_keeps_the_order_given(made):
     listed = FileList(paths)
     assert [listed[i][1] for i in range(2)] == [-1, -1]
     assert same(listed[1][0], read_jpeg(paths[1]).coefficients)
+
+
+@pytest.mark.parametrize("augment", ["randaugment", "trivialaugment", "threeaugment"])
+def test_policies_act_on_training_pictures_alone(made, augment):
+    settings = {"image_size": 32, "resize_size": 36, "batch_size": 8, "workers": 0}
+    plain, other = DCTDataModule(str(made), **settings), DCTDataModule(str(made), augment=augment, **settings)
+    key = SampleKey(0, 0)
+    changed = 0
+    for epoch in range(12):
+        before, after, again = (m.train_set.sample(key._replace(epoch=epoch))[0] for m in (plain, other, other))
+        assert all(torch.equal(a, b) and a.shape == c.shape for a, b, c in zip(after, again, before, strict=True))
+        changed += not torch.equal(before.y, after.y)
+    assert changed >= 6
+    assert repr(other.eval_transform) == repr(plain.eval_transform)
+    with pytest.raises(ValueError, match="augment is one of"):
+        DCTDataModule(str(made), augment="autoaugment")

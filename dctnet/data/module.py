@@ -16,9 +16,17 @@ from dctnet.data.store import StoreFolder
 from dctnet.data.store_index import is_store
 from dctnet.data.torch_loader import KeyedLoader
 from dctnet.data.webdataset_shards import TarFolder
+from dctnet.transforms.augment import RandAugment, ThreeAugment, TrivialAugmentWide
 from dctnet.transforms.compose import Compose
 from dctnet.transforms.erasing import RandomErasing
 from dctnet.transforms.geometric import CenterCrop, RandomHorizontalFlip, RandomResizedCrop, Resize
+
+AUGMENT = {
+    "none": (),
+    "randaugment": (RandAugment(fill=128),),
+    "trivialaugment": (TrivialAugmentWide(fill=128),),
+    "threeaugment": (ThreeAugment(),),
+}
 
 
 def evaluation_transform(resize_size: int, image_size: int, block_size: int | tuple[int, int]) -> Compose:
@@ -43,9 +51,9 @@ class DCTDataModule(LightningDataModule):
 
     ``root`` holds ``train/`` and ``val/``, and maybe ``test/`` (``test`` uses ``val/`` where it is absent); ``predict``
     takes every JPEG file below ``root``, or ``root/predict`` if that exists. Training draws
-    ``RandomResizedCrop(image_size, scale, ratio)``, ``RandomHorizontalFlip(flip)`` and, where ``erasing`` is not 0,
-    ``RandomErasing(erasing, value=128)``; validation does ``Resize(resize_size)`` (default: 256/224 of ``image_size``) and
-    ``CenterCrop(image_size)``. All draws and the order are keyed by ``seed``.
+    ``RandomResizedCrop(image_size, scale, ratio)``, ``RandomHorizontalFlip(flip)``, what ``augment`` names and, where
+    ``erasing`` is not 0, ``RandomErasing(erasing, value=128)``; validation does ``Resize(resize_size)`` (default: 256/224 of
+    ``image_size``) and ``CenterCrop(image_size)``. All draws and the order are keyed by ``seed``.
 
     ``batch_size`` counts the samples of a training step over *all* processes, so a run does not change with their
     number. ``broken_list`` (an attribute, None at first) is the CSV file that names the files that cannot be read.
@@ -63,6 +71,7 @@ class DCTDataModule(LightningDataModule):
         scale: share of the picture's area that a training crop may take, from and to.
         ratio: width over height of a training crop, from and to.
         flip: probability that a training picture is mirrored.
+        augment: a policy for training pictures after the crop and the flip, with its usual settings (``transforms.augment``).
         erasing: probability that a box of a training picture is erased to mid-gray.
         max_broken: share of unreadable files above which a run stops; up to it they are left out and named.
         prefetch: batches that each worker reads ahead.
@@ -82,6 +91,7 @@ class DCTDataModule(LightningDataModule):
         scale: tuple[float, float] = (0.08, 1.0),
         ratio: tuple[float, float] = (3 / 4, 4 / 3),
         flip: float = 0.5,
+        augment: Literal["none", "randaugment", "trivialaugment", "threeaugment"] = "none",
         erasing: float = 0.0,
         max_broken: float = 0.01,
         prefetch: int = 2,
@@ -108,6 +118,9 @@ class DCTDataModule(LightningDataModule):
         self.loader = loader
         self.broken_list: Path | None = None
         training = [RandomResizedCrop(image_size, scale=scale, ratio=ratio), RandomHorizontalFlip(flip)]
+        if augment not in AUGMENT:
+            raise ValueError(f"augment is one of {sorted(AUGMENT)}; got {augment!r}")
+        training += AUGMENT[augment]
         if erasing > 0:
             training.append(RandomErasing(erasing, value=128))
         self.train_transform = Compose(training, block_size=self.block_size)
