@@ -58,6 +58,18 @@ def routes(name: str) -> str:
     )
 
 
+def augmentation(name: str) -> str:
+    """Transforms beside torchvision's: time, ratio, errors."""
+    rows = []
+    for row in json.loads((ROOT / "benchmarks" / f"{name}.json").read_text())["rows"]:
+        if "ratio" in row:
+            errors = {key: f"{row[key]:.0e}" if key in row else "" for key in ("float64", "float32")}
+            rows.append(row | errors | {"rgb": f"{row['rgb']:.1f}" if "rgb" in row else ""})
+    columns = {"transform": "{transform}", "us a picture": "{us:,.0f}", "faster by": "{ratio:.2f}x"}
+    columns |= {"error, float64": "{float64}", "float32": "{float32}", "mean error in RGB": "{rgb}"}
+    return markdown(rows, columns)
+
+
 def runs(name: str) -> str:
     """Accuracy and cost of trained networks."""
     rows = json.loads((ROOT / "experiments" / f"{name}.json").read_text())["rows"]
@@ -82,6 +94,7 @@ TABLES = {
     "read on progressive files": lambda: reading("read_progressive"),
     "loaders": lambda: loaders("loaders_imagenet"),
     "dali": lambda: routes("dali_imagenet"),
+    "transforms": lambda: augmentation("transforms_imagenet"),
     "clothing": lambda: runs("clothing"),
 }
 
