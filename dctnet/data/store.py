@@ -206,7 +206,7 @@ class StoreFolder(Dataset):
             generators = (sample_generator(self.seed, key) for key in keys)
             records = map(self.record, indices.tolist())
             drawn = [lifting.reduced.operators(record.grid, g) for record, g in zip(records, generators, strict=True)]
-            if len({lifting.reduced.blocks(size) for _, _, size in drawn}) != 1:
+            if len({lifting.reduced.blocks(one.size) for one in drawn}) != 1:
                 return self._stacked(keys)
             operators, size = drawn, drawn[0].size
         else:
