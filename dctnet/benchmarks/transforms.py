@@ -131,9 +131,12 @@ def rgb(planes: Coefficients) -> Tensor:
 
 
 def transforms(
-    folder: str, limit: int = 64, repeats: int = 7, device: str = "cpu", out: str | None = None
+    folder: str, limit: int = 64, repeats: int = 7, device: str = "cpu", together: int = 256, out: str | None = None
 ) -> list[dict]:
-    """Measures on the first ``limit`` JPEG files below ``folder``; prints a table and gives its rows; ``out``: a JSON file."""
+    """Measures on the first ``limit`` JPEG files below ``folder``; prints a table and gives its rows.
+
+    ``together``: how many pictures go through in one call on ``device``; ``out``: a JSON file. DataError without files.
+    """
     paths = readable(folder, limit)
     images = read_jpegs(paths)
     square = Compose([Resize(SIZE), CenterCrop(SIZE)], block_size=8)
@@ -156,7 +159,7 @@ def transforms(
             row = {"transform": name, "us": 1e6 * pair.reference_seconds / len(planes[few]), "ratio": pair.ratio}
             rows.append(row | {"rgb": colour_error(ours, theirs, planes[few]), "spread": list(pair.spread)})
         rows += pipelines(images, planes, decoded, repeats)
-    rows.append(at_once(images, device))
+    rows.append(at_once(images, device, together))
     show(rows, f"{len(paths)} files of {folder}, one core, median of {repeats} rounds")
     if out is not None:
         head = {
@@ -278,5 +281,6 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--limit", type=int, default=64, metavar="N", help="at most N files (default 64)")
     parser.add_argument("--repeats", type=int, default=7, metavar="N", help="rounds, 3 at least (default 7)")
     parser.add_argument("--device", default="cpu", help="where a whole batch goes through in one call (default cpu)")
+    parser.add_argument("--together", type=int, default=256, metavar="N", help="so many in that call (default 256)")
     parser.add_argument("--out", metavar="RESULT.json", help="write the rows here as well")
     transforms(**vars(parser.parse_args(arguments)))
