@@ -319,6 +319,8 @@ def test_policies_choose_as_torchvision_does():
         (lambda: RandomAffine(3, center=(1, 2, 3)), "center is"),
         (lambda: Affine(shear=(90, 0)), "not 90 degrees"),
         (lambda: Affine(scale=0), "a scale is positive"),
+        (lambda: Affine(angle=math.inf), "angle is made of finite numbers; got inf"),
+        (lambda: Affine(translate=(0, math.nan)), "translate is made of finite numbers"),
         (lambda: RandomVerticalFlip(1.5), "probability"),
         (lambda: RandomChoice([]), "one at least"),
         (lambda: RandomApply([torch.nn.ReLU()]), "transforms of dctnet"),

@@ -38,6 +38,12 @@ def inverse_matrix(
     ``translate``: the arguments of ``torchvision.transforms.v2.functional.affine``, whose formula this inverts:
     M = T C R(angle) S(scale) Y(shear y) X(shear x) C^-1. ValueError where the map has no inverse.
     """
+    given = {"angle": (angle,), "translate": translate, "scale": (scale,), "shear": shear, "center": center}
+    for name, values in given.items():
+        if not all(isinstance(value, (int, float)) and math.isfinite(value) for value in values):
+            raise ValueError(
+                f"{name} is made of finite numbers; got {values[0] if len(values) == 1 else tuple(values)}"
+            )
     turn, along, down = (math.radians(value) for value in (angle, *shear))
     if not scale > 0 or min(abs(math.cos(along)), abs(math.cos(down))) < 1e-9:
         raise ValueError(f"a scale is positive and a shear is not 90 degrees; got scale={scale}, shear={tuple(shear)}")
