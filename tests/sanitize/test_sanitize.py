@@ -36,7 +36,7 @@ SOURCES = [
         "sequential",
     )
 ]
-LIFTING = [JPEG / f"{name}.cpp" for name in ("batch", "lifted", "lifted_axis", "written")]
+LIFTING = [JPEG / f"{name}.cpp" for name in ("batch", "lifted", "lifted_axis", "lifted_kernels", "written")]
 MUTATIONS = 8000
 
 
