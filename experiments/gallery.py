@@ -156,10 +156,13 @@ def families(other: Coefficients) -> dict[str, dict[str, Twin]]:
 
 def sheet(path: Path, rows: dict[str, Twin], planes: Coefficients, magnified: int) -> list[dict]:
     """One contact sheet, and the figures of its rows in gray levels."""
-    figure, axes = plt.subplots(len(rows), 3, figsize=(7.2, 2.5 * len(rows)), squeeze=False, layout="constrained")
+    high = 2.5 * len(rows)
+    figure, axes = plt.subplots(len(rows), 3, figsize=(7.2, high), squeeze=False)
+    figure.subplots_adjust(0.012, 0.05 / high, 0.988, 1 - 0.3 / high, wspace=0.06, hspace=0.14)
+    before = shown(planes)
     figures = []
     for number, (name, (transform, twin)) in enumerate(rows.items()):
-        left, right = transform(planes), twin(shown(planes))
+        left, right = transform(planes), twin(before)
         height, width = right.shape[-2:]
         left = left[:, :height, :width]
         luma = ((left - right) * LUMA).sum(0).abs()
@@ -167,8 +170,8 @@ def sheet(path: Path, rows: dict[str, Twin], planes: Coefficients, magnified: in
         apart = (left - right).abs()
         titles = (
             name.removesuffix(ALONE),
-            "the photograph" if name.endswith(ALONE) else "torchvision",
-            f"x{magnified}: mean {apart.mean():.2f}, max {apart.max():.0f}",
+            "the photograph" if name.endswith(ALONE) else "on pixels",
+            f"x{magnified}: mean {apart.mean():.2f}, max {apart.max():.{0 if apart.max() >= 10 else 2}f}",
         )
         for axis, image, title in zip(axes[number], (left, right, apart * magnified), titles, strict=True):
             axis.imshow(image.clamp(0, 255).round().to(torch.uint8).permute(1, 2, 0).numpy())
