@@ -149,6 +149,16 @@ def test_what_cannot_be_done_at_once(images):
         plan(CHAINS["training"], [samples, images[0]], generators(2))
 
 
+def test_types_are_brought_together():
+    whole = Coefficients(*(torch.full((64, n, n), 3, dtype=torch.int16) for n in (4, 2, 2)))
+    parts = whole.map(lambda plane: plane.float() * 0.3)
+    chain = Compose([CenterCrop(32)], block_size=8)
+    for pictures in ([whole, parts], [parts.to(torch.bfloat16)] * 2):
+        batch = at_once(chain, pictures)
+        for i, picture_ in enumerate(pictures):
+            assert torch.allclose(batch.y[i], picture_.y.float(), atol=1e-4)
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", CHAINS)
 def test_equal_on_a_gpu(images, name):

@@ -51,7 +51,9 @@ def _operators(
     sampling = np.array(
         [[[12 / step for step in plane] for plane in image.grid.spacing] for image in images], dtype=np.float64
     )
-    drawn = lifting.reduced.operators_of_many(sizes, sampling, _native.Streams(np.array(seeds, dtype=np.uint64)))
+    drawn = lifting.reduced.operators_of_many(
+        sizes, sampling, _native.Streams(np.array([seed % 2**64 for seed in seeds], dtype=np.uint64))
+    )
     if drawn is not None:
         return drawn
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]

@@ -72,13 +72,17 @@ class Plan:
         return [list(three) for three in zip(*planes, strict=True)]
 
     def pack(self, pictures: Sequence[Coefficients], empty: Callable[..., Tensor] = torch.empty) -> Coefficients:
-        """The windows of the pictures, one below the other: for each plane ``(rows of all, widest, b*b)``, dtype as read.
+        """The windows of the pictures, one below the other: for each plane ``(rows of all, widest, b*b)``, dtype as read
+        (float32 where pictures differ in it, or are bfloat16). Without gradients.
 
         What lies to the right of a narrower window is not used. ``empty(shape, dtype=...)`` gives the memory.
         """
         packed = []
         for number, windows in enumerate(self.windows):
             planes = [picture[number] for picture in pictures]
+            dtypes = {plane.dtype for plane in planes}
+            if len(dtypes) > 1 or torch.bfloat16 in dtypes:  # which numpy does not know
+                planes = [plane.to(torch.float32) for plane in planes]
             out = empty(self.packed_shape(number), dtype=planes[0].dtype)
             if out.is_floating_point():
                 out.zero_()  # a NaN times a weight of zero is not nothing
