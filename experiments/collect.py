@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 import yaml
 
-from dctnet.data.folder import find_classes
+from dctnet.data.module import DCTDataModule
 from dctnet.models.cost import multiply_adds, parameters
 from dctnet.models.zoo import create_model
 
@@ -37,7 +37,7 @@ def collect(run: Path) -> dict[str, object]:
         )
     block = data["block_size"]
     block = block if isinstance(block, int) else tuple(block)
-    classes = len(find_classes(Path(data["root"]) / "train"))
+    classes = len(DCTDataModule(data["root"], loader=data.get("loader", "torch")).classes)
     network = create_model(model["network"], num_classes=classes, block_size=block, **(model["options"] or {}))
     return {
         "run": run.name,

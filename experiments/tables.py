@@ -87,12 +87,20 @@ def runs(name: str) -> str:
     return markdown(rows, columns)
 
 
+def accuracies(name: str) -> str:
+    """Accuracy alone."""
+    rows = json.loads((ROOT / "experiments" / f"{name}.json").read_text())["rows"]
+    columns = {"run": "{run}", "epochs": "{epochs}", "top-1 (%)": "{top1:.1f}", "top-5 (%)": "{top5:.1f}"}
+    return markdown(rows, columns)
+
+
 TABLES = {
     "read on ImageNet files": lambda: reading("read_imagenet"),
     "read on photographs": lambda: reading("read_clothing"),
     "read on CIFAR-10": lambda: reading("read_cifar10"),
     "read on progressive files": lambda: reading("read_progressive"),
     "loaders": lambda: loaders("loaders_imagenet"),
+    "store accuracy": lambda: accuracies("clothing_store"),
     "dali": lambda: routes("dali_imagenet"),
     "transforms": lambda: augmentation("transforms_imagenet"),
     "clothing": lambda: runs("clothing"),
