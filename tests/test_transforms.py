@@ -242,11 +242,20 @@ def test_normalize_makes_the_given_moments_zero_and_one():
 def test_normalize_takes_its_place_in_a_chain():
     picture = Picture((64, 64))
     bands = [[1.0] * 4, [2.0] * 4, [3.0] * 4]
-    chain = Compose([CenterCrop(32), Normalize(bands, bands), RandomHorizontalFlip(1.0)], block_size=2)
+    chain = Compose([CenterCrop(32), RandomHorizontalFlip(1.0), Normalize(bands, bands)], block_size=2)
     plain = Compose([CenterCrop(32)], block_size=2)(picture)
-    truth = F.horizontal_flip(F.normalize(plain, *(Coefficients(*map(torch.tensor, bands)),) * 2))
+    truth = F.normalize(F.horizontal_flip(plain), *(Coefficients(*map(torch.tensor, bands)),) * 2)
     for one, other in zip(chain(picture), truth, strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-6)
+
+
+def test_nothing_geometric_follows_normalize():
+    """Bands of neighbouring blocks are mixed, and each has a scale of its own."""
+    bands = [[1.0] * 64] * 3
+    with pytest.raises(
+        ValueError, match=r"CenterCrop.* mixes the bands of neighbouring blocks: put it before Normalize"
+    ):
+        Compose([Normalize(bands, bands), CenterCrop(32)])
 
 
 def test_batches_are_channels_last_and_equal_their_samples():

@@ -98,6 +98,8 @@ def check_order(transforms: Sequence) -> None:
             )
         if selected is not None and isinstance(transform, Geometric):
             raise ValueError(f"{transform!r} needs all bands of a block: put it before SelectBands")
+        if normalized is not None and isinstance(transform, Geometric):
+            raise ValueError(f"{transform!r} mixes the bands of neighbouring blocks: put it before {normalized!r}")
         if isinstance(transform, Photometric) and not transform.in_gray_levels:
             normalized, selected = transform, transform if isinstance(transform, SelectBands) else selected
         elif normalized is not None and not isinstance(transform, Geometric):
