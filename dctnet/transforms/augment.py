@@ -51,6 +51,9 @@ def _values(magnitudes: Magnitudes, bins: int, size: tuple[int, int]) -> list[fl
     return None if values is None else values.tolist()
 
 
+Space = dict[str, tuple[Magnitudes, bool]]  # for each operation its magnitudes, and whether they go either way
+
+
 def _up_to(most: float) -> Magnitudes:
     return lambda bins, size: torch.linspace(0.0, most, bins)
 
@@ -59,40 +62,29 @@ def _bits(lost: int) -> Magnitudes:
     return lambda bins, size: (8 - torch.arange(bins) / ((bins - 1) / lost)).round()
 
 
-# For each operation its magnitudes, and whether they go either way.
-_WITHOUT: dict[str, tuple[Magnitudes, bool]] = {
-    "Solarize": (lambda bins, size: torch.linspace(1.0, 0.0, bins), False),
-    "AutoContrast": (lambda bins, size: None, False),
-    "Equalize": (lambda bins, size: None, False),
-}
-RAND_AUGMENT: dict[str, tuple[Magnitudes, bool]] = {
-    "Identity": (lambda bins, size: None, False),
-    "ShearX": (_up_to(0.3), True),
-    "ShearY": (_up_to(0.3), True),
-    "TranslateX": (lambda bins, size: torch.linspace(0.0, 150.0 / 331.0 * size[1], bins), True),
-    "TranslateY": (lambda bins, size: torch.linspace(0.0, 150.0 / 331.0 * size[0], bins), True),
-    "Rotate": (_up_to(30.0), True),
-    "Brightness": (_up_to(0.9), True),
-    "Color": (_up_to(0.9), True),
-    "Contrast": (_up_to(0.9), True),
-    "Sharpness": (_up_to(0.9), True),
-    "Posterize": (_bits(4), False),
-    **_WITHOUT,
-}
-TRIVIAL_AUGMENT: dict[str, tuple[Magnitudes, bool]] = {
-    "Identity": (lambda bins, size: None, False),
-    "ShearX": (_up_to(0.99), True),
-    "ShearY": (_up_to(0.99), True),
-    "TranslateX": (_up_to(32.0), True),
-    "TranslateY": (_up_to(32.0), True),
-    "Rotate": (_up_to(135.0), True),
-    "Brightness": (_up_to(0.99), True),
-    "Color": (_up_to(0.99), True),
-    "Contrast": (_up_to(0.99), True),
-    "Sharpness": (_up_to(0.99), True),
-    "Posterize": (_bits(6), False),
-    **_WITHOUT,
-}
+def _space(shear: float, moves: tuple[Magnitudes, Magnitudes], turn: float, amount: float, bits: int) -> Space:
+    """The operations of both policies, with the largest shear, move, turn and adjustment, and the bits that are lost."""
+    nothing: tuple[Magnitudes, bool] = (lambda bins, size: None, False)
+    space: Space = {
+        "Identity": nothing,
+        "ShearX": (_up_to(shear), True),
+        "ShearY": (_up_to(shear), True),
+        "TranslateX": (moves[0], True),
+        "TranslateY": (moves[1], True),
+        "Rotate": (_up_to(turn), True),
+    }
+    space |= {name: (_up_to(amount), True) for name in ("Brightness", "Color", "Contrast", "Sharpness")}
+    space["Posterize"] = (_bits(bits), False)
+    space["Solarize"] = (lambda bins, size: torch.linspace(1.0, 0.0, bins), False)
+    return space | {"AutoContrast": nothing, "Equalize": nothing}
+
+
+def _share(axis: int) -> Magnitudes:
+    return lambda bins, size: torch.linspace(0.0, 150.0 / 331.0 * size[axis], bins)
+
+
+RAND_AUGMENT = _space(0.3, (_share(1), _share(0)), 30.0, 0.9, 4)
+TRIVIAL_AUGMENT = _space(0.99, (_up_to(32.0), _up_to(32.0)), 135.0, 0.99, 6)
 
 
 class Adjusted(Photometric):
@@ -125,7 +117,7 @@ class _AutoAugment(Policy):
     """``num_ops`` operations one after the other, each drawn from ``space``: its name, its magnitude, its sign."""
 
     keeps_size = True
-    space: dict[str, tuple[Magnitudes, bool]]
+    space: Space
 
     def __init__(self, num_ops: int, num_magnitude_bins: int, fill: float | Sequence[float]):
         if not isinstance(num_ops, int) or num_ops < 0:

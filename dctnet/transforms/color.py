@@ -51,12 +51,6 @@ def picture_mean(plane: Tensor, samples: tuple[int, int]) -> Tensor:
     )
 
 
-def _constant(plane: Tensor, value: Tensor) -> Tensor:
-    """The coefficients ``(..., b*b, 1, 1)`` of blocks of the constant ``value`` ``(..., 1, 1, 1)``."""
-    b = block_size(plane)
-    return torch.nn.functional.pad(value * b, (0, 0, 0, 0, 0, b * b - 1))
-
-
 @computed_wide
 def _adjusted(
     coefficients: Coefficients,
@@ -142,7 +136,7 @@ def rgb_to_grayscale(coefficients: Coefficients) -> Coefficients:
 def invert(coefficients: Coefficients) -> Coefficients:
     """255 - x of R, G and B: exact. All coefficients change sign, and the DC of luma loses b more (255 - 128 is 127)."""
     y, cb, cr = coefficients
-    return Coefficients(_constant(y, per_sample(-1.0, y)) - y, -cb, -cr)
+    return Coefficients(_raised(y, -1.0, -1.0), -cb, -cr)
 
 
 def drop_chroma(coefficients: Coefficients, plane: int | Tensor) -> Coefficients:

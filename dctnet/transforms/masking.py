@@ -23,6 +23,7 @@ from torch import Tensor
 
 from dctnet.coefficients import Coefficients, Grid, block_size, infer_grid
 from dctnet.dct import basis
+from dctnet.transforms.separable import fill_of
 
 Number = float | Tensor
 Color = float | Sequence[float]
@@ -123,13 +124,8 @@ def constant(coefficients: Coefficients, color: Color) -> Coefficients:
 
     ValueError for other than a gray level from 0 to 255 or three of them (red, green, blue).
     """
-    levels = (color,) * 3 if isinstance(color, (int, float)) else tuple(color)
-    if isinstance(color, str) or len(levels) != 3 or not all(0 <= level <= 255 for level in levels):
-        raise ValueError(f"a color is a gray level from 0 to 255, or three (red, green, blue); got {color!r}")
-    red, green, blue = levels
-    gray = 0.299 * red + 0.587 * green + 0.114 * blue if len(set(levels)) > 1 else red  # JFIF
     planes = []
-    for plane, level in zip(coefficients, (gray - 128, (blue - gray) / 1.772, (red - gray) / 1.402), strict=True):
+    for plane, level in zip(coefficients, fill_of(color), strict=True):
         b = block_size(plane)
         block = torch.zeros(b * b, 1, 1, dtype=torch.float64)
         block[0] = b * level

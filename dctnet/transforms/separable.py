@@ -19,14 +19,16 @@ Fill = tuple[float, float, float]  # a colour as Y - 128, Cb - 128, Cr - 128
 
 
 def fill_of(value: float | Sequence[float]) -> Fill:
-    """The fill that an option means, a gray level from 0 to 255 or (red, green, blue); ValueError for any other value.
+    """The colour that an option means, as planes have it. ValueError for any other value.
+
+    An option is a gray level from 0 to 255, or three (red, green, blue).
 
     >>> fill_of(0), [round(v) for v in fill_of((255, 0, 0))]
     ((-128.0, 0.0, 0.0), [-52, -43, 128])
     """
     levels = (value,) * 3 if isinstance(value, (int, float)) else tuple(value)
-    if len(levels) != 3 or not all(0 <= level <= 255 for level in levels):
-        raise ValueError(f"a fill is a gray level from 0 to 255, or three of them (red, green, blue); got {value!r}")
+    if isinstance(value, str) or len(levels) != 3 or not all(0 <= level <= 255 for level in levels):
+        raise ValueError(f"a color is a gray level from 0 to 255, or three (red, green, blue); got {value!r}")
     if len(set(levels)) == 1:
         return float(levels[0]) - 128, 0.0, 0.0
     red, green, blue = levels
