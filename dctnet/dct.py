@@ -19,6 +19,8 @@ import torch
 from torch import Tensor
 
 from dctnet.coefficients import BLOCK_SIZES, block_size
+from dctnet.kernels import _native
+from dctnet.kernels.tensors import as_array, is_plain, is_tracked
 from dctnet.resampling import Banded, banded
 
 
@@ -83,6 +85,8 @@ def block_dct(samples: Tensor, b: int = 8) -> Tensor:
         raise ValueError(f"{height}x{width} samples are not whole blocks of {b}; pad them to multiples of {b} first")
     if b == 1:
         return samples[..., None, :, :]
+    if is_plain(samples):
+        return (_ToBlocks.apply if is_tracked(samples) else _to_blocks)(samples, b).movedim(-1, -3)
     blocks = samples.unflatten(-1, (-1, b)).unflatten(-3, (-1, b)).transpose(-3, -2)
     if b <= PRODUCT:
         return (blocks.flatten(-2) @ _product(b, samples.dtype, str(samples.device)).T).movedim(-1, -3)
@@ -101,12 +105,76 @@ def block_idct(plane: Tensor) -> Tensor:
     if b == 1:
         return plane[..., 0, :, :]
     blocks = plane.movedim(-3, -1)
+    if is_plain(plane):
+        return (_ToSamples.apply if is_tracked(plane) else _to_samples)(blocks, b)
     if b <= PRODUCT:
         blocks = (blocks @ _product(b, plane.dtype, str(plane.device))).unflatten(-1, (b, b))
     else:
         matrix = basis(b, plane.dtype, plane.device)
         blocks = matrix.T @ blocks.unflatten(-1, (b, b)) @ matrix
     return blocks.transpose(-3, -2).flatten(-2).flatten(-3, -2)
+
+
+def _to_blocks(samples: Tensor, b: int) -> Tensor:
+    height, width = samples.shape[-2:]
+    blocks = torch.empty(*samples.shape[:-2], height // b, width // b, b * b)
+    _native.block_dct(as_array(samples, 2), as_array(blocks, 3), b, torch.get_num_threads())
+    return blocks
+
+
+def _to_samples(blocks: Tensor, b: int) -> Tensor:
+    rows, columns = blocks.shape[-3:-1]
+    samples = torch.empty(*blocks.shape[:-3], rows * b, columns * b)
+    _native.block_idct(as_array(blocks, 3), as_array(samples, 2), b, torch.get_num_threads())
+    return samples
+
+
+class _ToBlocks(torch.autograd.Function):
+    """Samples ``(..., H, W)`` to blocks ``(..., H/b, W/b, b*b)``. Orthonormal, so its gradient is the inverse."""
+
+    @staticmethod
+    def forward(samples: Tensor, b: int) -> Tensor:
+        return _to_blocks(samples, b)
+
+    @staticmethod
+    def setup_context(ctx, inputs: tuple[Tensor, int], output: Tensor) -> None:
+        ctx.b = inputs[1]
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
+        return _ToSamples.apply(gradient, ctx.b), None
+
+    @staticmethod
+    def jvp(ctx, tangent: Tensor, _) -> Tensor:
+        return _ToBlocks.apply(tangent, ctx.b)
+
+    @staticmethod
+    def vmap(info, in_dims: tuple[int, None], samples: Tensor, b: int) -> tuple[Tensor, int]:
+        return _ToBlocks.apply(samples.movedim(in_dims[0], 0), b), 0
+
+
+class _ToSamples(torch.autograd.Function):
+    """Blocks ``(..., P, Q, b*b)`` to samples ``(..., P*b, Q*b)``: the inverse of ``_ToBlocks``, which is its gradient."""
+
+    @staticmethod
+    def forward(blocks: Tensor, b: int) -> Tensor:
+        return _to_samples(blocks, b)
+
+    @staticmethod
+    def setup_context(ctx, inputs: tuple[Tensor, int], output: Tensor) -> None:
+        ctx.b = inputs[1]
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
+        return _ToBlocks.apply(gradient, ctx.b), None
+
+    @staticmethod
+    def jvp(ctx, tangent: Tensor, _) -> Tensor:
+        return _ToSamples.apply(tangent, ctx.b)
+
+    @staticmethod
+    def vmap(info, in_dims: tuple[int, None], blocks: Tensor, b: int) -> tuple[Tensor, int]:
+        return _ToSamples.apply(blocks.movedim(in_dims[0], 0), b), 0
 
 
 class Lifted(NamedTuple):

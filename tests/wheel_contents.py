@@ -18,8 +18,9 @@ def check(wheel: str) -> list[str]:
             found.append(f"{name} lies outside of dctnet/")
         if name.endswith((".cpp", ".hpp")):
             found.append(f"{name} is source of the extension")
-    if not any(name.startswith("dctnet/jpeg/_native") for name in names):
-        found.append("the extension dctnet/jpeg/_native is missing")
+    for room in ("jpeg", "kernels"):
+        if not any(name.startswith(f"dctnet/{room}/_native") for name in names):
+            found.append(f"the extension dctnet/{room}/_native is missing")
     for source, target in (("data", "cards"), ("data/statistics", "statistics"), ("models", "configs")):
         for file in (root / source).glob("*.yaml"):
             if f"dctnet/{target}/{file.name}" not in names:

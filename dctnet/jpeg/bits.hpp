@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "target.hpp"
+#include "../kernels/target.hpp"
 
 #if defined(_MSC_VER)
 #include <cstdlib>

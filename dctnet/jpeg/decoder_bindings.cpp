@@ -16,7 +16,7 @@
 #include "bindings.hpp"
 #include "decoder.hpp"
 #include "origin.hpp"
-#include "parallel.hpp"
+#include "../kernels/parallel.hpp"
 #include "sources.hpp"
 
 namespace nb = nanobind;
@@ -76,7 +76,7 @@ std::array<PlaneMemory, 3> memory_of(const Batch& batch, std::size_t index) {
 
 void decode_all(const std::vector<Source>& sources, const Options& options, const Batch* batch, std::size_t threads,
                 std::vector<Result>& results) {
-    dctnet::jpeg::in_parallel(sources.size(), threads, [&](std::size_t i) {
+    dctnet::in_parallel(sources.size(), threads, [&](std::size_t i) {
         Options own = options;
         std::array<PlaneMemory, 3> memory;
         if (batch != nullptr) {

@@ -18,7 +18,7 @@
 #include "bindings.hpp"
 #include "buffers.hpp"
 #include "decoder.hpp"
-#include "parallel.hpp"
+#include "../kernels/parallel.hpp"
 #include "sources.hpp"
 
 namespace nb = nanobind;

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "target.hpp"
+#include "../kernels/target.hpp"
 
 #if defined(DCTNET_FAST)
 #include <immintrin.h>

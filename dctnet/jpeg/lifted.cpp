@@ -6,7 +6,7 @@
 #include <stdexcept>
 
 #include "lifted_kernels.hpp"
-#include "vectors.hpp"
+#include "../kernels/vectors.hpp"
 #include "written.hpp"
 
 namespace dctnet::jpeg {

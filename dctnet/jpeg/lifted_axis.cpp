@@ -6,7 +6,7 @@
 #include <numbers>
 #include <stdexcept>
 
-#include "vectors.hpp"
+#include "../kernels/vectors.hpp"
 
 namespace dctnet::jpeg {
 namespace {

@@ -12,7 +12,7 @@
 #include "batch_arguments.hpp"
 #include "bindings.hpp"
 #include "buffers.hpp"
-#include "parallel.hpp"
+#include "../kernels/parallel.hpp"
 
 namespace nb = nanobind;
 

@@ -3,7 +3,7 @@
 #include <bit>
 #include <cstdint>
 
-#include "vectors.hpp"
+#include "../kernels/vectors.hpp"
 
 namespace dctnet::jpeg {
 namespace {

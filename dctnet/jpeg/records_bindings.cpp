@@ -10,7 +10,7 @@
 #include "batch.hpp"
 #include "batch_arguments.hpp"
 #include "bindings.hpp"
-#include "parallel.hpp"
+#include "../kernels/parallel.hpp"
 
 namespace nb = nanobind;
 

@@ -11,7 +11,7 @@
 
 #include "entropy.hpp"
 #include "finish.hpp"
-#include "target.hpp"
+#include "../kernels/target.hpp"
 
 namespace dctnet::jpeg {
 namespace {

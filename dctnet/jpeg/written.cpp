@@ -2,7 +2,7 @@
 
 #include <bit>
 
-#include "vectors.hpp"
+#include "../kernels/vectors.hpp"
 
 #if defined(DCTNET_FAST)
 #include <immintrin.h>

@@ -18,11 +18,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from dctnet.coefficients import Coefficients
+from dctnet.kernels import _native
+from dctnet.kernels.tensors import as_array, is_plain, is_tracked
 from dctnet.transforms.separable import Fill
 
 Matrix = tuple[float, float, float, float, float, float]
@@ -81,11 +85,41 @@ def warp(
     """
     lead = samples.y.shape[:-3]
     matrix = matrix.to(samples.y.device, torch.float64).expand(*lead, 6).reshape(-1, 6)
+    if all(is_plain(plane) and not is_tracked(plane) for plane in samples) and not is_tracked(matrix):
+        return _by_loop(samples, matrix, size, output_size, fill)
     luma = _warped(samples.y.reshape(-1, 1, *samples.y.shape[-2:]), matrix, 1, size, output_size, fill[:1])
     chroma = torch.cat([samples.cb, samples.cr], -3).reshape(-1, 2, *samples.cb.shape[-2:])
     chroma = _warped(chroma, matrix, 2, size, output_size, fill[1:])
     chroma = chroma.reshape(*lead, *chroma.shape[1:])
     return Coefficients(luma.reshape(*lead, *luma.shape[1:]), chroma[..., :1, :, :], chroma[..., 1:, :, :])
+
+
+@lru_cache(maxsize=256)
+def _in_samples(step: int, size: tuple[int, int], output_size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """(A, t) with which A m + t is the map m of ``inverse_matrix`` in samples of spacing ``step``, from the first ones on."""
+    x, y = ((step - length) / 2 for length in output_size[::-1])  # the first sample of the result, from its centre
+    one = np.array([[1, 0, 0], [0, 1, 0], [x / step, y / step, 1 / step]])
+    width, height = (length / (2 * step) - 0.5 for length in size[::-1])
+    return np.kron(np.eye(2), one).T.copy(), np.array([0, 0, width, 0, 0, height])
+
+
+def _by_loop(
+    samples: Coefficients, matrix: Tensor, size: tuple[int, int], output_size: tuple[int, int], fill: Fill
+) -> Coefficients:
+    """``warp`` by the compiled loop."""
+    matrix, planes, made = matrix.detach().numpy(), [], {}
+    for plane, colour, step in zip(samples, fill, (1, 2, 2), strict=True):
+        if step not in made:
+            linear, constant = _in_samples(step, size, output_size)
+            made[step] = matrix @ linear + constant
+        (rows, columns), (rows_out, columns_out) = (
+            (-(-length // step) for length in pair) for pair in (size, output_size)
+        )
+        warped = torch.empty(*plane.shape[:-2], rows_out, columns_out)
+        inside = as_array(plane[..., :rows, :columns], 3)
+        _native.warp(inside, made[step], as_array(warped, 3), np.float32([colour]), torch.get_num_threads())
+        planes.append(warped)
+    return Coefficients(*planes)
 
 
 def _warped(
@@ -99,6 +133,8 @@ def _warped(
     """Planes (n, k, H, W) of one spacing ``step`` in pixels, warped."""
     rows, columns = (-(-length // step) for length in size)
     rows_out, columns_out = (-(-length // step) for length in output_size)
+    planes, dtype = planes[..., :rows, :columns], planes.dtype
+    planes = planes.to(torch.float64 if dtype == torch.float64 else torch.float32)
     a, b, c, d, e, f = matrix[:, :, None].unbind(1)
     x, y = (
         (torch.arange(count, device=planes.device, dtype=torch.float64) + 0.5) * step - length / 2
@@ -110,11 +146,9 @@ def _warped(
     by_row = torch.complex(
         (b * across) * y + ((c + size[1] / 2) * across - 1), (e * down) * y + ((f + size[0] / 2) * down - 1)
     )[:, :, None]
-    planes, dtype = planes[..., :rows, :columns], planes.dtype
-    work = torch.float64 if dtype == torch.float64 else torch.float32
-    pairs = torch.complex128 if work == torch.float64 else torch.complex64  # a sum of pairs is one pass
-    planes, places = planes.to(work), torch.view_as_real(by_column.to(pairs) + by_row.to(pairs))
+    pairs = torch.complex128 if planes.dtype == torch.float64 else torch.complex64  # a sum of pairs is one pass
+    places = torch.view_as_real(by_column.to(pairs) + by_row.to(pairs))
     if not any(fill):
         return torch.nn.functional.grid_sample(planes, places, align_corners=False).to(dtype)
-    colour = torch.tensor(fill, dtype=work, device=planes.device)[:, None, None]
+    colour = torch.tensor(fill, dtype=planes.dtype, device=planes.device)[:, None, None]
     return (torch.nn.functional.grid_sample(planes - colour, places, align_corners=False) + colour).to(dtype)

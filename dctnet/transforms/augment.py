@@ -34,7 +34,8 @@ ADJUSTMENTS: dict[str, Callable[[Coefficients, Number, Grid], Coefficients]] = {
     "AutoContrast": lambda planes, value, grid: autocontrast(planes, grid=grid),
     "Equalize": lambda planes, value, grid: equalize(planes, grid=grid),
 }
-ON_SAMPLES = ("Sharpness", "Posterize", "Solarize", "AutoContrast", "Equalize")
+ON_SAMPLES = {"Sharpness": (True, True), "Solarize": (True, True)}  # of luma, of chroma
+ON_SAMPLES |= dict.fromkeys(("Posterize", "AutoContrast", "Equalize"), (True, False))
 MOVES: dict[str, Callable[[float, float | Sequence[float]], Transform]] = {
     "ShearX": lambda value, fill: Affine(shear=(math.degrees(math.atan(value)), 0), center=(0, 0), fill=fill),
     "ShearY": lambda value, fill: Affine(shear=(0, math.degrees(math.atan(value))), center=(0, 0), fill=fill),
@@ -96,7 +97,7 @@ class Adjusted(Photometric):
         if name not in ADJUSTMENTS:
             raise ValueError(f"the adjustments are {sorted(ADJUSTMENTS)}; got {name!r}")
         self.name, self.value = name, float(value)
-        self.on_samples = name in ON_SAMPLES
+        self.on_samples = ON_SAMPLES.get(name, (False, False))
 
     @property
     def kind(self) -> Hashable:

@@ -46,10 +46,9 @@ class Passing:
 
     def settle_for(self, transform: Photometric) -> None:
         """``settle`` in the blocks that cost ``transform`` least."""
-        if transform.on_samples:
-            self.settle((1, 1))
-        else:
-            self.settle(self._settled if transform.any_blocks and self._pending is None else None)
+        kept = self._settled if transform.any_blocks and self._pending is None else None
+        luma, chroma = (1 if on else b for on, b in zip(transform.on_samples, kept or self.blocks, strict=True))
+        self.settle((luma, chroma))
 
     def settle(self, blocks: tuple[int, int] | None = None) -> None:
         """Apply what is pending: ``coefficients`` become floats on the 4:2:0 grid, in ``blocks`` (default: the chain's)."""

@@ -17,13 +17,13 @@ class Photometric(ABC):
     ``draw`` gives the parameters of one picture as numbers; ``apply`` uses those of one picture ``(C, H/b, W/b)`` or of a
     batch ``(n, C, H/b, W/b)`` on whatever device the planes are. ``in_gray_levels`` says that the values have to be gray
     levels with all their bands: such a transform stands before ``Normalize`` and ``SelectBands``. ``any_blocks`` says that the
-    samples behind the result do not depend on the block size, ``on_samples`` that it works on them, so that blocks of one
-    sample suit it best.
+    samples behind the result do not depend on the block size, ``on_samples`` that it works on those of luma and of chroma, so
+    that blocks of one sample suit it best.
     """
 
     in_gray_levels = True
     any_blocks = False
-    on_samples = False
+    on_samples = False, False
 
     @property
     def kind(self) -> Hashable:

@@ -31,6 +31,9 @@ def reblocked(coefficients: Coefficients, size: tuple[int, int], blocks: tuple[i
     planes = []
     sizes = (blocks[0], blocks[1], blocks[1])
     for plane, c, (rows, columns) in zip(coefficients, sizes, samples_420(size), strict=True):
+        if block_size(plane) == c:
+            planes.append(plane)
+            continue
         samples = block_idct(plane)[..., :rows, :columns]
         if rows % c or columns % c:
             flat = samples.reshape(-1, 1, rows, columns)

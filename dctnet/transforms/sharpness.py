@@ -54,10 +54,13 @@ def adjust_sharpness(coefficients: Coefficients, sharpness_factor: Number, *, gr
         samples = block_idct(plane)
         inside = samples[..., :rows, :columns]
         # Sums of three by three neighbours, for all samples but those at the border.
-        three = inside[..., :-2] + inside[..., 1:-1] + inside[..., 2:]
-        sums = three[..., :-2, :] + three[..., 1:-1, :] + three[..., 2:, :]
-        amount = (1 - per_sample(sharpness_factor, plane)[..., 0]) / (13 * float(vertical * horizontal))
-        change = amount * (sums - 9 * inside[..., 1:-1, 1:-1])
+        three = (inside[..., :-2] + inside[..., 1:-1]).add_(inside[..., 2:])
+        sums = (three[..., :-2, :] + three[..., 1:-1, :]).add_(three[..., 2:, :])
+        factor = sharpness_factor
+        if isinstance(factor, Tensor):
+            factor = per_sample(factor, plane)[..., 0]
+        amount = (1 - factor) / (13 * float(vertical * horizontal))
+        change = amount * sums.sub_(inside[..., 1:-1, 1:-1], alpha=9)
         change = torch.nn.functional.pad(change, (1, samples.shape[-1] - columns + 1, 1, samples.shape[-2] - rows + 1))
         planes.append(plane + block_dct(change, block_size(plane)))
     return Coefficients(*planes)
@@ -137,7 +140,7 @@ class RandomAdjustSharpness(Chance):
     """``adjust_sharpness`` by ``sharpness_factor`` with probability ``p``."""
 
     any_blocks = True
-    on_samples = True
+    on_samples = True, True
 
     def __init__(self, sharpness_factor: float, p: float = 0.5):
         super().__init__(p)

@@ -103,10 +103,9 @@ class Together:
 
     def settle_for(self, transform: Photometric) -> None:
         """``settle`` in the blocks that cost ``transform`` least."""
-        if transform.on_samples:
-            self.settle((1, 1))
-        else:
-            self.settle(self._settled if transform.any_blocks and not self._slots else None)
+        kept = self._settled if transform.any_blocks and not self._slots else self.blocks
+        luma, chroma = (1 if on else b for on, b in zip(transform.on_samples, kept, strict=True))
+        self.settle((luma, chroma))
 
     def settle(self, blocks: tuple[int, int] | None = None) -> None:
         """Apply the steps that are pending; ``planes`` come to ``blocks`` (default: the chain's)."""

@@ -30,9 +30,9 @@ def _luma(coefficients: Coefficients, samples: Tensor) -> Coefficients:
     return coefficients._replace(y=block_dct(samples - 128, block_size(coefficients.y)))
 
 
-def _whole(samples: Tensor) -> Tensor:
-    """Gray levels as pixels hold them."""
-    return samples.round().clamp(0, 255)
+def _whole(plane: Tensor) -> Tensor:
+    """The samples of luma as pixels hold them."""
+    return _gray_levels(plane).round_().clamp_(0, 255)
 
 
 def _inside(samples: Tensor, coefficients: Coefficients, grid: Grid | None) -> Tensor:
@@ -52,12 +52,12 @@ def autocontrast(coefficients: Coefficients, *, grid: Grid | None = None) -> Coe
 
     On photographs 1.2 gray levels off, changed by 2.2. To stretch chroma alike is 1.5 off. Differentiable.
     """
-    samples = _gray_levels(coefficients.y)
+    samples = block_idct(coefficients.y)
     inside = _inside(samples, coefficients, grid)
     low, high = inside.amin((-2, -1), keepdim=True), inside.amax((-2, -1), keepdim=True)
     flat = high - low < 1e-3  # what float32 leaves of one gray
     gain = 255 / (high - low).masked_fill(flat, 255)
-    return _luma(coefficients, (samples - low.masked_fill(flat, 0)) * gain)
+    return _luma(coefficients, (samples - low.masked_fill(flat, -128)) * gain)
 
 
 @computed_wide
@@ -66,7 +66,7 @@ def equalize(coefficients: Coefficients, *, grid: Grid | None = None) -> Coeffic
 
     On photographs 16 gray levels off, changed by 40. The gradient is zero.
     """
-    samples = _whole(_gray_levels(coefficients.y))
+    samples = _whole(coefficients.y)
     level = samples.long()
     counted = _inside(level, coefficients, grid).flatten(-2)
     histogram = torch.zeros(*counted.shape[:-1], 256, dtype=torch.int64, device=counted.device)
@@ -76,7 +76,7 @@ def equalize(coefficients: Coefficients, *, grid: Grid | None = None) -> Coeffic
     step = (counted.shape[-1] - brightest) // 255
     curve = ((below + step // 2) // step.clamp(min=1)).clamp(max=255)
     curve = curve.where(step > 0, torch.arange(256, device=curve.device))  # as good as one gray: left as it is
-    return _luma(coefficients, curve.gather(-1, level.flatten(-2)).view_as(level).to(samples.dtype))
+    return _luma(coefficients, curve.to(samples.dtype).gather(-1, level.flatten(-2)).view_as(level))
 
 
 @computed_wide
@@ -88,10 +88,12 @@ def posterize(coefficients: Coefficients, bits: int | Tensor) -> Coefficients:
     check_range("bits", bits, 0, 8)
     if not isinstance(bits, Tensor) and bits != int(bits):
         raise ValueError(f"bits is a whole number from 0 to 8; got {bits}")
-    samples = _gray_levels(coefficients.y)
+    samples = _whole(coefficients.y)
     step = 2 ** (8 - _each(bits, samples))
-    kept = torch.floor(_whole(samples) / step) * step
-    return _luma(coefficients, torch.where(step > 1, kept, samples))
+    kept = (samples / step).floor_() * step
+    if not isinstance(bits, Tensor):
+        return coefficients if bits == 8 else _luma(coefficients, kept)
+    return _luma(coefficients, torch.where(step > 1, kept, _gray_levels(coefficients.y)))
 
 
 @computed_wide
@@ -103,25 +105,25 @@ def solarize(coefficients: Coefficients, threshold: Number, *, grid: Grid | None
     """
     check_range("threshold", threshold, float("-inf"), 255)
     samples = _gray_levels(coefficients.y)
-    inverted = _whole(samples) >= _each(threshold, samples)
-    luma = _luma(coefficients, torch.where(inverted, 255 - samples, samples))
+    inverted = _whole(coefficients.y.detach()).ge_(_each(threshold, samples))  # 0 and 1
+    luma = _luma(coefficients, samples + inverted * (255 - 2 * samples))
     spacing = (grid or infer_grid(coefficients)).spacing
-    chroma, share, shared = [], None, None
+    chroma, gain, shared = [], None, None
     for plane, (vertical, horizontal) in zip(coefficients[1:], spacing[1:], strict=True):
         values = block_idct(plane)
         if shared != (values.shape, vertical, horizontal):  # Cb and Cr mostly have one grid
             shared = values.shape, vertical, horizontal
             share = _share(inverted, values.shape[-2:], (float(vertical), float(horizontal)))
-        chroma.append(block_dct(values * (1 - 2 * share.to(values.dtype)), block_size(plane)))
+            gain = (1 - 2 * share).to(values.dtype)
+        chroma.append(block_dct(values * gain, block_size(plane)))
     return Coefficients(luma.y, *chroma)
 
 
 def _share(mask: Tensor, samples: tuple[int, int], spacing: tuple[float, float]) -> Tensor:
-    """The part of the mask ``(..., H, W)`` that is set under each of the ``samples`` (rows, columns) of a coarser plane."""
+    """The part of the mask ``(..., H, W)``, 0 and 1, under each of the ``samples`` (rows, columns) of a coarser plane."""
     if spacing == (2, 2) and (2 * samples[0], 2 * samples[1]) == mask.shape[-2:]:
-        return torch.nn.functional.avg_pool2d(mask.float().reshape(-1, 1, *mask.shape[-2:]), 2).reshape(
-            *mask.shape[:-2], *samples
-        )
+        rows = mask[..., ::2, :] + mask[..., 1::2, :]
+        return (rows[..., ::2] + rows[..., 1::2]) / 4
     share = mask.double()
     for axis, count, step in ((-2, samples[0], spacing[0]), (-1, samples[1], spacing[1])):
         total = torch.nn.functional.pad(share.transpose(axis, -1).cumsum(-1), (1, 0))
@@ -138,7 +140,7 @@ class RandomAutocontrast(Chance):
     """``autocontrast`` with probability ``p``."""
 
     any_blocks = True
-    on_samples = True
+    on_samples = True, False
 
     def __init__(self, p: float = 0.5):
         super().__init__(p)
@@ -151,7 +153,7 @@ class RandomEqualize(Chance):
     """``equalize`` with probability ``p``."""
 
     any_blocks = True
-    on_samples = True
+    on_samples = True, False
 
     def __init__(self, p: float = 0.5):
         super().__init__(p)
@@ -164,7 +166,7 @@ class RandomPosterize(Chance):
     """``posterize`` to ``bits`` with probability ``p``."""
 
     any_blocks = True
-    on_samples = True
+    on_samples = True, False
 
     def __init__(self, bits: int, p: float = 0.5):
         super().__init__(p)
@@ -179,7 +181,7 @@ class RandomSolarize(Chance):
     """``solarize`` from ``threshold`` on with probability ``p``."""
 
     any_blocks = True
-    on_samples = True
+    on_samples = True, True
 
     def __init__(self, threshold: float, p: float = 0.5):
         super().__init__(p)

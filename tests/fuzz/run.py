@@ -57,7 +57,7 @@ def compiler() -> str | None:
 def sources() -> list[Path]:
     """The C++ below Python: no bindings, and not the pool of buffers, which harness.cpp replaces."""
     binds = re.compile(r'#include [<"](nanobind/|bindings\.hpp|sources\.hpp|origin\.hpp|batch_arguments\.hpp)')
-    files = sorted((ROOT / "dctnet" / "jpeg").glob("*.cpp"))
+    files = [*sorted((ROOT / "dctnet" / "jpeg").glob("*.cpp")), ROOT / "dctnet" / "kernels" / "parallel.cpp"]
     return [path for path in files if path.name != "buffers.cpp" and not binds.search(path.read_text())]
 
 

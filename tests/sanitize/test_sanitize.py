@@ -1,6 +1,6 @@
 """The decoder under AddressSanitizer and UBSan: made files and real ones, cut and mutated by ``driver.cpp``.
 
-And the lifting of planes, by ``lift_driver.cpp``.
+And the lifting of planes, by ``lift_driver.cpp``; block transforms and warps, by ``kernel_driver.cpp``.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ SOURCES = [
     )
 ]
 LIFTING = [JPEG / f"{name}.cpp" for name in ("batch", "lifted", "lifted_axis", "lifted_kernels", "written")]
+KERNELS = [ROOT / "dctnet" / "kernels" / f"{name}.cpp" for name in ("block_transform", "warp")]
 MUTATIONS = 8000
 
 
@@ -114,6 +115,17 @@ def test_lifting(tmp_path, flags):
     assert done.returncode == 0, (done.stdout + done.stderr)[-8000:]
     lifted, refused = map(int, re.search(r"(\d+) lifted, (\d+) refused", done.stdout).groups())
     assert lifted > 10000 and refused > 2000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("flags", [[], ["-DDCTNET_PLAIN"]], ids=["fast", "plain"])
+def test_kernels(tmp_path, flags):
+    """Block transforms and warps of random planes, wild maps among them."""
+    flags = ["-fsanitize=float-cast-overflow", *flags]
+    program = build(HERE / "kernel_driver.cpp", [*KERNELS, *flags], tmp_path / "kernel_driver")
+    done = subprocess.run([program, "20000"], capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-8000:]
+    assert done.stdout == "20000 rounds\n"
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@
 
 #include "target.hpp"
 
-namespace dctnet::jpeg {
+namespace dctnet {
 
 inline constexpr std::size_t kLanes = 8;
 
@@ -152,4 +152,4 @@ DCTNET_INLINE void store_transposed(const Vec (&row)[R], float* to, std::size_t 
     }
 }
 
-}  // namespace dctnet::jpeg
+}  // namespace dctnet

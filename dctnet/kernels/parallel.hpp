@@ -8,7 +8,7 @@
 #include <functional>
 #include <mutex>
 
-namespace dctnet::jpeg {
+namespace dctnet {
 
 // Runs share() on the calling thread and on up to `others` helpers at the same time, and returns when all have returned.
 // Helpers stay for later calls, with what they keep of their own: Huffman tables, memory for files. Where the system gives
@@ -52,4 +52,4 @@ private:
     std::exception_ptr first_;
 };
 
-}  // namespace dctnet::jpeg
+}  // namespace dctnet

@@ -8,7 +8,7 @@
 #include <pthread.h>
 #endif
 
-namespace dctnet::jpeg {
+namespace dctnet {
 namespace {
 
 struct Job {
@@ -77,4 +77,4 @@ void share_among(std::size_t others, const std::function<void()>& share) {
     all.done.wait(lock, [&] { return job.running == 0; });
 }
 
-}  // namespace dctnet::jpeg
+}  // namespace dctnet

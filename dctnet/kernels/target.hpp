@@ -19,7 +19,7 @@
 #define DCTNET_FAST __attribute__((target("avx2,bmi,bmi2,movbe,fma,f16c")))
 #endif
 
-namespace dctnet::jpeg {
+namespace dctnet {
 
 inline bool fast_processor() {
 #if defined(DCTNET_FAST)
@@ -32,4 +32,4 @@ inline bool fast_processor() {
 #endif
 }
 
-}  // namespace dctnet::jpeg
+}  // namespace dctnet

@@ -1,0 +1,83 @@
+// The Python module dctnet.kernels._native: arrays in, arrays written, the GIL released. dct.py says what is computed.
+
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+
+#include <limits>
+
+#include "block_transform.hpp"
+#include "parallel.hpp"
+#include "warp.hpp"
+
+namespace nb = nanobind;
+
+namespace dctnet {
+namespace {
+
+template <typename T>
+using Array4 = nb::ndarray<T, nb::ndim<4>, nb::c_contig, nb::device::cpu>;
+constexpr std::size_t kMost = std::numeric_limits<std::int32_t>::max();
+
+template <typename T>
+using Array1 = nb::ndarray<T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+template <typename T>
+using Array2 = nb::ndarray<T, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+template <typename T>
+using Array3 = nb::ndarray<T, nb::ndim<3>, nb::c_contig, nb::device::cpu>;
+
+void check_shapes(const Array3<const float>& samples, const Array4<const float>& blocks, std::size_t b) {
+    const bool fits = is_transformed(b) && blocks.shape(3) == b * b && samples.shape(0) == blocks.shape(0) &&
+                      samples.shape(1) == blocks.shape(1) * b && samples.shape(2) == blocks.shape(2) * b;
+    if (!fits) throw nb::value_error("samples are (n, rows * b, columns * b), blocks (n, rows, columns, b * b), b 2 to 32");
+}
+
+template <typename Row>
+void each_row(std::size_t planes, std::size_t rows, std::size_t threads, const Row& row) {
+    nb::gil_scoped_release released;
+    in_parallel(planes * rows, threads, [&](std::size_t i) { row(i / rows, i % rows); });
+}
+
+void forward(const Array3<const float>& samples, const Array4<float>& blocks, std::size_t b, std::size_t threads) {
+    check_shapes(samples, Array4<const float>(blocks), b);
+    const std::size_t rows = blocks.shape(1), columns = blocks.shape(2), size = rows * columns * b * b;
+    each_row(blocks.shape(0), rows, threads, [&, from = samples.data(), to = blocks.data()](std::size_t n, std::size_t row) {
+        blocks_of_samples(b, from + n * size, columns, row, to + n * size);
+    });
+}
+
+void inverse(const Array4<const float>& blocks, const Array3<float>& samples, std::size_t b, std::size_t threads) {
+    check_shapes(Array3<const float>(samples), blocks, b);
+    const std::size_t rows = blocks.shape(1), columns = blocks.shape(2), size = rows * columns * b * b;
+    each_row(blocks.shape(0), rows, threads, [&, from = blocks.data(), to = samples.data()](std::size_t n, std::size_t row) {
+        samples_of_blocks(b, from + n * size, columns, row, to + n * size);
+    });
+}
+
+void warp(const Array4<const float>& planes, const Array2<const double>& maps, const Array4<float>& warped,
+          const Array1<const float>& fill, std::size_t threads) {
+    const std::size_t count = planes.shape(0), each = planes.shape(1), in = planes.shape(2) * planes.shape(3);
+    const std::size_t rows = warped.shape(2), columns = warped.shape(3);
+    const bool fits = maps.shape(0) == count && maps.shape(1) == 6 && warped.shape(0) == count && warped.shape(1) == each &&
+                      fill.shape(0) == each;
+    if (!fits) throw nb::value_error("planes are (n, k, H, W), maps (n, 6), what they become (n, k, P, Q), fill (k,)");
+    if (in == 0 || in > kMost || rows * columns > kMost) throw nb::value_error("a plane has from 1 to 2^31 - 1 samples");
+    const PlaneSize size{static_cast<std::int32_t>(planes.shape(2)), static_cast<std::int32_t>(planes.shape(3))};
+    const float *from = planes.data(), *colour = fill.data();
+    const double* map = maps.data();
+    each_row(count * each, rows, threads, [&, to = warped.data()](std::size_t n, std::size_t row) {
+        warp_row(from + n * in, size, map + n / each * 6, colour[n % each], static_cast<std::int32_t>(row),
+                 static_cast<std::int32_t>(columns), to + (n * rows + row) * columns);
+    });
+}
+
+}  // namespace
+}  // namespace dctnet
+
+NB_MODULE(_native, module) {
+    module.def("block_dct", &dctnet::forward, nb::arg("samples"), nb::arg("blocks"), nb::arg("b"), nb::arg("threads"),
+               "Samples (n, H, W) float32 into blocks (n, H/b, W/b, b*b) of the orthonormal DCT-II.");
+    module.def("block_idct", &dctnet::inverse, nb::arg("blocks"), nb::arg("samples"), nb::arg("b"), nb::arg("threads"),
+               "The inverse: blocks into samples.");
+    module.def("warp", &dctnet::warp, nb::arg("planes"), nb::arg("maps"), nb::arg("warped"), nb::arg("fill"),
+               nb::arg("threads"), "Planes (n, k, H, W) float32 through maps (n, 6) of sample indices, by bilinear interpolation.");
+}

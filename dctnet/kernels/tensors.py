@@ -1,0 +1,35 @@
+"""Which tensors the compiled loops take, and how."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.autograd.forward_ad import unpack_dual
+
+
+def is_plain(values: Tensor) -> bool:
+    """Whether the compiled loop takes these values: float32 in ordinary memory. ``torch.compile`` makes loops of its own."""
+    return (
+        values.dtype == torch.float32
+        and values.device.type == "cpu"
+        and type(values) in (Tensor, torch.nn.Parameter)
+        and not values.is_neg()
+        and not torch.compiler.is_compiling()
+    )
+
+
+def is_tracked(values: Tensor) -> bool:
+    """Whether somebody asks for more than the values: gradients of either mode, or ``torch.func``."""
+    return (
+        (values.requires_grad and torch.is_grad_enabled())
+        or torch._C._are_functorch_transforms_active()
+        or unpack_dual(values).tangent is not None
+    )
+
+
+def as_array(values: Tensor, axes: int) -> np.ndarray:
+    """All but the last ``axes`` axes as one."""
+    return values.detach().numpy().reshape(math.prod(values.shape[:-axes]), *values.shape[-axes:])
