@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from numbers import Integral
 from typing import NamedTuple
 
 import torch
@@ -67,8 +68,8 @@ def block_sizes(value: int | tuple[int, int]) -> tuple[int, int]:
     >>> block_sizes(8), block_sizes((4, 2))
     ((8, 8), (4, 2))
     """
-    pair = (value, value) if isinstance(value, int) else tuple(value)
-    if len(pair) != 2 or any(size not in BLOCK_SIZES for size in pair):
+    pair = tuple(value) if isinstance(value, Sequence) else (value, value)
+    if len(pair) != 2 or not all(isinstance(size, Integral) and size in BLOCK_SIZES for size in pair):
         raise ValueError(f"the block size is one of {BLOCK_SIZES}, or a pair (luma, chroma) of them; got {value!r}")
     return int(pair[0]), int(pair[1])
 

@@ -112,9 +112,9 @@ WRONG = [
     ([["a"], [0], [0]], "bands of plane y"),
     ({"energy": "cifar10"}, "energy: CARD, count"),
     ({"energy": 3, "count": 24}, "energy: CARD, count"),
-    ({"energy": "cifar10", "count": 2}, "from 3 to 192"),
-    ({"energy": "cifar10", "count": "24"}, "from 3 to 192"),
-    ({"energy": "cifar10", "count": [64, 65, 1]}, "three numbers from 1 to 64"),
+    ({"energy": "cifar10", "count": 2}, r"in \[3, 192\]; got 2"),
+    ({"energy": "cifar10", "count": "24"}, r"in \[3, 192\]; got '24'"),
+    ({"energy": "cifar10", "count": [64, 65, 1]}, r"3 whole numbers in \[1, 64\]"),
 ]
 
 

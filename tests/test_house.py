@@ -25,6 +25,7 @@ FLOORS = {
     "coefficients": 1,
     "report": 1,
     "packaged": 0,
+    "arguments": 0,
 }
 MODULES = sorted(p for p in PACKAGE.rglob("*.py") if p.name != "__init__.py")
 

@@ -6,12 +6,12 @@ mixed batch are shares ``(n, classes)``.
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor
 
+from dctnet.arguments import finite, whole
 from dctnet.coefficients import Coefficients, Grid, infer_grid
 from dctnet.transforms.masking import Number, checked_boxes, paste
 
@@ -83,6 +83,8 @@ def cutmix(
 
 def label_shares(labels: Tensor, num_classes: int | None) -> Tensor:
     """Class numbers ``(n,)`` as shares ``(n, num_classes)`` float32; shares as they are. ValueError where they do not fit."""
+    if not isinstance(labels, Tensor):
+        raise ValueError(f"labels are a tensor of class numbers (n,) or of shares (n, classes); got {labels!r}")
     if labels.ndim == 2 and num_classes in (None, labels.shape[1]):
         return labels if labels.is_floating_point() else labels.to(torch.float32)
     if labels.ndim == 2:
@@ -122,13 +124,10 @@ class Mixing(ABC):
     """A mixture of the pictures of a batch, its parameters drawn for all of them, or for each (``per_sample``)."""
 
     def __init__(self, *, alpha: float = 1.0, num_classes: int | None = None, per_sample: bool = False):
-        if not 0 < alpha < math.inf:
-            raise ValueError(f"alpha is the parameter of Beta(alpha, alpha), a number greater than 0; got {alpha}")
-        if num_classes is not None and num_classes < 1:
-            raise ValueError(
-                f"num_classes is a number of at least 1, or None where labels are shares; got {num_classes}"
-            )
-        self.alpha, self.num_classes, self.per_sample = float(alpha), num_classes, per_sample
+        self.alpha = finite("alpha, of Beta(alpha, alpha),", alpha, 0, open_low=True)
+        # None where labels are shares.
+        self.num_classes = None if num_classes is None else whole("num_classes", num_classes, 1)
+        self.per_sample = bool(per_sample)
 
     @abstractmethod
     def __call__(

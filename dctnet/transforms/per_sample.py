@@ -9,6 +9,7 @@ from functools import wraps
 import torch
 from torch import Tensor
 
+from dctnet.arguments import finite
 from dctnet.coefficients import Coefficients
 
 Number = float | Tensor
@@ -33,22 +34,17 @@ def per_sample(value: Number, plane: Tensor) -> Tensor:
 
 
 def check_range(name: str, value: Number, low: float, high: float = math.inf, *, open_low: bool = False) -> None:
-    """ValueError where a number lies outside of [low, high] ((low, high] where ``open_low``), or is none.
+    """``arguments.finite`` for each of the numbers of a tensor.
 
-    Numbers on an accelerator are taken as they are: to look at them would be to wait for it.
+    Those on an accelerator are taken as they are: to look at them would be to wait for it.
     """
-    if isinstance(value, Tensor) and value.device.type != "cpu":
-        return
-    if isinstance(value, (int, float)) and (value > low if open_low else value >= low) and value <= high:
-        return
-    values = torch.as_tensor(value, dtype=torch.float64).detach().flatten()
-    bad = ~((values > low if open_low else values >= low) & (values <= high))
-    if bool(bad.any()):
-        if math.isinf(high):
-            allowed = f"greater than {low:g}" if open_low else f"at least {low:g}"
-        else:
-            allowed = f"in {'(' if open_low else '['}{low:g}, {high:g}]"
-        raise ValueError(f"{name} is a number {allowed}; got {values[bad][0].item():g}")
+    if not isinstance(value, Tensor):
+        finite(name, value, low, high, open_low=open_low)
+    elif value.device.type == "cpu":
+        values = value.detach().to(torch.float64)
+        bad = ~((values > low if open_low else values >= low) & (values <= high) & values.isfinite())
+        if bool(bad.any()):
+            finite(name, values[bad][0].item(), low, high, open_low=open_low)
 
 
 def computed_wide(function: Callable[..., Coefficients]) -> Callable[..., Coefficients]:

@@ -16,6 +16,7 @@ from dctnet.bands import BandSet, values_of
 from dctnet.coefficients import Coefficients
 from dctnet.quantization import all_quality_steps, levels, quality_steps
 from dctnet.statistics import read_statistics
+from dctnet.transforms.normalize import band_values
 from dctnet.transforms.photometric import Photometric
 
 LIMIT = 127  # of an int8, alike on both sides
@@ -107,14 +108,7 @@ class Quantize(Photometric):
 
     def __init__(self, scales: Sequence[Sequence[float]] | None = None, straight_through: bool = False):
         self.straight_through = straight_through
-        self.scales = None
-        if scales is not None:
-            self.scales = Coefficients(*(torch.as_tensor(values, dtype=torch.float32) for values in scales))
-            for name, values in zip(Coefficients._fields, self.scales, strict=True):
-                if values.ndim != 1 or not bool((values.isfinite() & (values > 0)).all()):
-                    raise ValueError(
-                        f"the scales of plane {name} are positive numbers, one a band; got {values.tolist()}"
-                    )
+        self.scales = None if scales is None else band_values("scales", scales, positive=True)
 
     @classmethod
     def from_card(cls, card: str | os.PathLike[str], bands: BandSet = None, straight_through: bool = False) -> Quantize:

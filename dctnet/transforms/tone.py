@@ -15,6 +15,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dctnet.arguments import finite, whole
 from dctnet.coefficients import Coefficients, Grid, block_size, infer_grid
 from dctnet.dct import block_dct, block_idct
 from dctnet.transforms.chance import Chance
@@ -168,8 +169,7 @@ class RandomPosterize(Chance):
 
     def __init__(self, bits: int, p: float = 0.5):
         super().__init__(p)
-        check_range("bits", bits, 0, 8)
-        self.bits = bits
+        self.bits = whole("bits", bits, 0, 8)
 
     def change(self, coefficients: Coefficients, size: tuple[int, int]) -> Coefficients:
         return posterize(coefficients, self.bits)
@@ -183,7 +183,7 @@ class RandomSolarize(Chance):
 
     def __init__(self, threshold: float, p: float = 0.5):
         super().__init__(p)
-        check_range("threshold", threshold, float("-inf"), 255)
+        finite("threshold", threshold, high=255)
         self.threshold = threshold
 
     def change(self, coefficients: Coefficients, size: tuple[int, int]) -> Coefficients:
