@@ -127,7 +127,7 @@ def test_refused(wrong, says):
 def test_cards_that_do_not_fit_are_refused(card, tmp_path):
     with pytest.raises(ValueError, match="blocks of 8"):
         bands_of({"energy": card(block_size=4), "count": 24})
-    with pytest.raises(FileNotFoundError, match="cifar10"):
+    with pytest.raises(ValueError, match="one of cifar10, imagenet_samples; got 'nothing'"):
         bands_of({"energy": "nothing", "count": 24})
     with pytest.raises(ValueError, match="as in YAML"):
         parse_bands("[square-4, ")
