@@ -2,7 +2,9 @@
 
 import math
 from fractions import Fraction
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torchvision.transforms import v2
@@ -29,6 +31,8 @@ from dctnet.transforms import (
 )
 from dctnet.transforms import functional as F
 from dctnet.transforms.affine import inverse_matrix, warp
+from dctnet.transforms.batched import plan
+from dctnet.transforms.canvas import padding_of
 from dctnet.transforms.rotation import centered
 from dctnet.transforms.separable import fill_of
 from dctnet.transforms.steps import Drawn, Placed, Turned, Warped
@@ -129,6 +133,28 @@ def test_pad_is_torchvisions(size, mode, padding):
     if not any(side % 2 for side in (*sides, *size)):  # chroma lies on the grid
         truth = pixel.pad(planes[1][None], [side // 2 for side in sides], fill=0.0, padding_mode=mode)[0]
         assert close(shown(out.cb, truth), truth)
+
+
+@pytest.mark.parametrize("mode", ["reflect", "symmetric"])
+@pytest.mark.parametrize(
+    ("size", "padding"),
+    [((2, 2), (1, 1, 2, 2)), ((1, 1), 3), ((3, 5), 7), ((4, 2), (6, 10, 8, 2)), ((16, 6), (0, 40, 20, 2))],
+)
+def test_tiny_pictures_are_mirrored_again_as_numpy_does(size, padding, mode):
+    """Of 2 pixels there is one chroma sample, which no single mirror spreads over the pixels that it does for luma."""
+    planes, coefficients, grid = picture(size)
+    left, top, right, bottom = padding_of(padding)
+    out = F.pad(coefficients, padding, padding_mode=mode, grid=grid)
+    truth = torch.from_numpy(np.pad(planes[0].numpy(), ((top, bottom), (left, right)), mode))
+    assert close(shown(out.y, truth), truth)
+    if not any(side % 2 for side in (left, top, right, bottom, *size)):
+        sides = ((top // 2, bottom // 2), (left // 2, right // 2))
+        truth = torch.from_numpy(np.pad(planes[1].numpy(), sides, mode))
+        assert close(shown(out.cb, truth), truth)
+    image = SimpleNamespace(coefficients=coefficients, grid=grid)
+    made = plan(Compose([Pad(padding, padding_mode=mode)], block_size=8), [image] * 2, [None] * 2)
+    for plane, alone in zip(made.apply(made.pack([coefficients] * 2)), out, strict=True):
+        assert torch.allclose(plane[1], alone.float(), atol=1e-3)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -337,7 +363,6 @@ def test_what_does_not_fit_the_picture_is_named():
     for transform, message in (
         (RandomCrop(17), "does not fit a picture of 16x16; pad more"),
         (Pad(-8), "leaves 0x0 of a picture of 16x16"),
-        (Pad(17, padding_mode="reflect"), "needs more than 15 to reflect"),
     ):
         with pytest.raises(ValueError, match=message):
             Compose([transform], block_size=8)(coefficients)
