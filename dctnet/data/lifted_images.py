@@ -47,7 +47,7 @@ def lift_images(
     outputs = lifting.outputs(len(images), size)
     arrays = [tuple(plane.movedim(0, -1).numpy() for plane in picture) for picture in planes]
     _native.lift_planes(arrays, operators, lifting.formats, outputs, threads)
-    return Coefficients(*(plane.movedim(-1, -3) for plane in outputs))
+    return lifting.kind(*(plane.movedim(-1, -3) for plane in outputs))
 
 
 def _operators(

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from dctnet.arguments import finite
-from dctnet.coefficients import Coefficients
+from dctnet.coefficients import Coefficients, check_all_bands
 from dctnet.transforms.per_sample import check_range
 from dctnet.transforms.photometric import Photometric
 
@@ -25,6 +25,7 @@ def keep_energy(coefficients: Coefficients, percent: float | Tensor) -> Coeffici
     >>> keep_energy(Coefficients(plane, 0 * plane, 0 * plane), 60).y.flatten().tolist()         # 16 of 25
     [900.0, 4.0, 0.0, 0.0]
     """
+    check_all_bands(coefficients)
     check_range("percent, the share of energy,", percent, 0, 100, open_low=True)
     percent = torch.as_tensor(percent, dtype=torch.float64)
     # Blocks last, as they lie in memory.

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dctnet.coefficients import Coefficients, Grid, block_size, infer_grid
+from dctnet.coefficients import Coefficients, Grid, block_size, check_all_bands, infer_grid
 from dctnet.dct import basis
 from dctnet.transforms.separable import fill_of
 
@@ -157,6 +157,7 @@ def _cuts(
     coefficients: Coefficients, box: tuple[Number, Number, Number, Number], grid: Grid | None
 ) -> list[tuple[Cut, Cut]]:
     """M_v and M_h of each plane, made on the host, where the numbers of a box come from, in float64."""
+    check_all_bands(coefficients)
     grid = grid or infer_grid(coefficients)
     boxes = checked_boxes(box, coefficients.y.shape[:-3], grid.size).numpy()
     made: dict[tuple, Cut] = {}

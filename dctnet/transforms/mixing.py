@@ -64,7 +64,8 @@ def cutmix(
 
     The box is in pixels, one for all pictures or one for each; chroma samples that it cuts are mixed by the share that it
     covers. The planes are in gray levels, or divided by one number a plane, with all their bands; ``grid`` says where their
-    samples lie (default: all of the planes is picture). Labels as in ``mixup``. ValueError where a box leaves the picture.
+    samples lie (default: all of the planes is picture). Labels as in ``mixup``. ValueError where a box leaves the picture, and
+    for ``SelectedBands``.
 
     Source: Yun et al., "CutMix: Regularization strategy to train strong classifiers with localizable features", ICCV 2019.
 

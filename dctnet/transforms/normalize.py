@@ -35,7 +35,7 @@ def normalize(coefficients: Coefficients, mean: Coefficients, std: Coefficients)
         dtype = plane.dtype if plane.is_floating_point() else torch.float32
         centre, scale = (value.to(plane.device, dtype)[:, None, None] for value in (centre, scale))
         planes.append((plane.to(dtype) - centre) / scale)
-    return Coefficients(*planes)
+    return type(coefficients)(*planes)
 
 
 def band_values(name: str, values: Sequence[Sequence[float]], *, positive: bool = False) -> Coefficients:

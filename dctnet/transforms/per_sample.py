@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dctnet.arguments import finite
-from dctnet.coefficients import Coefficients
+from dctnet.coefficients import Coefficients, check_all_bands
 
 Number = float | Tensor
 
@@ -50,11 +50,12 @@ def check_range(name: str, value: Number, low: float, high: float = math.inf, *,
 def computed_wide(function: Callable[..., Coefficients]) -> Callable[..., Coefficients]:
     """``function`` of planes, computed in float32 (float64 of float64 planes) and rounded once to the dtype of each plane.
 
-    Integer planes become float32.
+    Integer planes become float32. ValueError for ``SelectedBands``: the functions work on whole blocks.
     """
 
     @wraps(function)
     def wide(coefficients: Coefficients, *args, **kwargs) -> Coefficients:
+        check_all_bands(coefficients)
         dtypes = [plane.dtype if plane.is_floating_point() else torch.float32 for plane in coefficients]
         work = torch.float64 if torch.float64 in dtypes else torch.float32
         result = function(coefficients.to(work), *args, **kwargs)

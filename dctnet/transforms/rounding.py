@@ -50,7 +50,7 @@ def quantize_int8(
             scale = scales[number].to(x.device, x.dtype)[:, None, None]
         rounded = (x / scale).round().clamp(-LIMIT, LIMIT) * scale
         made.append(_passed(rounded, x, straight_through).to(_dtype(plane)))
-    return Coefficients(*made)
+    return type(coefficients)(*made)
 
 
 def jpeg_quality(coefficients: Coefficients, quality: int | Tensor, straight_through: bool = False) -> Coefficients:

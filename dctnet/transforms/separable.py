@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dctnet.arguments import several
-from dctnet.coefficients import SPACING_420, Coefficients, Grid, block_size, block_sizes
+from dctnet.coefficients import SPACING_420, Coefficients, Grid, block_size, block_sizes, check_all_bands
 from dctnet.dct import apply, lift
 from dctnet.resampling import Banded, Resampling, compose, extend, place, resampling
 
@@ -153,6 +153,7 @@ def after(outer: Separable, inner: Separable) -> Separable:
 
 def lifted(coefficients: Coefficients, operators: Separable, block_out: int | tuple[int, int]) -> Coefficients:
     """Apply the operators to coefficients, block sizes in and out free; what does not fill a block repeats the edge."""
+    check_all_bands(coefficients)
     luma, chroma = block_sizes(block_out)
     made = {}
 

@@ -148,7 +148,7 @@ class Together:
         self.size, self.blocks = one_shape({part.size for part in parts}), parts[0].blocks
         self._settled = self.blocks
         back = torch.tensor([i for indices in groups.values() for i in indices]).argsort().to(self.planes.y.device)
-        self.planes = Coefficients(*(_gathered([part.planes[p] for part in parts], back) for p in range(3)))
+        self.planes = type(parts[0].planes)(*(_gathered([part.planes[p] for part in parts], back) for p in range(3)))
 
 
 def _kinds(transforms: Sequence[Transform]) -> Hashable:
