@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any
+
+GREATEST = sys.float_info.max
 
 
 def finite(name: str, value: Any, low: float = -math.inf, high: float = math.inf, *, open_low: bool = False) -> float:
@@ -48,13 +51,13 @@ def several(
     >>> several("padding", [1, 2], (1, 2, 4), of_whole=True), several("sigma", 0.5, (1, 3), 0)
     ((1, 2), (0.5,))
     """
-    values, convert = _listed(value, alone=1 in counts), int if of_whole else float
-    kind = Integral if of_whole else Real
-    if len(values) not in counts or not all(isinstance(v, kind) and _fits(v, low, high, open_low) for v in values):
+    values = _listed(value, alone=1 in counts)
+    fit = len(values) in counts and all(_fits(v, low, high, open_low) for v in values)
+    if not fit or (of_whole and not all(isinstance(v, Integral) for v in values)):
         many = _allowed("whole numbers" if of_whole else "numbers", low, high, open_low)
         count = " or ".join(map(str, counts)).replace(" or ", ", ", len(counts) - 2)
         raise ValueError(f"{name} is {count} {many}; got {value!r}")
-    return tuple(map(convert, values))
+    return tuple(map(int if of_whole else float, values))
 
 
 def interval(
@@ -90,18 +93,15 @@ def _listed(value: Any, *, alone: bool = False) -> tuple:
     """A sequence as a tuple, a number as one of itself where it may stand ``alone``; nothing of all else."""
     value = _plain(value)
     if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
-        return tuple(map(_plain, value))
+        return tuple(value)
     return (value,) if alone else ()
 
 
 def _fits(value: Any, low: float, high: float, open_low: bool = False) -> bool:
-    return (
-        isinstance(value, Real)
-        and not isinstance(value, bool)
-        and math.isfinite(value)
-        and (value > low if open_low else value >= low)
-        and value <= high
-    )
+    kind = type(value)  # asked first, as that is quickest
+    if kind is not float and kind is not int and (kind is bool or not isinstance(value, Real)):
+        return False
+    return -GREATEST <= value <= GREATEST and (value > low if open_low else value >= low) and value <= high
 
 
 def _allowed(kind: str, low: float, high: float, open_low: bool = False) -> str:

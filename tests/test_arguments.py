@@ -26,6 +26,7 @@ from dctnet.transforms import (
     SelectBands,
     Translate,
 )
+from dctnet.transforms import functional as F
 
 NEEDED = {  # where an argument has no default
     "alpha": 1.0, "bands": 24, "bits": 4, "block_size": 8, "degrees": 10, "kernel_size": 3, "mean": [[0.0] * 64] * 3,
@@ -139,3 +140,44 @@ def test_what_needs_no_gray_levels_may_be_left_to_chance():
     chain = Compose([RandomChoice([FLIP, EQUALIZE]), RandomApply([normalize], p=1.0), RandomApply([BANDS], p=1.0)])
     planes = Coefficients(*(torch.ones(64, n, n) for n in (4, 2, 2)))
     assert [len(plane) for plane in chain(planes)] == [16, 4, 4]
+
+
+PLANES = Coefficients(*(torch.ones(64, n, n) for n in (4, 2, 2)))
+FUNCTIONS = {
+    "crop": lambda v: F.crop(PLANES, v, 1, 4, 4),
+    "resized_crop": lambda v: F.resized_crop(PLANES, 1, 1, 4, v, 8),
+    "resize": lambda v: F.resize(PLANES, v),
+    "center_crop": lambda v: F.center_crop(PLANES, v),
+    "reblock": lambda v: F.reblock(PLANES, v),
+    "pad": lambda v: F.pad(PLANES, v),
+    "rotate": lambda v: F.rotate(PLANES, v),
+    "rotate about": lambda v: F.rotate(PLANES, 3, center=(v, 1)),
+    "affine": lambda v: F.affine(PLANES, v),
+    "affine, moved": lambda v: F.affine(PLANES, translate=v),
+    "affine, scaled": lambda v: F.affine(PLANES, scale=v),
+    "affine, sheared": lambda v: F.affine(PLANES, shear=v),
+    "adjust_brightness": lambda v: F.adjust_brightness(PLANES, v),
+    "adjust_hue": lambda v: F.adjust_hue(PLANES, v),
+    "adjust_sharpness": lambda v: F.adjust_sharpness(PLANES, v),
+    "drop_chroma": lambda v: F.drop_chroma(PLANES, v),
+    "gaussian_blur": lambda v: F.gaussian_blur(PLANES, v),
+    "gaussian_blur, sigma": lambda v: F.gaussian_blur(PLANES, 3, (v, 1.0)),
+    "gaussian_noise": lambda v: F.gaussian_noise(PLANES, v),
+    "laplace_noise": lambda v: F.laplace_noise(PLANES, v),
+    "frequency_enhancement": lambda v: F.frequency_enhancement(PLANES, v),
+    "spectral_sharpness": lambda v: F.spectral_sharpness(PLANES, v),
+    "posterize": lambda v: F.posterize(PLANES, v),
+    "solarize": lambda v: F.solarize(PLANES, v),
+    "keep_energy": lambda v: F.keep_energy(PLANES, v),
+    "jpeg_quality": lambda v: F.jpeg_quality(PLANES, v),
+    "select_bands": lambda v: F.select_bands(PLANES, [[v], [0], [0]]),
+    "box_mask": lambda v: F.box_mask(PLANES, v, 1, 2, 2),
+    "erase": lambda v: F.erase(PLANES, 1, 1, 2, 2, v),
+}
+
+
+@pytest.mark.parametrize("call", FUNCTIONS.values(), ids=FUNCTIONS)
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, None, "red", (), (1, math.nan), (1,) * 5], ids=str)
+def test_a_function_refuses(call, value):
+    with pytest.raises(ValueError):
+        call(value)

@@ -225,7 +225,7 @@ def test_the_chance_is_torchvisions():
         (lambda p: F.adjust_saturation(p, float("nan")), "saturation_factor is a finite number at least 0; got nan"),
         (lambda p: F.adjust_hue(p, 0.6), r"hue_factor is a number in \[-0.5, 0.5\]; got 0.6"),
         (lambda p: F.adjust_hue(p, torch.tensor([0.1, 0.2])), r"one for each of the \(\) pictures.*got shape \(2,\)"),
-        (lambda p: F.drop_chroma(p, 3), r"plane is a number in \[0, 2\]; got 3"),
+        (lambda p: F.drop_chroma(p, 3), r"plane is a whole number in \[0, 2\]; got 3"),
         (
             lambda p: ColorJitter(brightness=-1),
             "brightness, unless a range of factors, is a finite number at least 0; got -1",

@@ -271,7 +271,7 @@ def test_what_they_say():
         (lambda: RandomJPEGQuality(75), r"a pair \(from, to\)"),
         (lambda: RandomJPEGQuality((80, 70)), "from <= to"),
         (lambda: RandomJPEGQuality((0, 70)), "1 to 100; got 0"),
-        (lambda: JPEGQuality(50)(select(planes())), "64 channels of 8x8 blocks"),
+        (lambda: jpeg_quality(select(planes()), 50), "64 channels of 8x8 blocks"),
         (lambda: jpeg_quality(planes(2), torch.tensor([50, 101])), "1 to 100"),
         (lambda: KeepEnergy(0), r"in \(0, 100\]; got 0"),
         (lambda: KeepEnergy(100.5), "got 100.5"),

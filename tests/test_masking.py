@@ -203,7 +203,7 @@ def test_numbers_out_of_range(make, message):
         make()
 
 
-@pytest.mark.parametrize("box", [(-1, 0, 2, 2), (0, 70, 3, 6), (60, 0, 2, 1), (3, 3, -1, 2), (float("nan"), 0, 1, 1)])
+@pytest.mark.parametrize("box", [(-1, 0, 2, 2), (0, 70, 3, 6), (60, 0, 2, 1), (3, 3, -1, 2)])
 def test_boxes_outside_of_the_picture(box):
     planes = coefficients_of(samples_of(7), (8, 8))
     with pytest.raises(ValueError, match=r"the box at \(top .*\) of .* is not inside the picture of 61x75 pixels"):

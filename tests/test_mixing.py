@@ -157,7 +157,7 @@ def test_numbers_out_of_range(make, message):
 def test_arguments_that_do_not_fit():
     planes = coefficients_of(samples_of((48, 80)), 8)
     for lam in (1.5, -0.1, math.nan):
-        with pytest.raises(ValueError, match=r"lam is a share in \[0, 1\]; got"):
+        with pytest.raises(ValueError, match=r"lam is a number in \[0, 1\]; got"):
             mixup(planes, LABELS, lam, 4)
     with pytest.raises(ValueError, match=r"lam is one number or one for each of 5 pictures; got shape \(2,\)"):
         mixup(planes, LABELS, torch.tensor([0.1, 0.2]), 4)

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dctnet.arguments import finite, interval
+from dctnet.arguments import finite, interval, whole
 from dctnet.coefficients import Coefficients, Grid, block_size, infer_grid
 from dctnet.dct import basis
 from dctnet.transforms.chance import Chance
@@ -145,8 +145,9 @@ def drop_chroma(coefficients: Coefficients, plane: int | Tensor) -> Coefficients
 
     Source: Park and Johnson, "RGB no more: Minimally-decoded JPEG Vision Transformers", CVPR 2023, section 5.1.
     """
-    check_range("plane", plane, 0, 2)
-    plane = torch.as_tensor(plane)
+    if isinstance(plane, Tensor):
+        check_range("plane", plane, 0, 2)
+    plane = plane if isinstance(plane, Tensor) else torch.tensor(whole("plane", plane, 0, 2))
     kept = [coefficients.y]
     for number, chroma in enumerate(coefficients[1:], 1):
         kept.append(chroma * (plane != number).to(chroma.device, chroma.dtype)[..., None, None, None])

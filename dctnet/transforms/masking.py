@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dctnet.arguments import finite
 from dctnet.coefficients import Coefficients, Grid, block_size, check_all_bands, infer_grid
 from dctnet.dct import basis
 from dctnet.transforms.separable import fill_of
@@ -181,6 +182,9 @@ def _cuts(
 
 def checked_boxes(box: tuple[Number, Number, Number, Number], batch: torch.Size, size: tuple[int, int]) -> Tensor:
     """The boxes (top, left, height, width) of n pictures, ``(n, 4)`` float64; ValueError where one leaves the picture."""
+    for name, number in zip(("top", "left", "height", "width"), box, strict=True):
+        if not isinstance(number, Tensor):
+            finite(f"the {name} of a box", number)
     numbers = [torch.as_tensor(number).detach().cpu().to(torch.float64) for number in box]
     for number in numbers:
         if number.ndim and number.shape != batch:

@@ -14,6 +14,7 @@ from torch import Tensor
 from dctnet.arguments import finite, whole
 from dctnet.coefficients import Coefficients, Grid, infer_grid
 from dctnet.transforms.masking import Number, checked_boxes, paste
+from dctnet.transforms.per_sample import check_range
 
 
 def mixup(
@@ -34,11 +35,11 @@ def mixup(
     """
     shares = label_shares(labels, num_classes)
     _check_batch(coefficients, shares)
-    lam = torch.as_tensor(lam, dtype=torch.float64).cpu()
+    lam = lam.cpu() if isinstance(lam, Tensor) else lam
+    check_range("lam", lam, 0, 1)
+    lam = torch.as_tensor(lam, dtype=torch.float64)
     if lam.ndim and lam.shape != labels.shape[:1]:
         raise ValueError(f"lam is one number or one for each of {len(labels)} pictures; got shape {tuple(lam.shape)}")
-    if not ((lam >= 0) & (lam <= 1)).all():
-        raise ValueError(f"lam is a share in [0, 1]; got {lam.tolist()}")
 
     def mixed(plane: Tensor) -> Tensor:
         wide = plane.to(torch.promote_types(plane.dtype, torch.float32))
@@ -94,6 +95,7 @@ def label_shares(labels: Tensor, num_classes: int | None) -> Tensor:
         raise ValueError(
             f"labels are class numbers (n,) or shares (n, classes); got {labels.dtype} of shape {tuple(labels.shape)}"
         )
+    num_classes = None if num_classes is None else whole("num_classes", num_classes, 1)
     if num_classes is None:
         raise ValueError("num_classes is needed where labels are class numbers")
     if labels.device.type == "cpu":

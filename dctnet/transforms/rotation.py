@@ -43,7 +43,7 @@ def affined(
     fill: Fill = (0, 0, 0),
 ) -> Step:
     """A picture of ``size`` under the map of ``affine.inverse_matrix``; a move alone by whole pixels is separable."""
-    x, y = several("translate", translate, (2,))
+    (x, y), shear = several("translate", translate, (2,)), several("shear", shear, (2,))
     if angle == 0 and scale == 1 and not any(shear) and x == int(x) and y == int(y):
         return Placed(int(y), int(x), size, "constant", fill) if x or y else Drawn(0, 0, *size, size)
     return Warped(inverse_matrix(angle, translate, scale, shear, centered(center, size)), size, fill)

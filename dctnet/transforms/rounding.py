@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from dctnet.arguments import whole
 from dctnet.bands import BandSet, values_of
 from dctnet.coefficients import Coefficients
 from dctnet.quantization import all_quality_steps, levels, quality_steps
@@ -35,6 +36,8 @@ def quantize_int8(
     >>> quantize_int8(planes).y.tolist()
     [[[254.0, 4.0]]]
     """
+    if scales is not None and len(scales) != 3:
+        raise ValueError(f"scales are three vectors, for Y, Cb and Cr; got {len(scales)}")
     made = []
     for number, plane in enumerate(coefficients):
         x = _floats(plane)
@@ -64,7 +67,7 @@ def jpeg_quality(coefficients: Coefficients, quality: int | Tensor, straight_thr
     >>> jpeg_quality(planes, 50).y[:4, 0, 0].tolist()                            # steps 16, 11, 10, 16
     [16.0, 22.0, 20.0, 16.0]
     """
-    quality = torch.as_tensor(quality)
+    quality = quality if isinstance(quality, Tensor) else torch.tensor(whole("the quality", quality, 1, 100))
     if not bool(((quality >= 1) & (quality <= 100) & (quality == quality.round())).all()):
         raise ValueError(f"the quality is a whole number from 1 to 100; got {quality.tolist()!r}")
     tables = all_quality_steps()[quality.long().cpu()]

@@ -88,7 +88,7 @@ def posterize(coefficients: Coefficients, bits: int | Tensor) -> Coefficients:
     """
     check_range("bits", bits, 0, 8)
     if not isinstance(bits, Tensor) and bits != int(bits):
-        raise ValueError(f"bits is a whole number from 0 to 8; got {bits}")
+        raise ValueError(f"bits is a whole number in [0, 8]; got {bits}")
     samples = _gray_levels(coefficients.y)
     step = 2 ** (8 - _each(bits, samples))
     kept = torch.floor(_whole(samples) / step) * step
