@@ -91,6 +91,8 @@ def _plain(value: Any) -> Any:
 
 def _listed(value: Any, *, alone: bool = False) -> tuple:
     """A sequence as a tuple, a number as one of itself where it may stand ``alone``; nothing of all else."""
+    if isinstance(value, (tuple, list)):  # asked first, as that is quickest
+        return tuple(value)
     value = _plain(value)
     if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
         return tuple(value)

@@ -146,6 +146,11 @@ def test_what_cannot_be_done_at_once(images):
     samples = Coefficients(*(torch.zeros(1, 8, 8) for _ in range(3)))
     with pytest.raises(ValueError, match="blocks of one size"):
         plan(CHAINS["training"], [samples, images[0]], generators(2))
+    for ways in ([SelectBands(24), SelectBands(6)], [Reblock(4), Reblock(2)]):
+        with pytest.raises(ValueError, match="one shape; got 2 different ones"):
+            at_once(Compose([Resize((16, 16)), RandomChoice(ways)], block_size=8), images)
+    with pytest.raises(ValueError, match="an image is a JPEGImage, or Coefficients that are all picture; got a Tensor"):
+        plan(CHAINS["training"], [torch.zeros(64, 1, 1)], [None])
     with pytest.raises(ValueError, match="one generator for each image; got 1 for 2 images"):
         plan(CHAINS["training"], images[:2], generators(1))
 

@@ -24,9 +24,9 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
-from dctnet.coefficients import Coefficients, Grid, block_size, infer_grid
+from dctnet.coefficients import Coefficients, Grid, block_size
 from dctnet.transforms.axes import Axis, apply_axes, axes_of
-from dctnet.transforms.compose import Compose
+from dctnet.transforms.compose import Compose, planes_of
 from dctnet.transforms.geometric import Geometric, Reblock
 from dctnet.transforms.policy import Transform
 from dctnet.transforms.separable import Fill
@@ -148,8 +148,8 @@ def plan(transform: Compose, images: Sequence, generators: Iterable[torch.Genera
     >>> all(torch.allclose(batch.y[i], alone[i].y, atol=1e-5) for i in range(2))
     True
     """
-    coefficients = [image if isinstance(image, Coefficients) else image.coefficients for image in images]
-    grids = [infer_grid(image) if isinstance(image, Coefficients) else image.grid for image in images]
+    known = [planes_of(image) for image in images]
+    coefficients, grids = [planes for planes, _ in known], [grid for _, grid in known]
     sizes = {(plane.y.shape[-3], plane.cb.shape[-3], plane.cr.shape[-3]) for plane in coefficients}
     if len(sizes) > 1:
         raise ValueError(f"a batch at once needs pictures in blocks of one size; got planes of {sorted(sizes)} bands")

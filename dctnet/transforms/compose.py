@@ -54,8 +54,7 @@ class Compose:
 
     def with_grid(self, image, generator: torch.Generator | None = None) -> tuple[Coefficients, Grid]:
         """The same, and the grid of the result: the size of its picture, which need not fill the last blocks."""
-        coefficients = image if isinstance(image, Coefficients) else image.coefficients
-        grid: Grid = infer_grid(coefficients) if isinstance(image, Coefficients) else image.grid
+        coefficients, grid = planes_of(image)
         picture = Passing(
             coefficients, grid, self.block_size or (block_size(coefficients.y), block_size(coefficients.cb))
         )
@@ -86,6 +85,15 @@ class Compose:
     def __repr__(self) -> str:
         dtype = "" if self.dtype is None else f", dtype={self.dtype}"
         return f"Compose({list(self.transforms)}, block_size={self.block_size}{dtype})"
+
+
+def planes_of(image) -> tuple[Coefficients, Grid]:
+    """The coefficients of an image and their grid; of ``Coefficients`` all is taken to be picture. ValueError for others."""
+    if isinstance(image, Coefficients):
+        return image, infer_grid(image)
+    if not (hasattr(image, "coefficients") and hasattr(image, "grid")):
+        raise ValueError(f"an image is a JPEGImage, or Coefficients that are all picture; got a {type(image).__name__}")
+    return image.coefficients, image.grid
 
 
 def check_order(

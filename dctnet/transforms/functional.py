@@ -5,6 +5,9 @@ last blocks, and return 4:2:0 planes of float32 (float64 for float64 planes) in 
 samples lie: ``image.grid`` of a ``JPEGImage``; left out, the planes are taken to be all picture, and the chroma sampling is
 read off their shapes. Resampling is linear with antialiasing, on luma and chroma alike, without decoding to pixels: see
 ``dct.lift``. In the docstrings h x w is the picture's size, b the block size asked for.
+
+Chosen bands (``SelectedBands``, what ``select_bands`` returns) are a ValueError for functions that need all the bands of a
+block. Planes that were put together anew do not say that they are chosen, and may pass for smaller blocks.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from functools import wraps
 import torch
 from torch import Tensor
 
-from dctnet.arguments import finite
+from dctnet.arguments import GREATEST, finite
 from dctnet.coefficients import Coefficients, check_all_bands
 
 Number = float | Tensor
@@ -42,7 +42,7 @@ def check_range(name: str, value: Number, low: float, high: float = math.inf, *,
         finite(name, value, low, high, open_low=open_low)
     elif value.device.type == "cpu":
         values = value.detach().to(torch.float64)
-        bad = ~((values > low if open_low else values >= low) & (values <= high) & values.isfinite())
+        bad = ~((values > low if open_low else values >= max(low, -GREATEST)) & (values <= min(high, GREATEST)))
         if bool(bad.any()):
             finite(name, values[bad][0].item(), low, high, open_low=open_low)
 
