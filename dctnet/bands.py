@@ -24,6 +24,7 @@ from typing import NamedTuple
 
 import yaml
 
+from dctnet.arguments import several, whole
 from dctnet.statistics import PLANES, read_statistics
 
 CHANNELS = 64  # of a JPEG block
@@ -141,12 +142,12 @@ def _plane_bands(value: PlaneBands, plane: str | None = None) -> tuple[int, ...]
             raise ValueError(f"a shape of bands is {allowed}, or all; got {value!r}")
         return SHAPES[shape][1](int(number))
     try:
-        channels = sorted(int(channel) for channel in value)
-    except (TypeError, ValueError) as error:
+        channels = sorted(whole(f"one of the bands of plane {plane}", channel, 0, CHANNELS - 1) for channel in value)
+    except TypeError as error:
         raise ValueError(
             f"the bands of plane {plane} are a shape such as square-4 or a list of channels; got {value!r}"
         ) from error
-    if not channels or len(set(channels)) != len(channels) or channels[0] < 0 or channels[-1] >= CHANNELS:
+    if not channels or len(set(channels)) != len(channels):
         raise ValueError(
             f"the bands of plane {plane} are different channels of 0..{CHANNELS - 1}, one at least; got {channels}"
         )
@@ -165,12 +166,10 @@ def _most_energetic(value: Mapping[str, object]) -> Bands:
         )
     count = value["count"]
     if isinstance(count, Sequence) and not isinstance(count, str):
-        if len(count) != 3 or not all(isinstance(k, int) and 1 <= k <= CHANNELS for k in count):
-            raise ValueError(f"count is three numbers from 1 to {CHANNELS}, for Y, Cb and Cr; got {count!r}")
+        count = several("count, for Y, Cb and Cr,", count, (3,), 1, CHANNELS, of_whole=True)
         ranked = [_by_energy(energy)[:k] for energy, k in zip(statistics.energy, count, strict=True)]
         return Bands(*(tuple(sorted(plane)) for plane in ranked))
-    if not isinstance(count, int) or not 3 <= count <= 3 * CHANNELS:
-        raise ValueError(f"count is a number from 3 to {3 * CHANNELS}, or three; got {count!r}")
+    count = whole("count, unless one each for Y, Cb and Cr,", count, 3, 3 * CHANNELS)
     return top_bands(statistics.energy, count)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from numbers import Integral
 from typing import NamedTuple
 
 import torch
@@ -28,11 +29,30 @@ class Coefficients(NamedTuple):
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Coefficients:
         """The three planes, each passed through ``function``."""
-        return Coefficients(function(self.y), function(self.cb), function(self.cr))
+        return type(self)(function(self.y), function(self.cb), function(self.cr))
 
     def to(self, *args, **kwargs) -> Coefficients:
         """``torch.Tensor.to`` on each plane."""
         return self.map(lambda plane: plane.to(*args, **kwargs))
+
+
+class SelectedBands(Coefficients):
+    """Planes that hold some bands of their blocks only. What needs them all refuses this type.
+
+    The shape does not tell: 16 chosen bands of 8x8 blocks look like all the bands of 4x4 blocks. Neither do tensors that were
+    taken out of it, nor ``Coefficients`` made of them anew.
+    """
+
+    __slots__ = ()
+
+
+def check_all_bands(coefficients: Coefficients) -> None:
+    """ValueError for ``SelectedBands``."""
+    if isinstance(coefficients, SelectedBands):
+        raise ValueError(
+            f"this needs all the bands of each block; got {', '.join(str(plane.shape[-3]) for plane in coefficients)} chosen "
+            "bands of Y, Cb and Cr. Apply this before bands are selected."
+        )
 
 
 class Grid(NamedTuple):
@@ -67,8 +87,8 @@ def block_sizes(value: int | tuple[int, int]) -> tuple[int, int]:
     >>> block_sizes(8), block_sizes((4, 2))
     ((8, 8), (4, 2))
     """
-    pair = (value, value) if isinstance(value, int) else tuple(value)
-    if len(pair) != 2 or any(size not in BLOCK_SIZES for size in pair):
+    pair = tuple(value) if isinstance(value, Sequence) else (value, value)
+    if len(pair) != 2 or not all(isinstance(size, Integral) and size in BLOCK_SIZES for size in pair):
         raise ValueError(f"the block size is one of {BLOCK_SIZES}, or a pair (luma, chroma) of them; got {value!r}")
     return int(pair[0]), int(pair[1])
 
@@ -91,8 +111,10 @@ def infer_grid(coefficients: Coefficients, size: tuple[int, int] | None = None) 
 
     Along each axis the chroma spacing is the first of the factors 2, 1, 4 and 3 that explains the number of chroma blocks.
     On an axis of few blocks several may: of a picture up to 8 pixels high, 4:4:4 and 4:2:0 look alike, and 4:1:1 needs 17
-    pixels of width to be told from 4:2:0. ``JPEGImage.grid`` knows. ValueError where no factor explains the shapes.
+    pixels of width to be told from 4:2:0. ``JPEGImage.grid`` knows. ValueError where no factor explains the shapes, and for
+    ``SelectedBands``.
     """
+    check_all_bands(coefficients)
     luma = block_size(coefficients.y)
     rows, columns = coefficients.y.shape[-2] * luma, coefficients.y.shape[-1] * luma
     height, width = (rows, columns) if size is None else (int(size[0]), int(size[1]))
@@ -131,4 +153,4 @@ def stack(samples: Sequence[Coefficients]) -> Coefficients:
             f"{sorted(shapes)[:2]}. Resize or crop the pictures to one size first."
         )
     # Stacking (H/b, W/b, C) views keeps each block contiguous, so the batch is born channels-last.
-    return Coefficients(*(torch.stack([s[i].movedim(-3, -1) for s in samples]).movedim(-1, -3) for i in range(3)))
+    return type(samples[0])(*(torch.stack([s[i].movedim(-3, -1) for s in samples]).movedim(-1, -3) for i in range(3)))

@@ -111,8 +111,8 @@ def place(inputs: int, outputs: int, offset: float, mode: str = "constant") -> B
     """The samples moved by ``offset`` onto ``outputs`` places: output i is the input at i - offset, between samples linear.
 
     Outside of the input ``mode`` says what there is: "constant" zero, "edge" the last sample, "reflect" the samples mirrored
-    about the last one, "symmetric" about its outer edge, as in ``torchvision.transforms.v2.functional.pad``. ValueError for
-    another mode, or where reflected samples would have to be reflected again.
+    about the last one, "symmetric" about its outer edge, as in ``torchvision.transforms.v2.functional.pad``, and mirrored again
+    as often as there is place, as in ``numpy.pad``. ValueError for another mode.
 
     >>> place(3, 5, 1).dense()[:, 0].tolist(), place(3, 5, 1, "reflect").dense()[:, 1].tolist()
     ([0.0, 1.0, 0.0, 0.0, 0.0], [1.0, 0.0, 1.0, 0.0, 1.0])
@@ -128,15 +128,10 @@ def place(inputs: int, outputs: int, offset: float, mode: str = "constant") -> B
     if mode == "constant":
         weights = weights.masked_fill(outside, 0)
     elif mode != "edge":
-        beyond = max(-int(samples.min()), int(samples.max()) - inputs + 1)
-        most = inputs - 1 if mode == "reflect" else inputs
-        if beyond > most:
-            raise ValueError(
-                f"padding by {beyond} samples needs more than {most} to {mode}; pad by less, or by the edge"
-            )
         edge = 1 if mode == "symmetric" else 0  # whether the last sample itself is mirrored, too
-        samples = samples.where(samples >= 0, -samples - edge)
-        samples = samples.where(samples < inputs, 2 * inputs - 2 + edge - samples)
+        last = 2 * (inputs - 1) + edge
+        samples = samples.remainder(max(last + edge, 1))
+        samples = torch.minimum(samples, last - samples)
     samples = samples.clamp(0, inputs - 1)
     taps = min(samples.shape[1], inputs)
     start = samples.amin(1).clamp(max=inputs - taps)

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from dctnet.packaged import packaged_file
+from dctnet.packaged import packaged_file, packaged_names
 
 Planes = tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]
 PLANES = ("y", "cb", "cr")
@@ -42,13 +42,19 @@ class Statistics(NamedTuple):
 def read_statistics(card: str | os.PathLike[str]) -> Statistics:
     """The card at a path (which ends in .yaml or .yml), or the one of that name that comes with dctnet.
 
-    ValueError for a file that is no card, FileNotFoundError where there is none.
+    ValueError for a name of none and for a file that is no card, FileNotFoundError where there is no such file.
 
     >>> read_statistics("cifar10").block_size
     (8, 8)
     """
+    if not isinstance(card, (str, os.PathLike)):
+        raise ValueError(f"a card of statistics is named by a string or a path; got {card!r}")
     path = Path(card)
     if path.suffix not in (".yaml", ".yml"):
+        if str(card) not in (known := packaged_names("statistics")):
+            raise ValueError(
+                f"a card of statistics is a file that ends in .yaml, or one of {', '.join(known)}; got {str(card)!r}"
+            )
         path = packaged_file("statistics", str(card))
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -141,9 +141,9 @@ def test_identities_and_moves_cost_no_pass_of_their_own(monkeypatch):
     ("make", "message"),
     [
         (lambda: RandAugment(num_ops=-1), "num_ops"),
-        (lambda: RandAugment(magnitude=31), "from 0 to 30; got 31"),
+        (lambda: RandAugment(magnitude=31), r"in \[0, 30\]; got 31"),
         (lambda: RandAugment(num_magnitude_bins=1), "num_magnitude_bins"),
-        (lambda: RandAugment(fill=999), "from 0 to 255"),
+        (lambda: RandAugment(fill=999), r"in \[0, 255\]; got 999"),
         (lambda: Adjusted("Sharpen"), "the adjustments are"),
         (lambda: Compose([SelectBands(24), RandAugment()]), "needs values in gray levels"),
     ],

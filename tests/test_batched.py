@@ -10,6 +10,7 @@ from dctnet.coefficients import Coefficients
 from dctnet.jpeg.reader import read_jpegs
 from dctnet.transforms.batched import plan
 from dctnet.transforms.canvas import Pad, RandomCrop, Translate
+from dctnet.transforms.color import ColorJitter
 from dctnet.transforms.compose import Compose
 from dctnet.transforms.frequency import SelectBands
 from dctnet.transforms.geometric import (
@@ -145,6 +146,43 @@ def test_what_cannot_be_done_at_once(images):
     samples = Coefficients(*(torch.zeros(1, 8, 8) for _ in range(3)))
     with pytest.raises(ValueError, match="blocks of one size"):
         plan(CHAINS["training"], [samples, images[0]], generators(2))
+    for ways in ([SelectBands(24), SelectBands(6)], [Reblock(4), Reblock(2)]):
+        with pytest.raises(ValueError, match="one shape; got 2 different ones"):
+            at_once(Compose([Resize((16, 16)), RandomChoice(ways)], block_size=8), images)
+    with pytest.raises(ValueError, match="an image is a JPEGImage, or Coefficients that are all picture; got a Tensor"):
+        plan(CHAINS["training"], [torch.zeros(64, 1, 1)], [None])
+    with pytest.raises(ValueError, match="one generator for each image; got 1 for 2 images"):
+        plan(CHAINS["training"], images[:2], generators(1))
+
+
+@pytest.mark.parametrize(
+    "chain",
+    [
+        [RandomResizedCrop(12), RandomHorizontalFlip()],
+        [Resize((11, 13)), Pad(2, fill=9), Rotate(20), ColorJitter(contrast=0.4), SelectBands(24)],
+    ],
+    ids=str,
+)
+def test_gradients_reach_the_pictures(chain):
+    """The batch is affine in the pictures, so a difference over any distance tells its slope; float32 rounds it."""
+    generator = torch.Generator().manual_seed(0)
+    sizes = (((2, 3), (1, 2), (1, 2)), ((1, 2), (1, 1), (1, 1)))
+    leaves = [
+        torch.randn(64, *size, generator=generator, dtype=torch.float64, requires_grad=True)
+        for picture_ in sizes
+        for size in picture_
+    ]
+
+    def batch(*planes):
+        pictures = [Coefficients(*planes[:3]), Coefficients(*planes[3:])]
+        return tuple(at_once(Compose(chain, block_size=8), pictures, torch.float64))
+
+    assert torch.autograd.gradcheck(batch, leaves, eps=32.0, atol=1e-4, fast_mode=True)
+    with torch.no_grad():
+        for alike, plane in zip(batch(*leaves), batch(*(leaf.detach() for leaf in leaves)), strict=True):
+            assert torch.equal(alike, plane)
+    for alike, plane in zip(batch(*leaves), batch(*(leaf.detach() for leaf in leaves)), strict=True):
+        assert torch.equal(alike.detach(), plane)
 
 
 def test_types_are_brought_together():

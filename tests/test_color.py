@@ -220,14 +220,17 @@ def test_the_chance_is_torchvisions():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda p: F.adjust_brightness(p, -0.1), "brightness_factor is a number at least 0; got -0.1"),
-        (lambda p: F.adjust_contrast(p, -1), "contrast_factor is a number at least 0; got -1"),
-        (lambda p: F.adjust_saturation(p, float("nan")), "saturation_factor is a number at least 0; got nan"),
+        (lambda p: F.adjust_brightness(p, -0.1), "brightness_factor is a finite number at least 0; got -0.1"),
+        (lambda p: F.adjust_contrast(p, -1), "contrast_factor is a finite number at least 0; got -1"),
+        (lambda p: F.adjust_saturation(p, float("nan")), "saturation_factor is a finite number at least 0; got nan"),
         (lambda p: F.adjust_hue(p, 0.6), r"hue_factor is a number in \[-0.5, 0.5\]; got 0.6"),
         (lambda p: F.adjust_hue(p, torch.tensor([0.1, 0.2])), r"one for each of the \(\) pictures.*got shape \(2,\)"),
-        (lambda p: F.drop_chroma(p, 3), r"plane is a number in \[0, 2\]; got 3"),
-        (lambda p: ColorJitter(brightness=-1), "brightness is a number that is not negative"),
-        (lambda p: ColorJitter(hue=(0.2, 0.1)), r"range \(low, high\) of factors in \[-0.5, 0.5\]; got \(0.2, 0.1\)"),
+        (lambda p: F.drop_chroma(p, 3), r"plane is a whole number in \[0, 2\]; got 3"),
+        (
+            lambda p: ColorJitter(brightness=-1),
+            "brightness, unless a range of factors, is a finite number at least 0; got -1",
+        ),
+        (lambda p: ColorJitter(hue=(0.2, 0.1)), r"range \(from, to\).* in \[-0.5, 0.5\]; got \(0.2, 0.1\)"),
         (lambda p: ColorJitter(hue=0.7), "got 0.7"),
         (lambda p: RandomGrayscale(1.5), r"p is a number in \[0, 1\]; got 1.5"),
         (lambda p: RandomChromaDrop(-1), r"p is a number in \[0, 1\]; got -1"),

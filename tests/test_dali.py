@@ -33,7 +33,7 @@ def assert_same_batches(left, right):
         assert one.planned == other.planned and one.broken == other.broken
         assert one.through_pixels == other.through_pixels
         assert torch.equal(one.indices, other.indices) and torch.equal(one.labels, other.labels)
-        assert (one.coefficients is None) == (other.coefficients is None)
+        assert type(one.coefficients) is type(other.coefficients)
         for plane, expected in zip(other.coefficients or (), one.coefficients or (), strict=True):
             assert plane.shape == expected.shape and plane.dtype == torch.float32
             assert float((plane.cpu() - expected).abs().max()) < 1e-3  # gray levels

@@ -3,28 +3,46 @@
 from __future__ import annotations
 
 import io
+import pickle
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data import default_collate
 
-from dctnet.coefficients import Coefficients
+from dctnet.bands import bands_of
+from dctnet.coefficients import Coefficients, SelectedBands, grid_420, stack
 from dctnet.data.store_format import quantise
+from dctnet.jpeg.pixels import to_pixels
 from dctnet.jpeg.quantize import quantize
 from dctnet.jpeg.reader import read_jpeg
 from dctnet.quantization import quality_steps
 from dctnet.transforms import (
+    ColorJitter,
     Compose,
+    CutMix,
+    Cutout,
+    FrequencyEnhancement,
+    GaussianBlur,
+    GaussianNoise,
     JPEGQuality,
     KeepEnergy,
+    MixUp,
     Normalize,
     Quantize,
+    RandomApply,
+    RandomEqualize,
+    RandomErasing,
+    RandomGrayscale,
     RandomJPEGQuality,
     Reblock,
+    Resize,
     SelectBands,
 )
+from dctnet.transforms import functional as F
+from dctnet.transforms.batched import plan
 from dctnet.transforms.energy import keep_energy
 from dctnet.transforms.rounding import jpeg_quality, quantize_int8
 from tests.test_decoder import jpeg, picture
@@ -253,25 +271,74 @@ def test_what_they_say():
         (lambda: RandomJPEGQuality(75), r"a pair \(from, to\)"),
         (lambda: RandomJPEGQuality((80, 70)), "from <= to"),
         (lambda: RandomJPEGQuality((0, 70)), "1 to 100; got 0"),
-        (lambda: JPEGQuality(50)(select(planes())), "64 channels of 8x8 blocks"),
+        (lambda: jpeg_quality(select(planes()), 50), "64 channels of 8x8 blocks"),
         (lambda: jpeg_quality(planes(2), torch.tensor([50, 101])), "1 to 100"),
-        (lambda: KeepEnergy(0), "above 0 and at most 100 %; got 0"),
+        (lambda: KeepEnergy(0), r"in \(0, 100\]; got 0"),
         (lambda: KeepEnergy(100.5), "got 100.5"),
-        (lambda: keep_energy(planes(), float("nan")), "at most 100 %"),
-        (lambda: Quantize([[1.0], [1.0], [0.0]]), "plane cr are positive"),
+        (lambda: keep_energy(planes(), float("nan")), r"in \(0, 100\]; got nan"),
+        (lambda: Quantize([[1.0], [1.0], [0.0]]), "plane cr of scales holds finite numbers greater than 0"),
         (lambda: Quantize([[1.0] * 16, [1.0] * 4, [1.0] * 4])(planes()), "plane y has 64 bands"),
-        (lambda: Normalize.from_card("cifar100"), "known: cifar10"),
+        (lambda: Normalize.from_card("cifar100"), "one of cifar10, imagenet_samples; got 'cifar100'"),
         (lambda: Compose([SelectBands(24), KeepEnergy(50)]), "gray levels"),
         (lambda: Compose([Normalize.from_card("cifar10"), JPEGQuality(50)]), "gray levels"),
     ],
 )
 def test_refused(make, says):
-    with pytest.raises((ValueError, FileNotFoundError), match=says):
+    with pytest.raises(ValueError, match=says):
         make()
 
 
 def select(x: Coefficients) -> Coefficients:
     return SelectBands(24)(x)
+
+
+WHOLE_BLOCKS = {
+    transform: transform
+    for transform in (
+        ColorJitter(contrast=0.5),
+        Cutout(5),
+        FrequencyEnhancement(),
+        GaussianBlur(3),
+        GaussianNoise(),
+        KeepEnergy(50),
+        RandomEqualize(1.0),
+        RandomErasing(1.0),
+        RandomGrayscale(1.0),
+        JPEGQuality(50),
+        SelectBands(24),
+        Compose([Resize(8)]),
+    )
+} | {
+    "CutMix": lambda x: CutMix(num_classes=2)(x, torch.tensor([0, 1])),
+    "erase": lambda x: F.erase(x, 1, 1, 3, 3, grid=grid_420((32, 32))),
+    "keep_energy": lambda x: F.keep_energy(x, 50),
+    "adjust_brightness": lambda x: F.adjust_brightness(x, 2),
+    "crop": lambda x: F.crop(x, 1, 1, 3, 3, grid=grid_420((32, 32)), block_size=4),
+    "vertical_flip": lambda x: F.vertical_flip(x, grid=grid_420((32, 32))),
+    "plan": lambda x: plan(Compose([Resize(8)]), [x], [None]),
+    "to_pixels": lambda x: to_pixels(x),
+}
+
+
+@pytest.mark.parametrize("bands", [24, "zigzag-16", "square-4"])
+@pytest.mark.parametrize("act", WHOLE_BLOCKS.values(), ids=map(str, WHOLE_BLOCKS))
+def test_chosen_bands_do_not_pass_for_smaller_blocks(act, bands):
+    """16 bands have the shape of blocks of 4, 4 and 1 those of 2 and 1, whatever was done since, and wherever they went."""
+    normalize = Normalize(*([[[1.0] * len(kept) for kept in bands_of(bands)]] * 2))
+    chosen = Compose([SelectBands(bands), RandomApply([normalize]), Quantize()])(planes())
+    batch = stack([chosen, pickle.loads(pickle.dumps(chosen))]).to(torch.float64)
+    batch, _ = MixUp(num_classes=2)(batch, torch.tensor([0, 1]))
+    for selected in (chosen, batch, default_collate([chosen, chosen])):
+        with pytest.raises(
+            ValueError, match=r"needs all the bands .* got 16|64 channels of 8x8 blocks; plane y has shape"
+        ):
+            act(selected)
+
+
+def test_all_bands_are_no_choice():
+    assert type(SelectBands("all")(planes())) is Coefficients
+    assert type(SelectBands(["all", "all", [0]])(planes())) is SelectedBands
+    Cutout(5)(SelectBands(192)(planes()))
 
 
 def test_real_files_at_another_quality(real_data: Path):

@@ -26,6 +26,7 @@ FLOORS = {
     "report": 1,
     "packaged": 0,
     "kernels": 0,
+    "arguments": 0,
 }
 MODULES = sorted(p for p in PACKAGE.rglob("*.py") if p.name != "__init__.py")
 

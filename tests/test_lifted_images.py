@@ -42,7 +42,7 @@ def test_at_once_is_one_by_one(images, chain):
     for number, (image, seed) in enumerate(zip(images, seeds, strict=True)):
         alone = chain(image, torch.Generator().manual_seed(seed))
         for plane, expected in zip(batch, alone, strict=True):
-            assert plane.dtype == expected.dtype
+            assert plane.dtype == expected.dtype and type(batch) is type(alone)
             difference = (plane[number] - expected).abs()
             # a sample on the step of a tone curve may go either way by rounding
             assert float(difference.median()) < 1e-3 and float((difference > 0.01).double().mean()) < 0.02
@@ -55,6 +55,11 @@ def test_what_does_not_go_together(images):
         lift_images(Compose([Resize(32)], block_size=8), images, range(4))
     with pytest.raises(ValueError, match="no images"):
         lift_images(CHAINS[0], [], [])
+    for threads in (-1, 0, 1.5):
+        with pytest.raises(ValueError, match=f"threads is a whole number at least 1; got {threads}"):
+            lift_images(CHAINS[0], images, range(4), threads=threads)
+    with pytest.raises(ValueError, match="takes pictures as read_jpegs gives them; got a Coefficients"):
+        lift_images(CHAINS[0], [images[0].coefficients], [1])
 
 
 def test_the_benchmark_measures_each_transform(tmp_path):

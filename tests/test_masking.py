@@ -189,13 +189,13 @@ def test_in_a_chain():
 @pytest.mark.parametrize(
     "make,message",
     [
-        (lambda: RandomErasing(p=1.5), r"p is a probability in \[0, 1\]; got 1.5"),
-        (lambda: RandomErasing(scale=(0.5, 1.2)), r"scale .* 0 <= low <= high <= 1; got \(0.5, 1.2\)"),
-        (lambda: RandomErasing(ratio=(0, 2)), r"ratio .* 0 < low <= high; got \(0, 2\)"),
+        (lambda: RandomErasing(p=1.5), r"p is a number in \[0, 1\]; got 1.5"),
+        (lambda: RandomErasing(scale=(0.5, 1.2)), r"scale is a range .* in \[0, 1\]; got \(0.5, 1.2\)"),
+        (lambda: RandomErasing(ratio=(0, 2)), r"ratio is a range .* greater than 0; got \(0, 2\)"),
         (lambda: RandomErasing(value="noise"), r"value is a color in gray levels or \"random\"; got 'noise'"),
-        (lambda: RandomErasing(value=(1, 2)), r"a color is .* got \(1, 2\)"),
-        (lambda: Cutout(0), r"size is the side of the square in pixels, at least 1; got 0"),
-        (lambda: Cutout(3, -1), r"p is a probability in \[0, 1\]; got -1"),
+        (lambda: RandomErasing(value=(1, 2)), r"a color.* got \(1, 2\)"),
+        (lambda: Cutout(0), r"size is a whole number at least 1; got 0"),
+        (lambda: Cutout(3, -1), r"p is a number in \[0, 1\]; got -1"),
     ],
 )
 def test_numbers_out_of_range(make, message):
@@ -203,7 +203,7 @@ def test_numbers_out_of_range(make, message):
         make()
 
 
-@pytest.mark.parametrize("box", [(-1, 0, 2, 2), (0, 70, 3, 6), (60, 0, 2, 1), (3, 3, -1, 2), (float("nan"), 0, 1, 1)])
+@pytest.mark.parametrize("box", [(-1, 0, 2, 2), (0, 70, 3, 6), (60, 0, 2, 1), (3, 3, -1, 2)])
 def test_boxes_outside_of_the_picture(box):
     planes = coefficients_of(samples_of(7), (8, 8))
     with pytest.raises(ValueError, match=r"the box at \(top .*\) of .* is not inside the picture of 61x75 pixels"):

@@ -82,10 +82,10 @@ def test_sigma_has_a_gradient_and_may_be_one_a_picture():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda p: F.gaussian_noise(p, sigma=-1.0), "sigma is a number at least 0; got -1"),
+        (lambda p: F.gaussian_noise(p, sigma=-1.0), "sigma is a finite number at least 0; got -1"),
         (lambda p: F.uniform_noise(p, (1.0, 2.0)), "three for Y, Cb and Cr"),
         (lambda p: F.laplace_noise(p, generator=[None, None]), "got 2 for 1"),
-        (lambda p: GaussianNoise(sigma=(1, -2, 3)), r"at least 0, or three for Y, Cb and Cr; got \(1, -2, 3\)"),
+        (lambda p: GaussianNoise(sigma=(1, -2, 3)), r"1 or 3 finite numbers at least 0; got \(1, -2, 3\)"),
     ],
 )
 def test_bad_input_is_named(call, message):

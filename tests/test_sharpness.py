@@ -92,12 +92,12 @@ def test_gradients_of_planes_and_parameters():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda p: F.adjust_sharpness(p, -1), "sharpness_factor is a number at least 0; got -1"),
+        (lambda p: F.adjust_sharpness(p, -1), "sharpness_factor is a finite number at least 0; got -1"),
         (lambda p: F.gaussian_blur(p, 4), "kernel_size is an odd number of samples.*got 4"),
-        (lambda p: F.gaussian_blur(p, 3, 0), "sigma is a number greater than 0; got 0"),
+        (lambda p: F.gaussian_blur(p, 3, 0), "sigma is a finite number greater than 0; got 0"),
         (lambda p: F.gaussian_blur(p, 3, (1, 2, 3)), r"got \(1, 2, 3\)"),
-        (lambda p: GaussianBlur(2), "odd number.*got 2"),
-        (lambda p: GaussianBlur(3, (2, 1)), r"range \(low, high\) of them; got \(2, 1\)"),
+        (lambda p: GaussianBlur(2), "odd number of samples, or a pair of them; got 2"),
+        (lambda p: GaussianBlur(3, (2, 1)), r"range \(from, to\).* greater than 0; got \(2, 1\)"),
         (lambda p: RandomAdjustSharpness(1, p=3), r"p is a number in \[0, 1\]; got 3"),
     ],
 )

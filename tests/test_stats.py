@@ -196,7 +196,10 @@ def test_what_cannot_be_measured(folder, tmp_path, capsys):
         ([str(folder), "--resize", "0"], "at least 1 pixel; got 0"),
         ([str(folder), "--workers", "0"], "at least 1; got 0"),
         ([str(folder), "--out", "card.json"], "ends in .yaml"),
-        ([str(folder), "--out", str(tmp_path / "nowhere" / "card.yaml")], "No such file"),
+        (
+            [str(tmp_path / "empty"), "--out", str(tmp_path / "nowhere" / "card.yaml")],
+            f"no folder {tmp_path / 'nowhere'}",
+        ),
     ):
         assert main(["stats", *arguments]) == 2
         assert says in capsys.readouterr().err

@@ -113,9 +113,9 @@ def test_how_far_photographs_are_from_torchvision(real_data):
     ("call", "message"),
     [
         (lambda p: F.posterize(p, 9), r"bits is a number in \[0, 8\]; got 9"),
-        (lambda p: F.posterize(p, 2.5), "bits is a whole number from 0 to 8; got 2.5"),
-        (lambda p: F.solarize(p, 256), r"threshold is a number in \[-inf, 255\]; got 256"),
-        (lambda p: RandomPosterize(-1), r"bits is a number in \[0, 8\]; got -1"),
+        (lambda p: F.posterize(p, 2.5), r"bits is a whole number in \[0, 8\]; got 2.5"),
+        (lambda p: F.solarize(p, 256), "threshold is a finite number at most 255; got 256"),
+        (lambda p: RandomPosterize(-1), r"bits is a whole number in \[0, 8\]; got -1"),
         (lambda p: RandomEqualize(2), r"p is a number in \[0, 1\]; got 2"),
     ],
 )

@@ -266,8 +266,8 @@ def test_a_function_of_ones_own(source, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--resize", "0"], "at least 1x1 pixel; got 0x0"),
-        (["--center-crop", "-1"], "at least 1x1 pixel; got -1x-1"),
+        (["--resize", "0"], "size is 1 or 2 whole numbers at least 1; got 0"),
+        (["--center-crop", "-1"], "size is 1 or 2 whole numbers at least 1; got -1"),
         (["--crop", "0", "0", "0", "8"], "a box of 1x1 pixel at least; got 0 0 0 8"),
         (["--crop", "-8", "0", "8", "8"], "got -8 0 8 8"),
         (["--restart-interval", "99999"], "0 to 65535; got 99999"),

@@ -192,7 +192,9 @@ class DALILoader(Resumable):
                 outputs = through.run()
                 ready, slot = carried.popleft()
                 if self.carries and ready.packed is not None:
-                    ready = ready._replace(packed=Coefficients(*(received(plane, self.device) for plane in outputs)))
+                    ready = ready._replace(
+                        packed=type(ready.packed)(*(received(plane, self.device) for plane in outputs))
+                    )
                 yield ready
                 self.slots.give_back(slot)
         finally:
@@ -236,7 +238,8 @@ class DALILoader(Resumable):
             outputs, formats = self.lifting.outputs(len(keys), size), self.lifting.formats
             if all(opened.files.load(places, opened.plan.operators, formats, outputs, places, self.threads)):
                 # DALI's arrays are numpy's, which has no bfloat16.
-                return Ready(self._batch(keys), None, Coefficients(*(plane.view(self.carrier) for plane in outputs)))
+                planes = self.lifting.kind(*(plane.view(self.carrier) for plane in outputs))
+                return Ready(self._batch(keys), None, planes)
         elif opened.plan is not None:
             packed = Coefficients(*(empty(opened.plan.packed_shape(plane), dtype=torch.int16) for plane in range(3)))
             if all(opened.files.pack(opened.plan.places(), [plane.numpy() for plane in packed], self.threads)):

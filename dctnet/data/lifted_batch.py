@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from dctnet.bands import BAND_SETS, Bands
-from dctnet.coefficients import Coefficients
+from dctnet.coefficients import Coefficients, SelectedBands
 from dctnet.data.batch import Batch, Item, Samples, collate, load_item
 from dctnet.data.broken import Broken
 from dctnet.data.keyed_sampling import SampleKey, sample_generator, sample_seeds
@@ -32,7 +32,7 @@ FILES_AT_ONCE = 32  # whose bytes are held in memory
 
 
 class Lifting:
-    """A reduced transform in the form that ``_native`` takes: ``formats``, and ``dtype`` of the planes it writes.
+    """A reduced transform in the form that ``_native`` takes: ``formats``, ``dtype`` and ``kind`` of the planes it writes.
 
     ``bands`` are the channels that the planes hold (default: all 64), ``scale`` three vectors that multiply them (default:
     ones). ValueError for a dtype other than float32, float16 and bfloat16.
@@ -51,6 +51,8 @@ class Lifting:
             raise ValueError(f"batches are written as one of {self.DTYPES}; got {dtype}")
         self.reduced, self.dtype = reduced, dtype
         luma, chroma = reduced.block_size
+        whole = [len(kept) for kept in reduced.bands] == [luma**2, chroma**2, chroma**2]
+        self.kind = Coefficients if whole else SelectedBands
         self.formats = tuple(
             _native.PlaneFormat(
                 list(bands[plane]),
@@ -160,7 +162,8 @@ def load_files(dataset: Files, keys: Sequence[SampleKey], threads: int = 1) -> B
         rest += [place for place, good in zip(places, loaded, strict=True) if not good]
     if outputs is None:
         return collate([load_item(dataset, key) for key in keys])
-    return _finished(dataset, keys, outputs, {place: load_item(dataset, keys[place]) for place in sorted(rest)})
+    planes = lifting.kind(*(plane.movedim(-1, -3) for plane in outputs))
+    return _finished(dataset, keys, planes, {place: load_item(dataset, keys[place]) for place in sorted(rest)})
 
 
 def _drawn(reduced: Reduced, head: tuple, seed: int, key: SampleKey) -> Separable | None:
@@ -172,10 +175,9 @@ def _drawn(reduced: Reduced, head: tuple, seed: int, key: SampleKey) -> Separabl
 
 
 def _finished(
-    dataset: Files, keys: Sequence[SampleKey], outputs: tuple[Tensor, ...], single: dict[int, Item | Broken]
+    dataset: Files, keys: Sequence[SampleKey], planes: Coefficients, single: dict[int, Item | Broken]
 ) -> Batch:
-    """The batch of the outputs and of what was loaded by itself, without the broken ones."""
-    planes = Coefficients(*(plane.movedim(-1, -3) for plane in outputs))
+    """The batch of the planes and of what was loaded by itself, without the broken ones."""
     good = {place: item for place, item in single.items() if isinstance(item, Item)}
     for place, item in good.items():
         shapes = sorted({tuple(tuple(p.shape[-3:]) for p in sample) for sample in (planes, item.coefficients)})
@@ -189,7 +191,7 @@ def _finished(
     places = [place for place in range(len(keys)) if place in good or place not in single]
     if len(places) < len(keys):
         kept = torch.tensor(places, dtype=torch.int64)
-        planes = Coefficients(*(plane.index_select(0, kept).movedim(-1, -3) for plane in outputs))
+        planes = planes.map(lambda plane: plane.movedim(-3, -1).index_select(0, kept).movedim(-1, -3))
     indices = [keys[place].index for place in places]
     return Batch(
         planes if places else None,

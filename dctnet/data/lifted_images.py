@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from dctnet.arguments import whole
 from dctnet.coefficients import Coefficients, block_size
 from dctnet.data.lifted_batch import Lifting, lifting_of
 from dctnet.jpeg import _native
@@ -25,8 +26,15 @@ def lift_images(
     Planes ``(n, c*c, P, Q)``, blocks contiguous. A chain that is one lifted operator, then ``Normalize`` and ``SelectBands``, is
     done in C++ on ``threads`` threads, the GIL released, from int16 coefficients in blocks of 8; any other by
     ``transforms.batched``. Equal to the transform of each image by itself to 1e-3 gray levels. ValueError where the images come
-    out in different sizes, or there is not one seed an image.
+    out in different sizes, there is not one seed an image, or an image has no ``coefficients``.
     """
+    whole("threads", threads, 1)
+    for image in images:
+        if not hasattr(image, "coefficients"):
+            raise ValueError(
+                f"lift_images takes pictures as read_jpegs gives them; got a {type(image).__name__}. Bare coefficients go "
+                "through transforms.batched.plan."
+            )
     if len(images) != len(seeds):
         raise ValueError(f"each image needs a seed; got {len(images)} images and {len(seeds)} seeds")
     planes = [image.coefficients for image in images]
@@ -39,7 +47,7 @@ def lift_images(
     outputs = lifting.outputs(len(images), size)
     arrays = [tuple(plane.movedim(0, -1).numpy() for plane in picture) for picture in planes]
     _native.lift_planes(arrays, operators, lifting.formats, outputs, threads)
-    return Coefficients(*(plane.movedim(-1, -3) for plane in outputs))
+    return lifting.kind(*(plane.movedim(-1, -3) for plane in outputs))
 
 
 def _operators(

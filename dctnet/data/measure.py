@@ -138,6 +138,8 @@ def write_card(folder: str, out: str | None, block_size: tuple[int, int], resize
     """``dctnet stats``: measure a folder and write the card to the file ``out`` (None: to the standard output)."""
     if out is not None and Path(out).suffix not in (".yaml", ".yml"):
         raise ValueError(f"a card is a YAML file; give --out a name that ends in .yaml, got {out!r}")
+    if out is not None and not Path(out).parent.is_dir():
+        raise DataError(f"there is no folder {Path(out).parent} to write {out} in; make it first")
     if not Path(folder).is_dir():
         raise DataError(f"there is no folder {folder}")
     if not (paths := find_images(folder)):

@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dctnet.arguments import finite, several
 from dctnet.coefficients import Coefficients
 from dctnet.kernels import _native
 from dctnet.kernels.tensors import as_array, is_plain, is_tracked
@@ -42,15 +43,13 @@ def inverse_matrix(
     ``translate``: the arguments of ``torchvision.transforms.v2.functional.affine``, whose formula this inverts:
     M = T C R(angle) S(scale) Y(shear y) X(shear x) C^-1. ValueError where the map has no inverse.
     """
-    given = {"angle": (angle,), "translate": translate, "scale": (scale,), "shear": shear, "center": center}
-    for name, values in given.items():
-        if not all(isinstance(value, (int, float)) and math.isfinite(value) for value in values):
-            raise ValueError(
-                f"{name} is made of finite numbers; got {values[0] if len(values) == 1 else tuple(values)}"
-            )
+    angle, scale = finite("angle", angle), finite("scale", scale, 0, open_low=True)
+    translate, shear, center = (
+        several(name, value, (2,)) for name, value in (("translate", translate), ("shear", shear), ("center", center))
+    )
     turn, along, down = (math.radians(value) for value in (angle, *shear))
-    if not scale > 0 or min(abs(math.cos(along)), abs(math.cos(down))) < 1e-9:
-        raise ValueError(f"a scale is positive and a shear is not 90 degrees; got scale={scale}, shear={tuple(shear)}")
+    if min(abs(math.cos(along)), abs(math.cos(down))) < 1e-9:
+        raise ValueError(f"a shear is not 90 degrees, which has no inverse; got shear={shear}")
     rotation = ((math.cos(turn), -math.sin(turn)), (math.sin(turn), math.cos(turn)))
     # The inverses of the factors, from the last to the first.
     (a, b), (d, e) = ((rotation[0][0], rotation[1][0]), (rotation[0][1], rotation[1][1]))

@@ -13,6 +13,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from dctnet.arguments import whole
 from dctnet.coefficients import Coefficients, Grid, grid_420
 from dctnet.transforms.canvas import Translate
 from dctnet.transforms.color import ColorJitter, RandomGrayscale, adjust_brightness, adjust_contrast, adjust_saturation
@@ -121,12 +122,10 @@ class _AutoAugment(Policy):
     space: Space
 
     def __init__(self, num_ops: int, num_magnitude_bins: int, fill: float | Sequence[float]):
-        if not isinstance(num_ops, int) or num_ops < 0:
-            raise ValueError(f"num_ops is a whole number, at least 0; got {num_ops}")
-        if not isinstance(num_magnitude_bins, int) or num_magnitude_bins < 2:
-            raise ValueError(f"num_magnitude_bins is a whole number, at least 2; got {num_magnitude_bins}")
+        self.num_ops = whole("num_ops", num_ops, 0)
+        self.num_magnitude_bins = whole("num_magnitude_bins", num_magnitude_bins, 2)
         fill_of(fill)
-        self.num_ops, self.num_magnitude_bins, self.fill = num_ops, num_magnitude_bins, fill
+        self.fill = fill
         self._names = list(self.space)
 
     def _bin(self, generator: torch.Generator | None) -> int:
@@ -168,9 +167,7 @@ class RandAugment(_AutoAugment):
         self, num_ops: int = 2, magnitude: int = 9, num_magnitude_bins: int = 31, fill: float | Sequence[float] = 0
     ):
         super().__init__(num_ops, num_magnitude_bins, fill)
-        if not isinstance(magnitude, int) or not 0 <= magnitude < num_magnitude_bins:
-            raise ValueError(f"magnitude is a bin, from 0 to {num_magnitude_bins - 1}; got {magnitude}")
-        self.magnitude = magnitude
+        self.magnitude = whole("magnitude", magnitude, 0, num_magnitude_bins - 1)
 
     def _bin(self, generator: torch.Generator | None) -> int:
         return self.magnitude

@@ -24,9 +24,9 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
-from dctnet.coefficients import Coefficients, Grid, block_size, infer_grid
+from dctnet.coefficients import Coefficients, Grid, block_size
 from dctnet.transforms.axes import Axis, apply_axes, axes_of
-from dctnet.transforms.compose import Compose
+from dctnet.transforms.compose import Compose, planes_of
 from dctnet.transforms.geometric import Geometric, Reblock
 from dctnet.transforms.policy import Transform
 from dctnet.transforms.separable import Fill
@@ -73,9 +73,10 @@ class Plan:
 
     def pack(self, pictures: Sequence[Coefficients], empty: Callable[..., Tensor] = torch.empty) -> Coefficients:
         """The windows of the pictures, one below the other: for each plane ``(rows of all, widest, b*b)``, dtype as read
-        (float32 where pictures differ in it, or are bfloat16). Without gradients.
+        (float32 where pictures differ in it, or are bfloat16). Gradients pass.
 
-        What lies to the right of a narrower window is not used. ``empty(shape, dtype=...)`` gives the memory.
+        What lies to the right of a narrower window is not used. ``empty(shape, dtype=...)`` gives the memory, unless gradients
+        pass.
         """
         packed = []
         for number, windows in enumerate(self.windows):
@@ -83,6 +84,9 @@ class Plan:
             dtypes = {plane.dtype for plane in planes}
             if len(dtypes) > 1 or torch.bfloat16 in dtypes:  # which numpy does not know
                 planes = [plane.to(torch.float32) for plane in planes]
+            if torch.is_grad_enabled() and any(plane.requires_grad for plane in planes):
+                packed.append(_joined(planes, windows))
+                continue
             out = empty(self.packed_shape(number), dtype=planes[0].dtype)
             if out.is_floating_point():
                 out.zero_()  # a NaN times a weight of zero is not nothing
@@ -117,12 +121,22 @@ class Plan:
         return pictures.planes.to(dtype)
 
 
+def _joined(planes: Sequence[Tensor], windows: Sequence[tuple[int, int, int, int]]) -> Tensor:
+    """What ``Plan.pack`` makes of one plane of the pictures, with gradients."""
+    widest = max(right - left for _, _, left, right in windows)
+    parts = []
+    for plane, (top, bottom, left, right) in zip(planes, windows, strict=True):
+        window = plane.movedim(0, -1)[top:bottom, left:right]
+        parts.append(torch.nn.functional.pad(window, (0, 0, 0, widest - window.shape[1])))
+    return torch.cat(parts)
+
+
 def plan(transform: Compose, images: Sequence, generators: Iterable[torch.Generator | None]) -> Plan:
     """What ``transform`` does to each of ``images`` with its generator: the same draws as ``transform(image, generator=g)``.
 
     Images have ``.coefficients`` and ``.grid``, or are ``Coefficients`` that are all picture. ValueError where there are
     none, where block sizes differ among them, and where the boxes and paddings that the chain begins with bring them to
-    different sizes.
+    different sizes, and where there is not one generator (or None) for each.
 
     >>> from dctnet.transforms.geometric import RandomHorizontalFlip, RandomResizedCrop
     >>> chain = Compose([RandomResizedCrop(32), RandomHorizontalFlip()], block_size=8)
@@ -134,8 +148,8 @@ def plan(transform: Compose, images: Sequence, generators: Iterable[torch.Genera
     >>> all(torch.allclose(batch.y[i], alone[i].y, atol=1e-5) for i in range(2))
     True
     """
-    coefficients = [image if isinstance(image, Coefficients) else image.coefficients for image in images]
-    grids = [infer_grid(image) if isinstance(image, Coefficients) else image.grid for image in images]
+    known = [planes_of(image) for image in images]
+    coefficients, grids = [planes for planes, _ in known], [grid for _, grid in known]
     sizes = {(plane.y.shape[-3], plane.cb.shape[-3], plane.cr.shape[-3]) for plane in coefficients}
     if len(sizes) > 1:
         raise ValueError(f"a batch at once needs pictures in blocks of one size; got planes of {sorted(sizes)} bands")
@@ -153,6 +167,8 @@ def plan_grids(
     if not grids:
         raise ValueError("there are no images in this batch")
     blocks_out, generators = transform.block_size or blocks_in, list(generators)
+    if len(generators) != len(grids):
+        raise ValueError(f"there is one generator for each image; got {len(generators)} for {len(grids)} images")
     slots: list[list[Step]] = []
     sizes, fill, rest = [grid.size for grid in grids], None, list(transform.transforms)
     while (

@@ -2,37 +2,45 @@
 
 from __future__ import annotations
 
+from dctnet.arguments import several
+
 Size = int | tuple[int, int]
 
 
 def pair(size: Size) -> tuple[int, int]:
-    """(height, width) from a number or a pair."""
-    height, width = (size, size) if isinstance(size, int) else tuple(size)
-    return int(height), int(width)
+    """(height, width) from a number or a pair of whole numbers, at least 1; ValueError otherwise."""
+    sides = several("size", size, (1, 2), 1, of_whole=True)
+    return sides[0], sides[-1]
+
+
+def checked_target(target: Size) -> Size:
+    """What ``resize`` takes: the length of the shorter side, or (height, width); ValueError for anything else."""
+    sides = several("size", target, (1, 2), 1, of_whole=True)
+    return sides[0] if len(sides) == 1 else sides
 
 
 def resized_size(size: tuple[int, int], target: Size) -> tuple[int, int]:
     """The size that ``resize`` makes of a picture: ``target``, or the shorter side at ``target``, the longer in proportion.
 
+    ``target`` is a ``checked_target``.
+
     >>> resized_size((375, 500), 256)
     (256, 341)
     """
     if not isinstance(target, int):
-        return pair(target)
-    if target < 1:
-        raise ValueError(f"the output size is at least 1 pixel; got {target}")
+        return target
     height, width = size
     return (target, int(target * width / height)) if height <= width else (int(target * height / width), target)
 
 
-def center_box(size: tuple[int, int], output_size: Size) -> tuple[int, int, int, int]:
+def center_box(size: tuple[int, int], output_size: tuple[int, int]) -> tuple[int, int, int, int]:
     """(top, left, height, width) of the central box, placed as torchvision places it; ValueError where it does not fit.
 
-    >>> center_box((256, 341), 224)
+    >>> center_box((256, 341), (224, 224))
     (16, 58, 224, 224)
     """
-    height, width = pair(output_size)
-    if not (0 < height <= size[0] and 0 < width <= size[1]):
+    height, width = output_size
+    if height > size[0] or width > size[1]:
         raise ValueError(
             f"a central crop of {height}x{width} does not fit a picture of {size[0]}x{size[1]}; resize it first"
         )

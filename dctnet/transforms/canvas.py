@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 import torch
 
+from dctnet.arguments import several, whole
 from dctnet.resampling import PADDING_MODES
 from dctnet.transforms.boxes import Size, pair
-from dctnet.transforms.geometric import Geometric, check_size
+from dctnet.transforms.geometric import Geometric
 from dctnet.transforms.separable import fill_of
 from dctnet.transforms.steps import Drawn, Placed, Step
 
@@ -19,9 +20,7 @@ def padding_of(value: int | Sequence[int]) -> tuple[int, int, int, int]:
     >>> padding_of(4), padding_of((1, 2))
     ((4, 4, 4, 4), (1, 2, 1, 2))
     """
-    sides = (value,) if isinstance(value, int) else tuple(value)
-    if len(sides) not in (1, 2, 4) or not all(isinstance(side, int) for side in sides):
-        raise ValueError(f"padding is 1, 2 or 4 whole numbers of pixels (left, top, right, bottom); got {value!r}")
+    sides = several("padding (left, top, right, bottom)", value, (1, 2, 4), of_whole=True)
     return sides * (4 // len(sides))
 
 
@@ -76,7 +75,6 @@ class RandomCrop(Geometric):
         padding_mode: str = "constant",
     ):
         self.size = pair(size)
-        check_size(self.size)
         self.padding = None if padding is None else padding_of(padding)
         self.pad_if_needed, self.fill, self.padding_mode = bool(pad_if_needed), fill, _check_mode(padding_mode)
         self._fill = fill_of(fill)
@@ -121,7 +119,7 @@ class Translate(Geometric):
     steps = Placed
 
     def __init__(self, y: int, x: int, fill: float | Sequence[float] = 0):
-        self.y, self.x, self.fill = int(y), int(x), fill
+        self.y, self.x, self.fill = whole("y", y), whole("x", x), fill
         self.filling = fill_of(fill)
 
     def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> Step:

@@ -7,8 +7,8 @@ from abc import abstractmethod
 import torch
 from torch import Tensor
 
+from dctnet.arguments import finite
 from dctnet.coefficients import Coefficients
-from dctnet.transforms.per_sample import check_range
 from dctnet.transforms.photometric import Photometric
 
 
@@ -19,8 +19,7 @@ class Chance(Photometric):
     """
 
     def __init__(self, p: float):
-        check_range("p", p, 0, 1)
-        self.p = float(p)
+        self.p = finite("p", p, 0, 1)
         self._threshold = torch.tensor(self.p).item()  # float32, as what is drawn
 
     @abstractmethod

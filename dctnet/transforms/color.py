@@ -23,6 +23,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from dctnet.arguments import finite, interval, whole
 from dctnet.coefficients import Coefficients, Grid, block_size, infer_grid
 from dctnet.dct import basis
 from dctnet.transforms.chance import Chance
@@ -144,8 +145,9 @@ def drop_chroma(coefficients: Coefficients, plane: int | Tensor) -> Coefficients
 
     Source: Park and Johnson, "RGB no more: Minimally-decoded JPEG Vision Transformers", CVPR 2023, section 5.1.
     """
-    check_range("plane", plane, 0, 2)
-    plane = torch.as_tensor(plane)
+    if isinstance(plane, Tensor):
+        check_range("plane", plane, 0, 2)
+    plane = plane if isinstance(plane, Tensor) else torch.tensor(whole("plane", plane, 0, 2))
     kept = [coefficients.y]
     for number, chroma in enumerate(coefficients[1:], 1):
         kept.append(chroma * (plane != number).to(chroma.device, chroma.dtype)[..., None, None, None])
@@ -206,14 +208,12 @@ def _factors(name: str, value: float | Sequence[float] | None, centre: float) ->
     if value is None:
         return None
     low, high = (0.0, math.inf) if centre else (-0.5, 0.5)
-    single = isinstance(value, (int, float))
-    limits = (max(0.0, centre - value) if centre else -value, centre + value) if single else tuple(value)
-    if len(limits) != 2 or not low <= limits[0] <= limits[1] <= high:
-        allowed = "at least 0" if centre else "in [-0.5, 0.5]"
-        raise ValueError(
-            f"{name} is a number that is not negative, or a range (low, high) of factors {allowed}; got {value!r}"
-        )
-    return None if limits == (centre, centre) else (float(limits[0]), float(limits[1]))
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        factors = interval(name, value, low, high)
+    else:
+        most = finite(f"{name}, unless a range of factors,", value, 0, math.inf if centre else high)
+        factors = max(low, centre - most), centre + most
+    return None if factors == (centre, centre) else factors
 
 
 class RandomGrayscale(Chance):
@@ -246,8 +246,7 @@ class RandomChromaDrop(Photometric):
     any_blocks = True
 
     def __init__(self, p: float = 0.5):
-        check_range("p", p, 0, 1)
-        self.p = float(p)
+        self.p = finite("p", p, 0, 1)
 
     def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> tuple[float, ...]:
         """The plane to drop, 1 or 2; 0 for none."""

@@ -11,7 +11,7 @@ from dctnet.transforms.frequency import SelectBands
 from dctnet.transforms.geometric import Geometric, Reblock
 from dctnet.transforms.passing import Passing
 from dctnet.transforms.photometric import Photometric
-from dctnet.transforms.policy import Policy
+from dctnet.transforms.policy import Policy, Transform, check_transforms
 from dctnet.transforms.reduced import Reduced, reduce
 
 
@@ -37,12 +37,12 @@ class Compose:
 
     def __init__(
         self,
-        transforms: Sequence[Geometric | Photometric | Policy],
+        transforms: Sequence[Transform],
         block_size: int | tuple[int, int] | None = None,
         dtype: torch.dtype | None = None,
     ):
-        self.transforms = tuple(transforms)
-        if dtype is not None and not dtype.is_floating_point:
+        self.transforms = tuple(check_transforms(transforms))
+        if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
             raise ValueError(f"coefficients become floats; got dtype={dtype}")
         self.dtype = dtype
         check_order(self.transforms)
@@ -54,8 +54,7 @@ class Compose:
 
     def with_grid(self, image, generator: torch.Generator | None = None) -> tuple[Coefficients, Grid]:
         """The same, and the grid of the result: the size of its picture, which need not fill the last blocks."""
-        coefficients = image if isinstance(image, Coefficients) else image.coefficients
-        grid: Grid = infer_grid(coefficients) if isinstance(image, Coefficients) else image.grid
+        coefficients, grid = planes_of(image)
         picture = Passing(
             coefficients, grid, self.block_size or (block_size(coefficients.y), block_size(coefficients.cb))
         )
@@ -65,7 +64,7 @@ class Compose:
         coefficients = picture.coefficients
         return coefficients if self.dtype is None else coefficients.to(self.dtype), picture.grid
 
-    def _pass(self, picture: Passing, transforms: Sequence, generator: torch.Generator | None) -> None:
+    def _pass(self, picture: Passing, transforms: Sequence[Transform], generator: torch.Generator | None) -> None:
         for transform in transforms:
             if isinstance(transform, Policy):
                 self._pass(picture, transform.choose(picture.grid.size, generator), generator)
@@ -88,19 +87,33 @@ class Compose:
         return f"Compose({list(self.transforms)}, block_size={self.block_size}{dtype})"
 
 
-def check_order(transforms: Sequence) -> None:
-    """ValueError for what is no transform of ours, and for one behind another that leaves it no bands or no gray levels."""
-    normalized = selected = None
+def planes_of(image) -> tuple[Coefficients, Grid]:
+    """The coefficients of an image and their grid; of ``Coefficients`` all is taken to be picture. ValueError for others."""
+    if isinstance(image, Coefficients):
+        return image, infer_grid(image)
+    if not (hasattr(image, "coefficients") and hasattr(image, "grid")):
+        raise ValueError(f"an image is a JPEGImage, or Coefficients that are all picture; got a {type(image).__name__}")
+    return image.coefficients, image.grid
+
+
+def check_order(
+    transforms: Sequence[Transform], ungrayed: Transform | None = None, selected: Transform | None = None
+) -> tuple[Transform | None, Transform | None]:
+    """ValueError where a transform needs gray levels, or all bands, which one before it has changed or may have changed.
+
+    ``ungrayed`` and ``selected`` are the last that did so before, and are returned as they are behind the transforms.
+    """
     for transform in transforms:
-        if not isinstance(transform, (Geometric, Photometric, Policy)):
-            raise ValueError(
-                f"Compose takes transforms of dctnet; got {transform!r}. Pixel transforms act on pixels: see to_pixels."
-            )
-        if selected is not None and isinstance(transform, Geometric):
-            raise ValueError(f"{transform!r} needs all bands of a block: put it before SelectBands")
-        if normalized is not None and isinstance(transform, Geometric):
-            raise ValueError(f"{transform!r} mixes the bands of neighbouring blocks: put it before {normalized!r}")
-        if isinstance(transform, Photometric) and not transform.in_gray_levels:
-            normalized, selected = transform, transform if isinstance(transform, SelectBands) else selected
-        elif normalized is not None and not isinstance(transform, Geometric):
-            raise ValueError(f"{transform!r} needs values in gray levels: put it before {normalized!r}")
+        if isinstance(transform, Geometric):
+            if selected is not None:
+                raise ValueError(f"{transform!r} needs all bands of a block: put it before {selected!r}")
+            if ungrayed is not None:
+                raise ValueError(f"{transform!r} mixes the bands of neighbouring blocks: put it before {ungrayed!r}")
+        elif isinstance(transform, Policy) and (ways := transform.ways()) is not None:
+            behind = [check_order(way, ungrayed, selected) for way in ways]
+            ungrayed, selected = (next((t for t in those if t), None) for those in zip(*behind, strict=True))
+        elif isinstance(transform, Photometric) and not transform.in_gray_levels:
+            ungrayed, selected = transform, transform if isinstance(transform, SelectBands) else selected
+        elif ungrayed is not None:
+            raise ValueError(f"{transform!r} needs values in gray levels: put it before {ungrayed!r}")
+    return ungrayed, selected

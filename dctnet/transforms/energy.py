@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dctnet.coefficients import Coefficients
+from dctnet.arguments import finite
+from dctnet.coefficients import Coefficients, check_all_bands
+from dctnet.transforms.per_sample import check_range
 from dctnet.transforms.photometric import Photometric
 
 
@@ -23,9 +25,9 @@ def keep_energy(coefficients: Coefficients, percent: float | Tensor) -> Coeffici
     >>> keep_energy(Coefficients(plane, 0 * plane, 0 * plane), 60).y.flatten().tolist()         # 16 of 25
     [900.0, 4.0, 0.0, 0.0]
     """
+    check_all_bands(coefficients)
+    check_range("percent, the share of energy,", percent, 0, 100, open_low=True)
     percent = torch.as_tensor(percent, dtype=torch.float64)
-    if not bool(((percent > 0) & (percent <= 100)).all()):
-        raise ValueError(f"the share of energy is above 0 and at most 100 %; got {percent.tolist()!r}")
     # Blocks last, as they lie in memory.
     planes = [plane.movedim(-3, -1) for plane in coefficients]
     squares = [plane[..., 1:].detach().to(torch.float64).square().flatten(-3) for plane in planes]
@@ -46,9 +48,7 @@ class KeepEnergy(Photometric):
     """The fewest AC coefficients that hold ``percent`` % of the AC energy of each picture; see ``keep_energy``."""
 
     def __init__(self, percent: float):
-        if not 0 < percent <= 100:
-            raise ValueError(f"the share of energy is above 0 and at most 100 %; got {percent!r}")
-        self.percent = float(percent)
+        self.percent = finite("percent, the share of energy,", percent, 0, 100, open_low=True)
 
     def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> tuple[float, ...]:
         return (self.percent,)

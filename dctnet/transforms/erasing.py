@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
 import torch
 from torch import Tensor
 
+from dctnet.arguments import finite, interval, whole
 from dctnet.coefficients import Coefficients, Grid, infer_grid
-from dctnet.transforms.masking import Color, constant, erase
+from dctnet.transforms.masking import Color, erase
 from dctnet.transforms.photometric import Photometric
+from dctnet.transforms.separable import fill_of
 
 NOISE = 0.225 * 255  # gray levels: one unit of pixels that are normalised by the deviation of ImageNet
 _OF_PLANES = (  # deviations of Y, Cb and Cr of independent R, G and B of deviation one (JFIF)
@@ -18,11 +20,6 @@ _OF_PLANES = (  # deviations of Y, Cb and Cr of independent R, G and B of deviat
     math.hypot(0.299, 0.587, 0.886) / 1.772,
     math.hypot(0.701, 0.587, 0.114) / 1.402,
 )
-
-
-def _check_chance(p: float) -> None:
-    if not 0 <= p <= 1:
-        raise ValueError(f"p is a probability in [0, 1]; got {p}")
 
 
 class _Erasing(Photometric):
@@ -63,17 +60,13 @@ class RandomErasing(_Erasing):
         ratio: tuple[float, float] = (0.3, 3.3),
         value: Color | str = 0.0,
     ):
-        _check_chance(p)
-        self.p, self.scale, self.ratio = float(p), tuple(scale), tuple(ratio)
-        if len(self.scale) != 2 or not 0 <= self.scale[0] <= self.scale[1] <= 1:
-            raise ValueError(f"scale is a range (low, high) with 0 <= low <= high <= 1; got {scale}")
-        if len(self.ratio) != 2 or not 0 < self.ratio[0] <= self.ratio[1] < math.inf:
-            raise ValueError(f"ratio is a range (low, high) with 0 < low <= high; got {ratio}")
+        self.p = finite("p", p, 0, 1)
+        self.scale, self.ratio = interval("scale", scale, 0, 1), interval("ratio", ratio, 0, open_low=True)
         if isinstance(value, str) and value != "random":
             raise ValueError(f'value is a color in gray levels or "random"; got {value!r}')
-        self.value = value if isinstance(value, (str, int, float)) else tuple(value)
-        if value != "random":
-            constant(Coefficients(*(torch.empty(1, 1, 1),) * 3), self.value)  # which refuses what is no color
+        if not isinstance(value, str):
+            fill_of(value)  # which refuses what is no color
+        self.value = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
         self._threshold = torch.tensor(self.p).item()  # float32, as what is drawn
         self._log_ratio = torch.tensor(self.ratio).log().tolist()
 
@@ -112,10 +105,7 @@ class Cutout(_Erasing):
     value = 128.0
 
     def __init__(self, size: int, p: float = 1.0):
-        _check_chance(p)
-        if not size >= 1:
-            raise ValueError(f"size is the side of the square in pixels, at least 1; got {size}")
-        self.size, self.p = int(size), float(p)
+        self.size, self.p = whole("size", size, 1), finite("p", p, 0, 1)
         self._threshold = torch.tensor(self.p).item()  # float32, as what is drawn
 
     def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> tuple[float, ...]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dctnet.bands import CHANNELS, BandSet, bands_of
-from dctnet.coefficients import Coefficients
+from dctnet.bands import BAND_SETS, CHANNELS, BandSet, bands_of
+from dctnet.coefficients import Coefficients, SelectedBands
 from dctnet.transforms.photometric import Photometric
 
 
 def select_bands(coefficients: Coefficients, bands: BandSet) -> Coefficients:
-    """The channels ``bands`` of each plane: planes ``(..., k, H/8, W/8)``, of which nothing geometric can be made any more.
+    """The channels ``bands`` of each plane: ``SelectedBands`` ``(..., k, H/8, W/8)``, ``Coefficients`` where these are all.
+
+    Nothing geometric can be made of a selection any more.
 
     ``bands`` is what ``dctnet.bands.bands_of`` takes: the size of a static set, "zigzag-16", and so on.
     ValueError where a plane is not in blocks of 8 with all its 64 channels.
@@ -28,7 +30,8 @@ def select_bands(coefficients: Coefficients, bands: BandSet) -> Coefficients:
                 f"{tuple(plane.shape)}. Set block_size=8, and select once."
             )
     # Selected along the last axis of memory, so that blocks stay contiguous.
-    return Coefficients(
+    chosen = Coefficients if kept == BAND_SETS[192] else SelectedBands
+    return chosen(
         *(
             plane.movedim(-3, -1).index_select(-1, torch.tensor(channels, device=plane.device)).movedim(-1, -3)
             for plane, channels in zip(coefficients, kept, strict=True)

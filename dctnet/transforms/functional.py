@@ -5,14 +5,18 @@ last blocks, and return 4:2:0 planes of float32 (float64 for float64 planes) in 
 samples lie: ``image.grid`` of a ``JPEGImage``; left out, the planes are taken to be all picture, and the chroma sampling is
 read off their shapes. Resampling is linear with antialiasing, on luma and chroma alike, without decoding to pixels: see
 ``dct.lift``. In the docstrings h x w is the picture's size, b the block size asked for.
+
+Chosen bands (``SelectedBands``, what ``select_bands`` returns) are a ValueError for functions that need all the bands of a
+block. Planes that were put together anew do not say that they are chosen, and may pass for smaller blocks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dctnet.arguments import several
 from dctnet.coefficients import Coefficients, Grid, block_size, block_sizes, infer_grid
-from dctnet.transforms.boxes import Size, center_box, pair, resized_size
+from dctnet.transforms.boxes import Size, center_box, checked_target, pair, resized_size
 from dctnet.transforms.canvas import Pad
 from dctnet.transforms.color import (
     adjust_brightness,
@@ -112,6 +116,7 @@ def resized_crop(
     True
     """
     grid = grid or infer_grid(coefficients)
+    several("the box (top, left, height, width)", (top, left, height, width), (4,))
     operators = box_to_size(grid, top, left, height, width, pair(size))
     return lifted(coefficients, operators, block_size or _kept_blocks(coefficients))
 
@@ -138,7 +143,8 @@ def resize(
     Equals ``torchvision.transforms.v2.functional.resize(..., antialias=True)`` on the samples, to rounding.
     """
     grid = grid or infer_grid(coefficients)
-    return resized_crop(coefficients, 0, 0, *grid.size, resized_size(grid.size, size), grid=grid, block_size=block_size)
+    size = resized_size(grid.size, checked_target(size))
+    return resized_crop(coefficients, 0, 0, *grid.size, size, grid=grid, block_size=block_size)
 
 
 def center_crop(
@@ -146,7 +152,7 @@ def center_crop(
 ) -> Coefficients:
     """The central box of ``output_size`` pixels. Unlike torchvision's it does not pad: a smaller picture is a ValueError."""
     grid = grid or infer_grid(coefficients)
-    return crop(coefficients, *center_box(grid.size, output_size), grid=grid, block_size=block_size)
+    return crop(coefficients, *center_box(grid.size, pair(output_size)), grid=grid, block_size=block_size)
 
 
 def horizontal_flip(

@@ -13,8 +13,9 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from dctnet.arguments import finite, interval
 from dctnet.coefficients import block_sizes
-from dctnet.transforms.boxes import Size, center_box, pair, resized_size
+from dctnet.transforms.boxes import Size, center_box, checked_target, pair, resized_size
 from dctnet.transforms.separable import Fill
 from dctnet.transforms.steps import Drawn, Step
 
@@ -62,12 +63,6 @@ def _rows(drawn: Iterable[Drawn]) -> np.ndarray:
     return np.array([(*one[:4], *one.size, one.mirror, one.flip) for one in drawn], dtype=np.int64)
 
 
-def check_size(size: tuple[int, int]) -> None:
-    """ValueError where a size is not positive."""
-    if min(size) < 1:
-        raise ValueError(f"the output size is at least 1x1 pixel; got {size[0]}x{size[1]}")
-
-
 class RandomResizedCrop(Geometric):
     """A random box of ``scale`` times the picture's area and of aspect ``ratio``, resampled to ``size``.
 
@@ -80,11 +75,8 @@ class RandomResizedCrop(Geometric):
     def __init__(
         self, size: Size, scale: tuple[float, float] = (0.08, 1.0), ratio: tuple[float, float] = (3 / 4, 4 / 3)
     ):
-        self.size, self.scale, self.ratio = pair(size), tuple(scale), tuple(ratio)
-        check_size(self.size)
-        for name, (low, high) in (("scale", self.scale), ("ratio", self.ratio)):
-            if not 0 < low <= high:
-                raise ValueError(f"{name} is a range (low, high) with 0 < low <= high; got {(low, high)}")
+        self.size = pair(size)
+        self.scale, self.ratio = interval("scale", scale, 0, open_low=True), interval("ratio", ratio, 0, open_low=True)
         self._log_ratio = math.log(self.ratio[0]), math.log(self.ratio[1])
 
     def box(self, size: tuple[int, int], generator: torch.Generator | None = None) -> tuple[int, int, int, int]:
@@ -123,8 +115,7 @@ class Resize(Geometric):
     steps = Drawn
 
     def __init__(self, size: Size):
-        self.size = size if isinstance(size, int) else pair(size)
-        check_size(pair(size))
+        self.size = checked_target(size)
 
     def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> Drawn:
         return Drawn(0, 0, *size, resized_size(size, self.size))
@@ -143,7 +134,6 @@ class CenterCrop(Geometric):
 
     def __init__(self, size: Size):
         self.size = pair(size)
-        check_size(self.size)
 
     def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> Drawn:
         return Drawn(*center_box(size, self.size), self.size)
@@ -161,9 +151,7 @@ class RandomFlip(Geometric):
     steps = Drawn
 
     def __init__(self, p: float = 0.5):
-        if not 0 <= p <= 1:
-            raise ValueError(f"p is a probability in [0, 1]; got {p}")
-        self.p = float(p)
+        self.p = finite("p", p, 0, 1)
         self._threshold = torch.tensor(self.p).item()  # float32, as what is drawn
 
     def _drawn(self, generator: torch.Generator | None) -> bool:

@@ -21,7 +21,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dctnet.coefficients import Coefficients, Grid, block_size, infer_grid
+from dctnet.arguments import finite
+from dctnet.coefficients import Coefficients, Grid, block_size, check_all_bands, infer_grid
 from dctnet.dct import basis
 from dctnet.transforms.separable import fill_of
 
@@ -157,6 +158,7 @@ def _cuts(
     coefficients: Coefficients, box: tuple[Number, Number, Number, Number], grid: Grid | None
 ) -> list[tuple[Cut, Cut]]:
     """M_v and M_h of each plane, made on the host, where the numbers of a box come from, in float64."""
+    check_all_bands(coefficients)
     grid = grid or infer_grid(coefficients)
     boxes = checked_boxes(box, coefficients.y.shape[:-3], grid.size).numpy()
     made: dict[tuple, Cut] = {}
@@ -180,6 +182,9 @@ def _cuts(
 
 def checked_boxes(box: tuple[Number, Number, Number, Number], batch: torch.Size, size: tuple[int, int]) -> Tensor:
     """The boxes (top, left, height, width) of n pictures, ``(n, 4)`` float64; ValueError where one leaves the picture."""
+    for name, number in zip(("top", "left", "height", "width"), box, strict=True):
+        if not isinstance(number, Tensor):
+            finite(f"the {name} of a box", number)
     numbers = [torch.as_tensor(number).detach().cpu().to(torch.float64) for number in box]
     for number in numbers:
         if number.ndim and number.shape != batch:

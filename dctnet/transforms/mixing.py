@@ -6,14 +6,15 @@ mixed batch are shares ``(n, classes)``.
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor
 
+from dctnet.arguments import finite, whole
 from dctnet.coefficients import Coefficients, Grid, infer_grid
 from dctnet.transforms.masking import Number, checked_boxes, paste
+from dctnet.transforms.per_sample import check_range
 
 
 def mixup(
@@ -34,11 +35,11 @@ def mixup(
     """
     shares = label_shares(labels, num_classes)
     _check_batch(coefficients, shares)
-    lam = torch.as_tensor(lam, dtype=torch.float64).cpu()
+    lam = lam.cpu() if isinstance(lam, Tensor) else lam
+    check_range("lam", lam, 0, 1)
+    lam = torch.as_tensor(lam, dtype=torch.float64)
     if lam.ndim and lam.shape != labels.shape[:1]:
         raise ValueError(f"lam is one number or one for each of {len(labels)} pictures; got shape {tuple(lam.shape)}")
-    if not ((lam >= 0) & (lam <= 1)).all():
-        raise ValueError(f"lam is a share in [0, 1]; got {lam.tolist()}")
 
     def mixed(plane: Tensor) -> Tensor:
         wide = plane.to(torch.promote_types(plane.dtype, torch.float32))
@@ -64,7 +65,8 @@ def cutmix(
 
     The box is in pixels, one for all pictures or one for each; chroma samples that it cuts are mixed by the share that it
     covers. The planes are in gray levels, or divided by one number a plane, with all their bands; ``grid`` says where their
-    samples lie (default: all of the planes is picture). Labels as in ``mixup``. ValueError where a box leaves the picture.
+    samples lie (default: all of the planes is picture). Labels as in ``mixup``. ValueError where a box leaves the picture, and
+    for ``SelectedBands``.
 
     Source: Yun et al., "CutMix: Regularization strategy to train strong classifiers with localizable features", ICCV 2019.
 
@@ -83,6 +85,8 @@ def cutmix(
 
 def label_shares(labels: Tensor, num_classes: int | None) -> Tensor:
     """Class numbers ``(n,)`` as shares ``(n, num_classes)`` float32; shares as they are. ValueError where they do not fit."""
+    if not isinstance(labels, Tensor):
+        raise ValueError(f"labels are a tensor of class numbers (n,) or of shares (n, classes); got {labels!r}")
     if labels.ndim == 2 and num_classes in (None, labels.shape[1]):
         return labels if labels.is_floating_point() else labels.to(torch.float32)
     if labels.ndim == 2:
@@ -91,6 +95,7 @@ def label_shares(labels: Tensor, num_classes: int | None) -> Tensor:
         raise ValueError(
             f"labels are class numbers (n,) or shares (n, classes); got {labels.dtype} of shape {tuple(labels.shape)}"
         )
+    num_classes = None if num_classes is None else whole("num_classes", num_classes, 1)
     if num_classes is None:
         raise ValueError("num_classes is needed where labels are class numbers")
     if labels.device.type == "cpu":
@@ -122,13 +127,10 @@ class Mixing(ABC):
     """A mixture of the pictures of a batch, its parameters drawn for all of them, or for each (``per_sample``)."""
 
     def __init__(self, *, alpha: float = 1.0, num_classes: int | None = None, per_sample: bool = False):
-        if not 0 < alpha < math.inf:
-            raise ValueError(f"alpha is the parameter of Beta(alpha, alpha), a number greater than 0; got {alpha}")
-        if num_classes is not None and num_classes < 1:
-            raise ValueError(
-                f"num_classes is a number of at least 1, or None where labels are shares; got {num_classes}"
-            )
-        self.alpha, self.num_classes, self.per_sample = float(alpha), num_classes, per_sample
+        self.alpha = finite("alpha, of Beta(alpha, alpha),", alpha, 0, open_low=True)
+        # None where labels are shares.
+        self.num_classes = None if num_classes is None else whole("num_classes", num_classes, 1)
+        self.per_sample = bool(per_sample)
 
     @abstractmethod
     def __call__(

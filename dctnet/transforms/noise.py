@@ -23,6 +23,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from dctnet.arguments import finite, several
 from dctnet.coefficients import Coefficients, block_size
 from dctnet.dct import block_dct
 from dctnet.transforms.per_sample import Number, check_range, computed_wide, per_sample
@@ -83,6 +84,7 @@ def _noisy(
         raise ValueError(f"sigma is one number, or three for Y, Cb and Cr; got {sigma!r}")
     for value in sigmas:
         check_range("sigma", value, 0)
+    check_range("mean", mean, -math.inf)
     noisy = [
         torch.addcmul(plane, _field(plane, generators, fill, samples), per_sample(value, plane))
         for plane, value in zip(coefficients, sigmas, strict=True)
@@ -141,10 +143,8 @@ class _Noise(Photometric):
 
 
 def _checked(sigma: float | Sequence[float]) -> float | tuple[float, ...]:
-    values = (sigma,) if isinstance(sigma, (int, float)) else tuple(sigma)
-    if len(values) not in (1, 3) or not all(value >= 0 for value in values):
-        raise ValueError(f"sigma is a number of gray levels, at least 0, or three for Y, Cb and Cr; got {sigma!r}")
-    return float(values[0]) if len(values) == 1 else tuple(float(value) for value in values)
+    values = several("sigma, of all planes or of Y, Cb and Cr,", sigma, (1, 3), 0)
+    return values[0] if len(values) == 1 else values
 
 
 def _drawn(parameters: Tensor) -> tuple[tuple[Tensor, ...], Generators]:
@@ -160,7 +160,7 @@ class GaussianNoise(_Noise):
     """
 
     def __init__(self, mean: float = 0.0, sigma: float | Sequence[float] = 25.5):
-        self.mean, self.sigma = float(mean), _checked(sigma)
+        self.mean, self.sigma = finite("mean", mean), _checked(sigma)
 
     def apply(self, coefficients: Coefficients, parameters: Tensor, size: tuple[int, int]) -> Coefficients:
         sigmas, generators = _drawn(parameters)

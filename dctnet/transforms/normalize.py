@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import reprlib
 from collections.abc import Sequence
 
 import torch
@@ -34,7 +35,27 @@ def normalize(coefficients: Coefficients, mean: Coefficients, std: Coefficients)
         dtype = plane.dtype if plane.is_floating_point() else torch.float32
         centre, scale = (value.to(plane.device, dtype)[:, None, None] for value in (centre, scale))
         planes.append((plane.to(dtype) - centre) / scale)
-    return Coefficients(*planes)
+    return type(coefficients)(*planes)
+
+
+def band_values(name: str, values: Sequence[Sequence[float]], *, positive: bool = False) -> Coefficients:
+    """Three vectors (C,) float32 of one finite number a band of Y, Cb and Cr; ValueError for anything else.
+
+    >>> band_values("mean", [[1, 2], [3], [4]]).y
+    tensor([1., 2.])
+    """
+    try:
+        vectors = [torch.as_tensor(plane, dtype=torch.float32) for plane in values]
+    except (TypeError, ValueError, RuntimeError):
+        vectors = []
+    if len(vectors) != 3 or any(vector.ndim != 1 or not len(vector) for vector in vectors):
+        raise ValueError(f"{name} is three lists of numbers, one a band of Y, Cb and Cr; got {reprlib.repr(values)}")
+    for plane, vector in zip(Coefficients._fields, vectors, strict=True):
+        wrong = vector[~(vector.isfinite() & ((vector > 0) | (not positive)))]
+        if len(wrong):
+            kind = "finite numbers greater than 0" if positive else "finite numbers"
+            raise ValueError(f"plane {plane} of {name} holds {kind}, one a band; got {wrong[0].item()}")
+    return Coefficients(*vectors)
 
 
 class Normalize(Photometric):
@@ -46,8 +67,9 @@ class Normalize(Photometric):
     in_gray_levels = False
 
     def __init__(self, mean: Sequence[Sequence[float]], std: Sequence[Sequence[float]]):
-        self.mean = Coefficients(*(torch.as_tensor(values, dtype=torch.float32) for values in mean))
-        self.std = Coefficients(*(torch.as_tensor(values, dtype=torch.float32) for values in std))
+        self.mean, self.std = band_values("mean", mean), band_values("std", std, positive=True)
+        if (counts := [len(v) for v in self.mean]) != (others := [len(v) for v in self.std]):
+            raise ValueError(f"mean and std have as many values; got {counts} and {others} of Y, Cb and Cr")
 
     @classmethod
     def from_card(cls, card: str | os.PathLike[str], bands: BandSet = None) -> Normalize:

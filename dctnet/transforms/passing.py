@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from dctnet.coefficients import Coefficients, Grid, grid_420
+from dctnet.coefficients import Coefficients, Grid, check_all_bands, grid_420
 from dctnet.transforms.affine import warp
 from dctnet.transforms.photometric import Photometric
 from dctnet.transforms.samples import moved, reblocked, whole_blocks
@@ -20,6 +20,7 @@ class Passing:
     """
 
     def __init__(self, coefficients: Coefficients, grid: Grid, blocks: tuple[int, int]):
+        check_all_bands(coefficients)
         self.coefficients, self.grid, self.blocks = coefficients, grid, blocks
         self._pending: Separable | None = None
         # Their blocks, where the coefficients are floats on the 4:2:0 grid, and what is behind the picture repeats its edge.

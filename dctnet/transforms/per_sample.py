@@ -9,7 +9,8 @@ from functools import wraps
 import torch
 from torch import Tensor
 
-from dctnet.coefficients import Coefficients
+from dctnet.arguments import GREATEST, finite
+from dctnet.coefficients import Coefficients, check_all_bands
 
 Number = float | Tensor
 
@@ -33,32 +34,28 @@ def per_sample(value: Number, plane: Tensor) -> Tensor:
 
 
 def check_range(name: str, value: Number, low: float, high: float = math.inf, *, open_low: bool = False) -> None:
-    """ValueError where a number lies outside of [low, high] ((low, high] where ``open_low``), or is none.
+    """``arguments.finite`` for each of the numbers of a tensor.
 
-    Numbers on an accelerator are taken as they are: to look at them would be to wait for it.
+    Those on an accelerator are taken as they are: to look at them would be to wait for it.
     """
-    if isinstance(value, Tensor) and value.device.type != "cpu":
-        return
-    if isinstance(value, (int, float)) and (value > low if open_low else value >= low) and value <= high:
-        return
-    values = torch.as_tensor(value, dtype=torch.float64).detach().flatten()
-    bad = ~((values > low if open_low else values >= low) & (values <= high))
-    if bool(bad.any()):
-        if math.isinf(high):
-            allowed = f"greater than {low:g}" if open_low else f"at least {low:g}"
-        else:
-            allowed = f"in {'(' if open_low else '['}{low:g}, {high:g}]"
-        raise ValueError(f"{name} is a number {allowed}; got {values[bad][0].item():g}")
+    if not isinstance(value, Tensor):
+        finite(name, value, low, high, open_low=open_low)
+    elif value.device.type == "cpu":
+        values = value.detach().to(torch.float64)
+        bad = ~((values > low if open_low else values >= max(low, -GREATEST)) & (values <= min(high, GREATEST)))
+        if bool(bad.any()):
+            finite(name, values[bad][0].item(), low, high, open_low=open_low)
 
 
 def computed_wide(function: Callable[..., Coefficients]) -> Callable[..., Coefficients]:
     """``function`` of planes, computed in float32 (float64 of float64 planes) and rounded once to the dtype of each plane.
 
-    Integer planes become float32.
+    Integer planes become float32. ValueError for ``SelectedBands``: the functions work on whole blocks.
     """
 
     @wraps(function)
     def wide(coefficients: Coefficients, *args, **kwargs) -> Coefficients:
+        check_all_bands(coefficients)
         dtypes = [plane.dtype if plane.is_floating_point() else torch.float32 for plane in coefficients]
         work = torch.float64 if torch.float64 in dtypes else torch.float32
         result = function(coefficients.to(work), *args, **kwargs)

@@ -8,7 +8,7 @@ from collections.abc import Hashable
 import torch
 from torch import Tensor
 
-from dctnet.coefficients import Coefficients, block_size
+from dctnet.coefficients import Coefficients, block_size, check_all_bands
 
 
 class Photometric(ABC):
@@ -44,7 +44,12 @@ class Photometric(ABC):
         generator: torch.Generator | None = None,
         size: tuple[int, int] | None = None,
     ) -> Coefficients:
-        """Draw and apply to one picture of ``size`` (default: whole blocks). Floats in, floats out."""
+        """Draw and apply to one picture of ``size`` (default: whole blocks). Floats in, floats out.
+
+        ValueError for ``SelectedBands`` where all bands are needed; bare tensors do not tell what they are.
+        """
+        if self.in_gray_levels:
+            check_all_bands(coefficients)
         size = whole_size(coefficients) if size is None and self.in_gray_levels else size or (0, 0)
         return self.apply(coefficients, torch.tensor(self.draw(size, generator), dtype=torch.float64), size)
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
+from dctnet.arguments import finite, several
 from dctnet.transforms.geometric import Geometric
 from dctnet.transforms.photometric import Photometric
 
@@ -23,16 +24,27 @@ class Policy(ABC):
     def choose(self, size: tuple[int, int], generator: torch.Generator | None) -> Sequence[Transform]:
         """The transforms for a picture of ``size``, in order, drawn from ``generator`` (None: torch's own)."""
 
+    def ways(self) -> Sequence[Sequence[Transform]] | None:
+        """All that may be chosen; None where that is too much to tell, and works on values in gray levels."""
+        return None
+
 
 Transform = Geometric | Photometric | Policy
 
 
-def check_transforms(transforms: Sequence[Transform]) -> list[Transform]:
-    """The transforms as a list; ValueError where there are none, or one is none of ours."""
-    transforms = list(transforms)
-    wrong = [transform for transform in transforms if not isinstance(transform, (Geometric, Photometric, Policy))]
-    if wrong or not transforms:
-        raise ValueError(f"a choice is between transforms of dctnet, one at least; got {wrong or 'none'}")
+def check_transforms(transforms: Sequence[Transform], least: int = 0) -> list[Transform]:
+    """The transforms as a list; ValueError where there are fewer than ``least``, or one is none of ours."""
+    try:
+        transforms = list(transforms)
+    except TypeError:
+        transforms = [transforms]
+    wrong = [transform for transform in transforms if not isinstance(transform, Transform)]
+    if wrong:
+        raise ValueError(
+            f"transforms is a list of transforms of dctnet; got {wrong[0]!r}. Pixel transforms act on pixels: see to_pixels."
+        )
+    if len(transforms) < least:
+        raise ValueError(f"transforms is a list of {least} transform of dctnet at least; got {transforms}")
     return transforms
 
 
@@ -40,12 +52,13 @@ class RandomApply(Policy):
     """All of ``transforms`` with probability ``p``, or none, as ``torchvision.transforms.v2.RandomApply``."""
 
     def __init__(self, transforms: Sequence[Transform], p: float = 0.5):
-        if not 0 <= p <= 1:
-            raise ValueError(f"p is a probability in [0, 1]; got {p}")
-        self.transforms, self.p = check_transforms(transforms), float(p)
+        self.transforms, self.p = check_transforms(transforms, least=1), finite("p", p, 0, 1)
 
     def choose(self, size: tuple[int, int], generator: torch.Generator | None) -> Sequence[Transform]:
         return self.transforms if torch.rand(1, generator=generator).item() < self.p else ()
+
+    def ways(self) -> Sequence[Sequence[Transform]]:
+        return [self.transforms, []]
 
     def __repr__(self) -> str:
         return f"RandomApply({self.transforms}, p={self.p})"
@@ -55,15 +68,19 @@ class RandomChoice(Policy):
     """One of ``transforms``, each with its share of the weights ``p`` (default: all alike)."""
 
     def __init__(self, transforms: Sequence[Transform], p: Sequence[float] | None = None):
-        self.transforms = check_transforms(transforms)
-        weights = [1.0] * len(self.transforms) if p is None else [float(weight) for weight in p]
-        if len(weights) != len(self.transforms) or min(weights) < 0 or not sum(weights) > 0:
-            raise ValueError(f"p holds a weight of at least 0 for each of {len(self.transforms)} transforms; got {p}")
-        self.p = [weight / sum(weights) for weight in weights]
+        self.transforms = check_transforms(transforms, least=1)
+        weights = (1.0,) * len(self.transforms)
+        if p is not None:
+            weights = several("p, with a weight for each transform,", p, (len(self.transforms),), 0)
+        total = finite("the sum of the weights p", sum(weights), 0, open_low=True)
+        self.p = [weight / total for weight in weights]
 
     def choose(self, size: tuple[int, int], generator: torch.Generator | None) -> Sequence[Transform]:
         number = torch.multinomial(torch.tensor(self.p, dtype=torch.float64), 1, generator=generator).item()
         return (self.transforms[number],)
+
+    def ways(self) -> Sequence[Sequence[Transform]]:
+        return [[transform] for transform in self.transforms]
 
     def __repr__(self) -> str:
         return f"RandomChoice({self.transforms}, p={self.p})"

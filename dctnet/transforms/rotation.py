@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
+from dctnet.arguments import finite, interval, several
 from dctnet.transforms.affine import expanded_size, inverse_matrix
 from dctnet.transforms.geometric import Geometric
 from dctnet.transforms.separable import Fill, fill_of
@@ -24,7 +25,7 @@ def rotated(
     Quarter turns about the middle are exact where the picture is square or the canvas may ``expand`` (half turns always).
     Otherwise the canvas stays, or grows to hold the turned picture, and what is outside of the picture shows ``fill``.
     """
-    angle %= 360
+    angle = finite("angle", angle) % 360
     if center is None and (angle % 180 == 0 or (angle % 90 == 0 and (expand or size[0] == size[1]))):
         quarters = round(angle / 90)
         return Turned(quarters, size[::-1] if quarters % 2 else size)
@@ -42,7 +43,7 @@ def affined(
     fill: Fill = (0, 0, 0),
 ) -> Step:
     """A picture of ``size`` under the map of ``affine.inverse_matrix``; a move alone by whole pixels is separable."""
-    x, y = translate
+    (x, y), shear = several("translate", translate, (2,)), several("shear", shear, (2,))
     if angle == 0 and scale == 1 and not any(shear) and x == int(x) and y == int(y):
         return Placed(int(y), int(x), size, "constant", fill) if x or y else Drawn(0, 0, *size, size)
     return Warped(inverse_matrix(angle, translate, scale, shear, centered(center, size)), size, fill)
@@ -50,19 +51,18 @@ def affined(
 
 def centered(center: Sequence[float] | None, size: tuple[int, int]) -> tuple[float, float]:
     """A point (x, y) counted from the corner of the picture (None: its middle), counted from its middle."""
+    center = _center(center)
     return (0.0, 0.0) if center is None else (center[0] - size[1] / 2, center[1] - size[0] / 2)
 
 
-def _range(value: float | Sequence[float], name: str, lengths: tuple[int, ...] = (2,)) -> tuple[float, ...]:
-    if isinstance(value, (int, float)):
-        if value < 0:
-            raise ValueError(f"{name} as one number is the largest amount either way, at least 0; got {value}")
-        return -float(value), float(value)
-    values = tuple(float(part) for part in value)
-    if len(values) not in lengths or any(low > high for low, high in zip(values[::2], values[1::2], strict=True)):
-        raise ValueError(
-            f"{name} is one number or ranges (low, high), {' or '.join(map(str, lengths))} numbers; got {value}"
-        )
+def _either_way(name: str, value: float | Sequence[float], counts: tuple[int, ...] = (1, 2)) -> tuple[float, ...]:
+    """Ranges (from, to) of degrees; one number is the largest amount either way."""
+    values = several(f"{name}, as the largest amount either way or from and to,", value, counts)
+    if len(values) == 1:
+        most = finite(f"{name} either way", value, 0)
+        return -most, most
+    for start in range(0, len(values), 2):
+        interval(name, values[start : start + 2])
     return values
 
 
@@ -80,7 +80,7 @@ class RandomRotation(Geometric):
         center: Sequence[float] | None = None,
         fill: float | Sequence[float] = 0,
     ):
-        self.degrees, self.expand, self.fill = _range(degrees, "degrees"), bool(expand), fill
+        self.degrees, self.expand, self.fill = _either_way("degrees", degrees), bool(expand), fill
         self.center, self._fill = _center(center), fill_of(fill)
 
     def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> Step:
@@ -108,14 +108,12 @@ class RandomAffine(Geometric):
         fill: float | Sequence[float] = 0,
         center: Sequence[float] | None = None,
     ):
-        self.degrees = _range(degrees, "degrees")
-        self.translate = None if translate is None else tuple(translate)
-        if self.translate and (len(self.translate) != 2 or not all(0 <= share <= 1 for share in self.translate)):
-            raise ValueError(f"translate is two shares of width and height, from 0 to 1; got {translate}")
-        self.scale = None if scale is None else _range(scale, "scale")
-        if self.scale and not self.scale[0] > 0:
-            raise ValueError(f"scale is a range of positive factors; got {scale}")
-        self.shear = None if shear is None else _range(shear, "shear", (2, 4))
+        self.degrees = _either_way("degrees", degrees)
+        self.translate = None
+        if translate is not None:
+            self.translate = several("translate, as shares of width and height,", translate, (2,), 0, 1)
+        self.scale = None if scale is None else interval("scale", scale, 0, open_low=True)
+        self.shear = None if shear is None else _either_way("shear", shear, (1, 2, 4))
         self.center, self.fill, self._fill = _center(center), fill, fill_of(fill)
 
     def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> Step:
@@ -141,9 +139,7 @@ class RandomAffine(Geometric):
 
 
 def _center(center: Sequence[float] | None) -> tuple[float, float] | None:
-    if center is not None and len(tuple(center)) != 2:
-        raise ValueError(f"center is (x, y) in pixels from the upper left corner; got {center}")
-    return None if center is None else (float(center[0]), float(center[1]))
+    return None if center is None else several("center, as (x, y) from the upper left corner,", center, (2,))
 
 
 class Rotate(Geometric):
@@ -156,7 +152,7 @@ class Rotate(Geometric):
         center: Sequence[float] | None = None,
         fill: float | Sequence[float] = 0,
     ):
-        self.angle, self.expand, self.fill = float(angle), bool(expand), fill
+        self.angle, self.expand, self.fill = finite("angle", angle), bool(expand), fill
         self.center, self._fill = _center(center), fill_of(fill)
 
     def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> Step:
@@ -178,9 +174,9 @@ class Affine(Geometric):
         fill: float | Sequence[float] = 0,
         center: Sequence[float] | None = None,
     ):
+        inverse_matrix(angle, translate, scale, shear, (0, 0))  # refuses what has no inverse
         self.angle, self.translate, self.scale, self.shear = float(angle), tuple(translate), float(scale), tuple(shear)
         self.center, self.fill, self._fill = _center(center), fill, fill_of(fill)
-        inverse_matrix(self.angle, self.translate, self.scale, self.shear, (0, 0))  # refuses what has no inverse
 
     def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> Step:
         return affined(size, self.angle, self.translate, self.scale, self.shear, self.center, self._fill)

@@ -12,10 +12,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from dctnet.arguments import whole
 from dctnet.bands import BandSet, values_of
 from dctnet.coefficients import Coefficients
 from dctnet.quantization import all_quality_steps, levels, quality_steps
 from dctnet.statistics import read_statistics
+from dctnet.transforms.normalize import band_values
 from dctnet.transforms.photometric import Photometric
 
 LIMIT = 127  # of an int8, alike on both sides
@@ -34,6 +36,8 @@ def quantize_int8(
     >>> quantize_int8(planes).y.tolist()
     [[[254.0, 4.0]]]
     """
+    if scales is not None and len(scales) != 3:
+        raise ValueError(f"scales are three vectors, for Y, Cb and Cr; got {len(scales)}")
     made = []
     for number, plane in enumerate(coefficients):
         x = _floats(plane)
@@ -49,7 +53,7 @@ def quantize_int8(
             scale = scales[number].to(x.device, x.dtype)[:, None, None]
         rounded = (x / scale).round().clamp(-LIMIT, LIMIT) * scale
         made.append(_passed(rounded, x, straight_through).to(_dtype(plane)))
-    return Coefficients(*made)
+    return type(coefficients)(*made)
 
 
 def jpeg_quality(coefficients: Coefficients, quality: int | Tensor, straight_through: bool = False) -> Coefficients:
@@ -63,7 +67,7 @@ def jpeg_quality(coefficients: Coefficients, quality: int | Tensor, straight_thr
     >>> jpeg_quality(planes, 50).y[:4, 0, 0].tolist()                            # steps 16, 11, 10, 16
     [16.0, 22.0, 20.0, 16.0]
     """
-    quality = torch.as_tensor(quality)
+    quality = quality if isinstance(quality, Tensor) else torch.tensor(whole("the quality", quality, 1, 100))
     if not bool(((quality >= 1) & (quality <= 100) & (quality == quality.round())).all()):
         raise ValueError(f"the quality is a whole number from 1 to 100; got {quality.tolist()!r}")
     tables = all_quality_steps()[quality.long().cpu()]
@@ -107,14 +111,7 @@ class Quantize(Photometric):
 
     def __init__(self, scales: Sequence[Sequence[float]] | None = None, straight_through: bool = False):
         self.straight_through = straight_through
-        self.scales = None
-        if scales is not None:
-            self.scales = Coefficients(*(torch.as_tensor(values, dtype=torch.float32) for values in scales))
-            for name, values in zip(Coefficients._fields, self.scales, strict=True):
-                if values.ndim != 1 or not bool((values.isfinite() & (values > 0)).all()):
-                    raise ValueError(
-                        f"the scales of plane {name} are positive numbers, one a band; got {values.tolist()}"
-                    )
+        self.scales = None if scales is None else band_values("scales", scales, positive=True)
 
     @classmethod
     def from_card(cls, card: str | os.PathLike[str], bands: BandSet = None, straight_through: bool = False) -> Quantize:

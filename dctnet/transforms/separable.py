@@ -8,7 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from dctnet.coefficients import SPACING_420, Coefficients, Grid, block_size, block_sizes
+from dctnet.arguments import several
+from dctnet.coefficients import SPACING_420, Coefficients, Grid, block_size, block_sizes, check_all_bands
 from dctnet.dct import apply, lift
 from dctnet.resampling import Banded, Resampling, compose, extend, place, resampling
 
@@ -26,11 +27,9 @@ def fill_of(value: float | Sequence[float]) -> Fill:
     >>> fill_of(0), [round(v) for v in fill_of((255, 0, 0))]
     ((-128.0, 0.0, 0.0), [-52, -43, 128])
     """
-    levels = (value,) * 3 if isinstance(value, (int, float)) else tuple(value)
-    if isinstance(value, str) or len(levels) != 3 or not all(0 <= level <= 255 for level in levels):
-        raise ValueError(f"a color is a gray level from 0 to 255, or three (red, green, blue); got {value!r}")
+    levels = several("a color, as a gray level or as (red, green, blue),", value, (1, 3), 0, 255)
     if len(set(levels)) == 1:
-        return float(levels[0]) - 128, 0.0, 0.0
+        return levels[0] - 128, 0.0, 0.0
     red, green, blue = levels
     luma = 0.299 * red + 0.587 * green + 0.114 * blue  # JFIF
     return luma - 128, (blue - luma) / 1.772, (red - luma) / 1.402
@@ -154,6 +153,7 @@ def after(outer: Separable, inner: Separable) -> Separable:
 
 def lifted(coefficients: Coefficients, operators: Separable, block_out: int | tuple[int, int]) -> Coefficients:
     """Apply the operators to coefficients, block sizes in and out free; what does not fill a block repeats the edge."""
+    check_all_bands(coefficients)
     luma, chroma = block_sizes(block_out)
     made = {}
 

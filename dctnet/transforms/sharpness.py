@@ -15,6 +15,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from dctnet.arguments import finite, interval, several
 from dctnet.coefficients import Coefficients, Grid, block_size, infer_grid
 from dctnet.dct import Lifted, apply, block_dct, block_idct, lift
 from dctnet.resampling import Banded, extend
@@ -94,6 +95,14 @@ def _blur(samples: int, b: int, taps: int, sigma: Tensor, spacing: float, plane:
     return filters._replace(blocks=blocks)
 
 
+def _taps(kernel_size: int | Sequence[int]) -> tuple[int, int]:
+    """The kernel along the rows and down the columns; ValueError where it has no middle."""
+    taps = several("kernel_size", kernel_size, (1, 2), 1, of_whole=True)
+    if any(k % 2 == 0 for k in taps):
+        raise ValueError(f"kernel_size is an odd number of samples, or a pair of them; got {kernel_size!r}")
+    return taps[0], taps[-1]
+
+
 @computed_wide
 def gaussian_blur(
     coefficients: Coefficients,
@@ -110,9 +119,7 @@ def gaussian_blur(
     ceil((kernel_size - 1) / 2 / spacing) + 1. Where the kernel is wider than the picture, it is mirrored again. ValueError
     where a kernel size is not odd and positive, or a sigma is not positive.
     """
-    taps = (kernel_size, kernel_size) if isinstance(kernel_size, int) else tuple(kernel_size)
-    if len(taps) != 2 or any(k != int(k) or k < 1 or k % 2 == 0 for k in taps):
-        raise ValueError(f"kernel_size is an odd number of samples, at least 1, or a pair of them; got {kernel_size!r}")
+    taps = _taps(kernel_size)
     sigma = tuple(0.15 * k + 0.35 for k in taps) if sigma is None else sigma
     sigmas = tuple(sigma) if isinstance(sigma, (tuple, list)) else (sigma, sigma)
     if len(sigmas) != 2:
@@ -144,8 +151,7 @@ class RandomAdjustSharpness(Chance):
 
     def __init__(self, sharpness_factor: float, p: float = 0.5):
         super().__init__(p)
-        check_range("sharpness_factor", sharpness_factor, 0)
-        self.sharpness_factor = float(sharpness_factor)
+        self.sharpness_factor = finite("sharpness_factor", sharpness_factor, 0)
 
     def change(self, coefficients: Coefficients, size: tuple[int, int]) -> Coefficients:
         return adjust_sharpness(coefficients, self.sharpness_factor, grid=infer_grid(coefficients, size))
@@ -157,15 +163,8 @@ class GaussianBlur(Photometric):
     any_blocks = True
 
     def __init__(self, kernel_size: int | Sequence[int], sigma: float | Sequence[float] = (0.1, 2.0)):
-        self.kernel_size = (kernel_size, kernel_size) if isinstance(kernel_size, int) else tuple(kernel_size)
-        if len(self.kernel_size) != 2 or any(k < 1 or k % 2 == 0 for k in self.kernel_size):
-            raise ValueError(
-                f"kernel_size is an odd number of samples, at least 1, or a pair of them; got {kernel_size!r}"
-            )
-        limits = (sigma, sigma) if isinstance(sigma, (int, float)) else tuple(sigma)
-        if len(limits) != 2 or not 0 < limits[0] <= limits[1]:
-            raise ValueError(f"sigma is a positive number of pixels, or a range (low, high) of them; got {sigma!r}")
-        self.sigma = (float(limits[0]), float(limits[1]))
+        self.kernel_size = _taps(kernel_size)
+        self.sigma = interval("sigma", sigma, 0, open_low=True, one=True)
 
     def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> tuple[float, ...]:
         return (torch.empty(1).uniform_(*self.sigma, generator=generator).item(),)

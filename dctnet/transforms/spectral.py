@@ -6,11 +6,13 @@ the coefficient (v, u) is w(v) w(u), but for frequency enhancement; of a block o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from dctnet.arguments import interval
 from dctnet.coefficients import Coefficients, block_size
 from dctnet.transforms.per_sample import Number, check_range, computed_wide, per_sample
 from dctnet.transforms.photometric import Photometric
@@ -38,6 +40,7 @@ def spectral_sharpness(coefficients: Coefficients, strength: Number) -> Coeffici
     >>> spectral_sharpness(planes, 0.5).y.flatten().tolist()
     [1.0, 1.5, 1.5, 2.25]
     """
+    check_range("strength", strength, -math.inf)
     b = block_size(coefficients.y)
     return _weighed(
         coefficients, _separable(coefficients.y, strength, torch.arange(b, dtype=torch.float64) / max(b - 1, 1))
@@ -55,6 +58,7 @@ def mid_frequency_augmentation(coefficients: Coefficients, strength: Number) -> 
     >>> mid_frequency_augmentation(planes, 0.75).y[:8].flatten().tolist()
     [1.0, 1.25, 1.5, 1.75, 1.75, 1.5, 1.25, 1.0]
     """
+    check_range("strength", strength, -math.inf)
     b = block_size(coefficients.y)
     frequency = torch.arange(b, dtype=torch.float64)
     hump = torch.minimum(frequency, b - 1 - frequency) / max(b / 2 - 1, 1)
@@ -86,19 +90,11 @@ class _Spectral(Photometric):
         return (torch.empty(1, dtype=torch.float64).uniform_(*self.limits, generator=generator).item(),)
 
 
-def _limits(name: str, value: float | Sequence[float], low: float) -> tuple[float, float]:
-    limits = (value, value) if isinstance(value, (int, float)) else tuple(value)
-    if len(limits) != 2 or not low <= limits[0] <= limits[1]:
-        needed = "" if low == float("-inf") else f", at least {low:g}"
-        raise ValueError(f"{name} is a number, or a range (low, high){needed}; got {value!r}")
-    return float(limits[0]), float(limits[1])
-
-
 class FrequencyEnhancement(_Spectral):
     """``frequency_enhancement`` by a factor from the range ``factor``."""
 
     def __init__(self, factor: float | Sequence[float] = (0.5, 1.5)):
-        self.limits = _limits("factor", factor, 0)
+        self.limits = interval("factor", factor, 0, one=True)
 
     def apply(self, coefficients: Coefficients, parameters: Tensor, size: tuple[int, int]) -> Coefficients:
         return frequency_enhancement(coefficients, parameters[..., 0])
@@ -111,7 +107,7 @@ class SpectralSharpness(_Spectral):
     """``spectral_sharpness`` of a strength from the range ``strength``."""
 
     def __init__(self, strength: float | Sequence[float] = (-0.3, 0.3)):
-        self.limits = _limits("strength", strength, float("-inf"))
+        self.limits = interval("strength", strength, one=True)
 
     def apply(self, coefficients: Coefficients, parameters: Tensor, size: tuple[int, int]) -> Coefficients:
         return spectral_sharpness(coefficients, parameters[..., 0])
@@ -124,7 +120,7 @@ class MidFrequencyAugmentation(_Spectral):
     """``mid_frequency_augmentation`` of a strength from the range ``strength``."""
 
     def __init__(self, strength: float | Sequence[float] = (-0.3, 0.3)):
-        self.limits = _limits("strength", strength, float("-inf"))
+        self.limits = interval("strength", strength, one=True)
 
     def apply(self, coefficients: Coefficients, parameters: Tensor, size: tuple[int, int]) -> Coefficients:
         return mid_frequency_augmentation(coefficients, parameters[..., 0])

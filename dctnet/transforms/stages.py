@@ -68,10 +68,8 @@ class Canvas(NamedTuple):
             weights = weights * ((samples >= 0) & (samples <= last))
         elif self.mode != "edge":
             edge = 1 if self.mode == "symmetric" else 0
-            samples = np.where(samples < 0, -samples - edge, samples)
-            samples = np.where(samples > last, 2 * last + edge - samples, samples)
-            if ((samples < -1) | (samples > last + 1)).any():
-                raise ValueError(f"padding this much needs more samples than a picture has to {self.mode}; pad by less")
+            samples = samples % np.maximum(2 * last + 2 * edge, 1)
+            samples = np.minimum(samples, 2 * last + edge - samples)
         return samples.clip(0, last), weights
 
 

@@ -146,8 +146,13 @@ class Together:
             parts.append(part)
         self.size, self.blocks = one_shape({part.size for part in parts}), parts[0].blocks
         self._settled = self.blocks
+        if len(shapes := {tuple(tuple(plane.shape[1:]) for plane in part.planes) for part in parts}) > 1:
+            raise ValueError(
+                f"a batch needs samples of one shape; got {len(shapes)} different ones, such as {sorted(shapes)[:2]}. Do not "
+                "leave it to chance in which blocks, or with which bands, a picture comes out."
+            )
         back = torch.tensor([i for indices in groups.values() for i in indices]).argsort().to(self.planes.y.device)
-        self.planes = Coefficients(*(_gathered([part.planes[p] for part in parts], back) for p in range(3)))
+        self.planes = type(parts[0].planes)(*(_gathered([part.planes[p] for part in parts], back) for p in range(3)))
 
 
 def _kinds(transforms: Sequence[Transform]) -> Hashable:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dctnet.arguments import finite, whole
 from dctnet.coefficients import Coefficients, Grid, block_size, infer_grid
 from dctnet.dct import block_dct, block_idct
 from dctnet.transforms.chance import Chance
@@ -87,7 +88,7 @@ def posterize(coefficients: Coefficients, bits: int | Tensor) -> Coefficients:
     """
     check_range("bits", bits, 0, 8)
     if not isinstance(bits, Tensor) and bits != int(bits):
-        raise ValueError(f"bits is a whole number from 0 to 8; got {bits}")
+        raise ValueError(f"bits is a whole number in [0, 8]; got {bits}")
     samples = _whole(coefficients.y)
     step = 2 ** (8 - _each(bits, samples))
     kept = (samples / step).floor_() * step
@@ -170,8 +171,7 @@ class RandomPosterize(Chance):
 
     def __init__(self, bits: int, p: float = 0.5):
         super().__init__(p)
-        check_range("bits", bits, 0, 8)
-        self.bits = bits
+        self.bits = whole("bits", bits, 0, 8)
 
     def change(self, coefficients: Coefficients, size: tuple[int, int]) -> Coefficients:
         return posterize(coefficients, self.bits)
@@ -185,7 +185,7 @@ class RandomSolarize(Chance):
 
     def __init__(self, threshold: float, p: float = 0.5):
         super().__init__(p)
-        check_range("threshold", threshold, float("-inf"), 255)
+        finite("threshold", threshold, high=255)
         self.threshold = threshold
 
     def change(self, coefficients: Coefficients, size: tuple[int, int]) -> Coefficients:
