@@ -1,14 +1,15 @@
 """A batch made in C++: crops drawn here, then each picture decoded, lifted, normalised and written into its place.
 
 Equal to what the transform makes of each sample by itself, to the rounding of float32 (1e-3 gray levels), from the same
-draws. A sample that C++ does not take (a damaged file, one of a kind that comes through pixels) is loaded by itself, and
-so is every sample where the transform is no ``Compose`` or does more than one lifted operator.
+draws. Where a chain does more than one lifted operator, C++ does the crops and resizes in front, and each picture goes on
+from there. A sample that C++ does not take (a damaged file, one of a kind that comes through pixels) is loaded by itself,
+and so is every sample where the transform is no ``Compose`` or nothing is in front.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor
 
 from dctnet.bands import BAND_SETS, Bands
-from dctnet.coefficients import Coefficients, SelectedBands
+from dctnet.coefficients import Coefficients, Grid, SelectedBands, grid_420, stack
 from dctnet.data.batch import Batch, Item, Samples, collate, load_item
 from dctnet.data.broken import Broken
 from dctnet.data.keyed_sampling import SampleKey, sample_generator, sample_seeds
@@ -34,8 +35,9 @@ FILES_AT_ONCE = 32  # whose bytes are held in memory
 class Lifting:
     """A reduced transform in the form that ``_native`` takes: ``formats``, ``dtype`` and ``kind`` of the planes it writes.
 
-    ``bands`` are the channels that the planes hold (default: all 64), ``scale`` three vectors that multiply them (default:
-    ones). ValueError for a dtype other than float32, float16 and bfloat16.
+    ``rest``: what is still to be done to each picture afterwards (``finished``), if anything. ``bands`` are the channels
+    that the planes hold (default: all 64), ``scale`` three vectors that multiply them (default: ones). ValueError for a
+    dtype other than float32, float16 and bfloat16.
     """
 
     DTYPES = (torch.float32, torch.float16, torch.bfloat16)
@@ -46,10 +48,11 @@ class Lifting:
         dtype: torch.dtype = torch.float32,
         bands: Bands = BAND_SETS[192],
         scale: Sequence[Sequence[float]] | None = None,
+        rest: Compose | None = None,
     ):
         if dtype not in self.DTYPES:
             raise ValueError(f"batches are written as one of {self.DTYPES}; got {dtype}")
-        self.reduced, self.dtype = reduced, dtype
+        self.reduced, self.dtype, self.rest = reduced, dtype, rest
         luma, chroma = reduced.block_size
         whole = [len(kept) for kept in reduced.bands] == [luma**2, chroma**2, chroma**2]
         self.kind = Coefficients if whole else SelectedBands
@@ -76,9 +79,37 @@ class Lifting:
             for shape in shapes
         )
 
+    def finished(
+        self,
+        planes: Coefficients,
+        size: tuple[int, int],
+        sizes: Sequence[tuple[int, int]],
+        generators: Iterable[torch.Generator],
+    ) -> Coefficients:
+        """The lifted ``planes`` (n, ...) of pictures of ``size`` after the ``rest``, which draws on after the lifted operator.
+
+        ``sizes``: of the pictures before the operator was drawn, from the same ``generators``.
+        """
+        if self.rest is None:
+            return planes
+        made = []
+        for number, (drawn, generator) in enumerate(zip(sizes, generators, strict=True)):
+            for transform in self.reduced.geometric:  # only for the numbers that it takes from the generator
+                drawn = transform.draw(drawn, generator).size
+            picture = planes.map(lambda plane, number=number: plane[number])
+            made.append(self.rest(Picture(picture, grid_420(size)), generator))
+        return stack(made)
+
+
+class Picture(NamedTuple):
+    """What ``Compose`` takes."""
+
+    coefficients: Coefficients
+    grid: Grid
+
 
 def lifting_of(transform: object, bands: Bands = BAND_SETS[192]) -> Lifting | None:
-    """How C++ does ``transform`` to whole batches; None where it is no ``Compose``, is more than one lifted operator, or
+    """How C++ does ``transform`` to whole batches; None where it is no ``Compose``, has no lifted operator in front, or
     writes another type than C++ does.
     """
     return _lifting_of(transform, bands) if isinstance(transform, Compose) else None
@@ -87,8 +118,13 @@ def lifting_of(transform: object, bands: Bands = BAND_SETS[192]) -> Lifting | No
 @lru_cache(maxsize=16)
 def _lifting_of(transform: Compose, bands: Bands) -> Lifting | None:
     dtype = transform.dtype or torch.float32
-    reduced = transform.reduced() if dtype in Lifting.DTYPES else None
-    return None if reduced is None else Lifting(reduced, dtype, bands)
+    if dtype not in Lifting.DTYPES:
+        return None
+    reduced = transform.reduced()
+    if reduced is not None:
+        return Lifting(reduced, dtype, bands)
+    front, rest = transform.parted()
+    return Lifting(front.reduced(), torch.float32, bands, rest=rest) if front.transforms else None
 
 
 class Drawn(NamedTuple):
@@ -144,12 +180,13 @@ def load_files(dataset: Files, keys: Sequence[SampleKey], threads: int = 1) -> B
     if lifting is None:
         return collate([load_item(dataset, key) for key in keys])
     reduced = lifting.reduced
-    rest = []  # places whose samples are loaded one by one
+    single = []  # places whose samples are loaded one by one
+    sizes = {}  # of the pictures in the others
     for start in range(0, len(keys), FILES_AT_ONCE):
         part = keys[start : start + FILES_AT_ONCE]
         files = _native.Files([dataset.path(key.index) for key in part], threads, MAX_PIXELS)
         drawn = draw_files(reduced, files.heads, dataset.seed, part)
-        rest += [start + number for number in sorted(set(range(len(part))) - set(drawn.chosen))]
+        single += [start + number for number in sorted(set(range(len(part))) - set(drawn.chosen))]
         if len({reduced.blocks(size) for size in drawn.sizes | ({size} if size else set())}) > 1:
             return collate([load_item(dataset, key) for key in keys])  # which says what is wrong
         if not drawn.chosen:
@@ -159,11 +196,34 @@ def load_files(dataset: Files, keys: Sequence[SampleKey], threads: int = 1) -> B
             outputs = lifting.outputs(len(keys), size)
         places = [start + number for number in drawn.chosen]
         loaded = files.load(drawn.chosen, drawn.operators, lifting.formats, outputs, places, threads)
-        rest += [place for place, good in zip(places, loaded, strict=True) if not good]
+        single += [place for place, good in zip(places, loaded, strict=True) if not good]
+        sizes |= {start + number: tuple(files.heads[number][0]) for number in drawn.chosen}
     if outputs is None:
         return collate([load_item(dataset, key) for key in keys])
     planes = lifting.kind(*(plane.movedim(-1, -3) for plane in outputs))
-    return _finished(dataset, keys, planes, {place: load_item(dataset, keys[place]) for place in sorted(rest)})
+    if lifting.rest is not None:
+        planes = _after(lifting, planes, size, {p: s for p, s in sizes.items() if p not in single}, dataset.seed, keys)
+    return _joined(dataset, keys, planes, {place: load_item(dataset, keys[place]) for place in sorted(single)})
+
+
+def _after(
+    lifting: Lifting,
+    planes: Coefficients,
+    size: tuple[int, int],
+    sizes: dict[int, tuple[int, int]],
+    seed: int,
+    keys: Sequence[SampleKey],
+) -> Coefficients:
+    """The places in ``sizes`` finished; what stands in the others counts for nothing."""
+    if not sizes:
+        return planes
+    places = torch.tensor(list(sizes))
+    lifted = planes if len(sizes) == len(keys) else planes.map(lambda plane: plane[places])
+    generators = (sample_generator(seed, keys[place]) for place in sizes)
+    made = lifting.finished(lifted, size, list(sizes.values()), generators)
+    where = torch.zeros(len(keys), dtype=torch.int64)
+    where[places] = torch.arange(len(places))
+    return made if len(sizes) == len(keys) else made.map(lambda plane: plane[where])
 
 
 def _drawn(reduced: Reduced, head: tuple, seed: int, key: SampleKey) -> Separable | None:
@@ -174,9 +234,7 @@ def _drawn(reduced: Reduced, head: tuple, seed: int, key: SampleKey) -> Separabl
         return None
 
 
-def _finished(
-    dataset: Files, keys: Sequence[SampleKey], planes: Coefficients, single: dict[int, Item | Broken]
-) -> Batch:
+def _joined(dataset: Files, keys: Sequence[SampleKey], planes: Coefficients, single: dict[int, Item | Broken]) -> Batch:
     """The batch of the planes and of what was loaded by itself, without the broken ones."""
     good = {place: item for place, item in single.items() if isinstance(item, Item)}
     for place, item in good.items():

@@ -23,10 +23,11 @@ def lift_images(
 ) -> Coefficients:
     """What ``transform`` makes of each image with the generator ``torch.Generator().manual_seed(seed)``, as one batch.
 
-    Planes ``(n, c*c, P, Q)``, blocks contiguous. A chain that is one lifted operator, then ``Normalize`` and ``SelectBands``, is
-    done in C++ on ``threads`` threads, the GIL released, from int16 coefficients in blocks of 8; any other by
-    ``transforms.batched``. Equal to the transform of each image by itself to 1e-3 gray levels. ValueError where the images come
-    out in different sizes, there is not one seed an image, or an image has no ``coefficients``.
+    Planes ``(n, c*c, P, Q)``, blocks contiguous. A chain that is one lifted operator, then ``Normalize`` and
+    ``SelectBands``, is done in C++ on ``threads`` threads, the GIL released, from int16 coefficients in blocks of 8; of any
+    other the crops and resizes in front, and the rest picture by picture. Equal to the transform of each image by itself to
+    1e-3 gray levels. ValueError where the images come out in different sizes, there is not one seed an image, or an image
+    has no ``coefficients``.
     """
     whole("threads", threads, 1)
     for image in images:
@@ -47,7 +48,9 @@ def lift_images(
     outputs = lifting.outputs(len(images), size)
     arrays = [tuple(plane.movedim(0, -1).numpy() for plane in picture) for picture in planes]
     _native.lift_planes(arrays, operators, lifting.formats, outputs, threads)
-    return lifting.kind(*(plane.movedim(-1, -3) for plane in outputs))
+    planes = lifting.kind(*(plane.movedim(-1, -3) for plane in outputs))
+    generators = (torch.Generator().manual_seed(seed) for seed in seeds)
+    return lifting.finished(planes, size, [image.size for image in images], generators)
 
 
 def _operators(

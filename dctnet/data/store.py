@@ -219,7 +219,9 @@ class StoreFolder(Dataset):
         counts = np.ascontiguousarray(counts.transpose(2, 0, 1))
         item = np.dtype(self.layout.dtype).itemsize
         _native.lift_records(mapped, places, counts, item, operators, lifting.formats, outputs, 1)
-        return lifting.kind(*(output.movedim(-1, -3) for output in outputs))
+        planes = lifting.kind(*(output.movedim(-1, -3) for output in outputs))
+        generators = (sample_generator(self.seed, key) for key in keys)
+        return lifting.finished(planes, size, list(map(tuple, sizes.tolist())), generators)
 
     def _stacked(self, keys: list[SampleKey]) -> Coefficients:
         """The same picture by picture, which says what is wrong if something is."""

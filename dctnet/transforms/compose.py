@@ -13,6 +13,7 @@ from dctnet.transforms.passing import Passing
 from dctnet.transforms.photometric import Photometric
 from dctnet.transforms.policy import Policy, Transform, check_transforms
 from dctnet.transforms.reduced import Reduced, reduce
+from dctnet.transforms.steps import Drawn
 
 
 class Compose:
@@ -81,6 +82,14 @@ class Compose:
         ValueError where the bands do not fit those of a ``Normalize`` or ``SelectBands``.
         """
         return reduce(self.transforms, self.block_size or block_size)
+
+    def parted(self) -> tuple[Compose, Compose]:
+        """Two chains that come to this one: the boxes of the picture in front, in float32, and what follows them."""
+        boxes = (isinstance(one, Geometric) and one.steps is Drawn for one in self.transforms)
+        count = next((i for i, box in enumerate(boxes) if not box), len(self.transforms))
+        front = Compose(self.transforms[:count], self.block_size, torch.float32)
+        sizes = [one.block_size for one in front.transforms if isinstance(one, Reblock)]
+        return front, Compose(self.transforms[count:], sizes[-1] if sizes else self.block_size, self.dtype)
 
     def __repr__(self) -> str:
         dtype = "" if self.dtype is None else f", dtype={self.dtype}"
