@@ -17,6 +17,7 @@ from PIL import Image
 from dctnet import __version__
 from dctnet.benchmarks.read import show
 from dctnet.cli import COMMANDS, main
+from dctnet.coefficients import stack
 from dctnet.data.module import DCTDataModule
 from dctnet.data.recipes import prepare
 from dctnet.jpeg.reader import read_jpeg
@@ -117,6 +118,25 @@ def test_the_checkpoint_of_another_network_is_refused(place, monkeypatch, capsys
     monkeypatch.chdir(place)
     assert main(["validate", "--config", "short.yaml", f"--{setting}"]) == 2
     assert f"was trained with {setting.split('=')[0].split('.')[1]} " in capsys.readouterr().err.splitlines()[-1]
+
+
+@LIGHTNING
+def test_a_network_of_chosen_bands_is_trained_and_predicts(place, monkeypatch, capsys):
+    monkeypatch.chdir(place)
+    settings = ["--data.block_size=8", "--data.bands=24", "--data.statistics=cifar10", "--data.workers=0"]
+    assert main(["fit", "--config", "short.yaml", "--trainer.default_root_dir=runs/bands", *settings]) == 0
+    model = load_classifier("runs/bands/best.ckpt")
+    assert [len(kept) for kept in model.network.bands] == [16, 4, 4]
+    files = sorted(map(str, (place / "part" / "val").glob("*/*.jpg")))
+    data = DCTDataModule("part", image_size=64, resize_size=64, bands=24, statistics="cifar10", workers=0)
+    with torch.inference_mode():
+        logits = model(stack([data.val_set[index][0] for index in range(len(files))]))
+    for one, expected in zip(predict(model, files), logits.softmax(1), strict=True):
+        assert one.classes[0][1] == pytest.approx(expected.max().item(), abs=1e-4)
+    capsys.readouterr()
+    checkpoint = "--ckpt_path=runs/bands/best.ckpt"
+    assert main(["validate", "--config", "short.yaml", "--data.block_size=8", "--data.workers=0", checkpoint]) == 2
+    assert "was trained with bands " in capsys.readouterr().err.splitlines()[-1]
 
 
 @LIGHTNING

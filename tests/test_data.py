@@ -14,6 +14,7 @@ from dctnet.data.keyed_sampling import KeyedBatches, Place, SampleKey, epoch_ord
 from dctnet.data.module import DCTDataModule
 from dctnet.jpeg.errors import JPEGError
 from dctnet.jpeg.reader import read_jpeg
+from dctnet.statistics import read_statistics
 from dctnet.transforms.compose import Compose
 from dctnet.transforms.geometric import CenterCrop, RandomHorizontalFlip, RandomResizedCrop, Resize
 
@@ -216,6 +217,29 @@ def test_erasing_comes_last_in_training_alone(made):
     assert repr(erasing.eval_transform) == repr(plain.eval_transform)
     with pytest.raises(ValueError, match=r"erasing is a probability in \[0, 1\]; got 2"):
         DCTDataModule(str(made), erasing=2)
+
+
+def test_chosen_bands_and_their_figures_come_last(made):
+    settings = {"image_size": 32, "batch_size": 4, "workers": 0, "seed": 9, "erasing": 0.5}
+    plain = DCTDataModule(str(made), **settings)
+    chosen = DCTDataModule(str(made), bands=["square-2", [0, 9], [1]], statistics="cifar10", **settings)
+    assert chosen.bands == [[0, 1, 8, 9], [0, 9], [1]]
+    card = read_statistics("cifar10")
+    for data in ("train_set", "val_set"):
+        key = SampleKey(1, 2)
+        before, after = getattr(plain, data).sample(key)[0], getattr(chosen, data).sample(key)[0]
+        batch = getattr(chosen, data).load_batch([key, SampleKey(0, 3)]).coefficients
+        for number, plane in enumerate(after):
+            kept = chosen.bands[number]
+            mean, std = (
+                torch.tensor([values[number][k] for k in kept])[:, None, None] for values in (card.mean, card.std)
+            )
+            torch.testing.assert_close(plane, (before[number][kept] - mean) / std, rtol=1e-5, atol=1e-5)
+            torch.testing.assert_close(batch[number][0], plane, rtol=0, atol=1e-3)
+    with pytest.raises(
+        ValueError, match=r"holds \[64, 64, 64\] bands of Y, Cb and Cr; blocks of 8 and 4 have 64 and 16"
+    ):
+        DCTDataModule(str(made), block_size=(8, 4), statistics="cifar10")
 
 
 def test_test_and_predict_folders_are_used_where_present(made, tmp_path):

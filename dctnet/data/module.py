@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -9,6 +10,8 @@ from typing import Literal
 import torch
 from lightning.pytorch import LightningDataModule
 
+from dctnet.bands import BandSet, bands_of
+from dctnet.coefficients import block_sizes
 from dctnet.data.dali_loader import DALILoader
 from dctnet.data.folder import DataError, FileList, JPEGFolder, Transform, find_classes, find_images
 from dctnet.data.passes import check_settings
@@ -19,7 +22,10 @@ from dctnet.data.webdataset_shards import TarFolder
 from dctnet.transforms.augment import RandAugment, ThreeAugment, TrivialAugmentWide
 from dctnet.transforms.compose import Compose
 from dctnet.transforms.erasing import RandomErasing
+from dctnet.transforms.frequency import SelectBands
 from dctnet.transforms.geometric import CenterCrop, RandomHorizontalFlip, RandomResizedCrop, Resize
+from dctnet.transforms.normalize import Normalize
+from dctnet.transforms.photometric import Photometric
 
 AUGMENT = {
     "none": (),
@@ -29,9 +35,20 @@ AUGMENT = {
 }
 
 
-def evaluation_transform(resize_size: int, image_size: int, block_size: int | tuple[int, int]) -> Compose:
-    """Shorter side to ``resize_size``, then the central square of ``image_size``: what validation and predict do."""
-    return Compose([Resize(resize_size), CenterCrop(image_size)], block_size=block_size)
+def evaluation_transform(
+    resize_size: int, image_size: int, block_size: int | tuple[int, int], ending: Sequence[Photometric] = ()
+) -> Compose:
+    """Shorter side to ``resize_size``, the central square of ``image_size``, the ``ending``: what validation and predict do."""
+    return Compose([Resize(resize_size), CenterCrop(image_size), *ending], block_size=block_size)
+
+
+Numbers = Sequence[Sequence[float]]  # one for each band of Y, Cb and Cr
+
+
+def ending(bands: BandSet, mean: Numbers | None, std: Numbers | None) -> list[Photometric]:
+    """What a network wants last: the ``bands`` that it reads (None: all), each with its ``mean`` and ``std`` (None: as it is)."""
+    chosen = [] if bands is None else [SelectBands(bands)]
+    return chosen if mean is None else [*chosen, Normalize(mean, std)]
 
 
 def open_folder(
@@ -53,7 +70,9 @@ class DCTDataModule(LightningDataModule):
     takes every JPEG file below ``root``, or ``root/predict`` if that exists. Training draws
     ``RandomResizedCrop(image_size, scale, ratio)``, ``RandomHorizontalFlip(flip)``, what ``augment`` names and, where
     ``erasing`` is not 0, ``RandomErasing(erasing, value=128)``; validation does ``Resize(resize_size)`` (default: 256/224 of
-    ``image_size``) and ``CenterCrop(image_size)``. All draws and the order are keyed by ``seed``.
+    ``image_size``) and ``CenterCrop(image_size)``. Both end with ``SelectBands(bands)`` and ``Normalize``, where asked for: the
+    attributes ``bands`` (three lists of channels), ``mean`` and ``std`` say which, for the network. All draws and the order
+    are keyed by ``seed``.
 
     ``batch_size`` counts the samples of a training step over *all* processes, so a run does not change with their
     number. ``broken_list`` (an attribute, None at first) is the CSV file that names the files that cannot be read.
@@ -73,6 +92,9 @@ class DCTDataModule(LightningDataModule):
         flip: probability that a training picture is mirrored.
         augment: a policy for training pictures after the crop and the flip, with its usual settings (``transforms.augment``).
         erasing: probability that a box of a training picture is erased to mid-gray.
+        bands: frequencies that the network reads, in blocks of 8: 24, zigzag-16, or another form of dctnet.bands; null for all.
+        statistics: card of dctnet stats, or the name of one that comes with dctnet, by which each band is normalised; null for
+            none.
         max_broken: share of unreadable files above which a run stops; up to it they are left out and named.
         prefetch: batches that each worker reads ahead.
         loader: torch reads JPEG files, or WebDataset tars of them in root/train/*.tar, in worker processes; dali reads the same
@@ -93,6 +115,8 @@ class DCTDataModule(LightningDataModule):
         flip: float = 0.5,
         augment: Literal["none", "randaugment", "trivialaugment", "threeaugment"] = "none",
         erasing: float = 0.0,
+        bands: int | str | list | dict | None = None,
+        statistics: str | None = None,
         max_broken: float = 0.01,
         prefetch: int = 2,
         loader: Literal["torch", "dali", "store"] = "torch",
@@ -123,8 +147,22 @@ class DCTDataModule(LightningDataModule):
         training += AUGMENT[augment]
         if erasing > 0:
             training.append(RandomErasing(erasing, value=128))
-        self.train_transform = Compose(training, block_size=self.block_size)
-        self.eval_transform = evaluation_transform(self.resize_size, image_size, self.block_size)
+        self.bands = None if bands is None else [list(plane) for plane in bands_of(bands)]
+        self.mean, self.std = (None, None) if statistics is None else self._figures(statistics)
+        last = ending(self.bands, self.mean, self.std)
+        self.train_transform = Compose([*training, *last], block_size=self.block_size)
+        self.eval_transform = evaluation_transform(self.resize_size, image_size, self.block_size, last)
+
+    def _figures(self, card: str) -> tuple[list[list[float]], list[list[float]]]:
+        """Mean and deviation of the bands that are left; ValueError where the card is of other blocks."""
+        figures = Normalize.from_card(card, self.bands)
+        luma, chroma = block_sizes(self.block_size)
+        if self.bands is None and [len(plane) for plane in figures.mean] != [luma**2, chroma**2, chroma**2]:
+            raise ValueError(
+                f"the card {card} holds {[len(plane) for plane in figures.mean]} bands of Y, Cb and Cr; blocks of {luma} and "
+                f"{chroma} have {luma**2} and {chroma**2}. Measure one with dctnet stats --block_size."
+            )
+        return tuple([plane.tolist() for plane in values] for values in (figures.mean, figures.std))
 
     @cached_property
     def classes(self) -> list[str]:

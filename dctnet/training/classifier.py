@@ -40,6 +40,9 @@ class Classifier(LightningModule):
         image_size: height and width of the pictures that the network sees.
         resize_size: length of the shorter side before the central crop of validation.
         block_size: blocks of luma and chroma: one number, or two.
+        bands: channels of Y, Cb and Cr that the network reads; null for all.
+        mean: of each of them, which the data take away; null for none.
+        std: of each of them, which the data divide by; null for none.
         optimizer: sgd or adamw.
         lr: learning rate after the warm-up.
         momentum: of sgd.
@@ -67,6 +70,9 @@ class Classifier(LightningModule):
         image_size: int = 224,
         resize_size: int | None = None,
         block_size: int | tuple[int, int] = 8,
+        bands: list[list[int]] | None = None,
+        mean: list[list[float]] | None = None,
+        std: list[list[float]] | None = None,
         optimizer: Literal["sgd", "adamw"] = "sgd",
         lr: float = 0.1,
         momentum: float = 0.9,
@@ -90,7 +96,8 @@ class Classifier(LightningModule):
         classes, options = list(classes), dict(options or {})
         self.save_hyperparameters(ignore=[] if isinstance(network, str) else ["network"], logger=False)
         if isinstance(network, str):
-            network = create_model(network, num_classes=len(classes), block_size=block_size, **options)
+            read = {} if bands is None else {"bands": bands}
+            network = create_model(network, num_classes=len(classes), block_size=block_size, **read, **options)
         self.network = network.to(memory_format=torch.channels_last) if channels_last else network
         self.mixing = mixing_of(mixup, cutmix, len(classes))
         self.sums = Sums()

@@ -59,6 +59,8 @@ class RunCLI(LightningCLI):
         parser.link_arguments("data.image_size", "model.image_size")
         parser.link_arguments("data.block_size", "model.block_size")
         parser.link_arguments("data.resize_size", "model.resize_size", apply_on="instantiate")
+        for name in ("bands", "mean", "std"):
+            parser.link_arguments(f"data.{name}", f"model.{name}", apply_on="instantiate")
         parser.link_arguments("data.classes", "model.classes", apply_on="instantiate")
 
     @staticmethod
@@ -162,7 +164,7 @@ class RunCLI(LightningCLI):
         if path is None:
             return
         trained, now = read_checkpoint(path).get("hyper_parameters", {}), self.model.hparams
-        for name in ("classes", "block_size", "network", "options"):
+        for name in ("classes", "block_size", "bands", "mean", "std", "network", "options"):
             if name in trained and trained[name] != now[name]:
                 raise DataError(
                     f"{path} was trained with {name} {_short(trained[name])}, these settings and files have "

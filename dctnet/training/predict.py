@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dctnet.data.folder import DataError, FileList, find_images
-from dctnet.data.module import evaluation_transform
+from dctnet.data.module import ending, evaluation_transform
 from dctnet.data.torch_loader import KeyedLoader
 from dctnet.training.checkpoints import read_checkpoint
 from dctnet.training.classifier import Classifier
@@ -87,7 +87,8 @@ def predict(
         raise DataError(f"--top is the number of classes to show, at least 1; got {top}")
     device = usable_device(device)
     settings = classifier.hparams
-    transform = evaluation_transform(settings.resize_size, settings.image_size, settings.block_size)
+    last = ending(*(settings.get(name) for name in ("bands", "mean", "std")))
+    transform = evaluation_transform(settings.resize_size, settings.image_size, settings.block_size, last)
     loader = KeyedLoader(FileList(paths, transform), batch_size, workers=workers, max_broken=1.0, report=False)
     classifier = classifier.to(device)
     found: dict[int, Prediction] = {}
