@@ -8,6 +8,7 @@ import math
 import pickle
 import threading
 import warnings
+import weakref
 from fractions import Fraction
 from pathlib import Path
 
@@ -216,6 +217,20 @@ def test_max_pixels_counts_the_frame():
     assert read_jpeg(data, max_pixels=600).size == (20, 30)
     with pytest.raises(JPEGError, match="20x30 pixels, more than max_pixels = 599"):
         read_jpeg(data, max_pixels=599)
+
+
+def test_the_collector_sees_a_picture_once_it_has_fields():
+    """Thousands without fields would cost it time for nothing; with fields a picture may be part of a cycle."""
+    (image,) = read_jpegs([jpeg(picture(40, 50))])
+    assert not gc.is_tracked(image)
+    quantization = image.quantization
+    assert gc.is_tracked(image)
+    quantization.picture = image  # a cycle: the picture holds the tensor
+    freed = []
+    weakref.finalize(quantization, freed.append, True)
+    del image, quantization
+    gc.collect()
+    assert freed == [True]
 
 
 def test_memory_is_reused_but_never_shared():

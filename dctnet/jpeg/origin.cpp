@@ -46,6 +46,8 @@ nb::object make_image(PyTypeObject* type, Decoded&& decoded) {
     if (!PyType_IsSubtype(type, origin_class)) throw nb::type_error("a class of pictures is a subclass of Origin");
     nb::object image = nb::steal(type->tp_alloc(type, 0));
     if (!image.is_valid()) throw nb::python_error();
+    // It can be part of no cycle before it has fields, and Python's collector would walk through thousands of them.
+    if (PyType_IS_GC(type)) PyObject_GC_UnTrack(image.ptr());
     auto* const origin = reinterpret_cast<Origin*>(image.ptr());
     new (origin->memory) Decoded(std::move(decoded));
     origin->filled = true;
@@ -61,6 +63,7 @@ nb::object decoded_of(nb::handle image) {
             origin->decoded().~Decoded();
             origin->filled = false;
             origin->published = decoded.inc_ref().ptr();
+            if (PyType_IS_GC(Py_TYPE(image.ptr())) && !PyObject_GC_IsTracked(image.ptr())) PyObject_GC_Track(image.ptr());
             return decoded;
         }
     }
