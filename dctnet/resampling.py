@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -65,15 +66,16 @@ class Resampling(NamedTuple):
     def rows(self, first: int = 0, last: int | None = None) -> Banded:
         """Rows ``first`` to ``last`` (exclusive; default: all) as a matrix."""
         support = max(abs(self.scale), 1.0)
-        outputs = torch.arange(first, self.outputs if last is None else last, dtype=torch.float64)
-        centre = (self.origin + (outputs + 0.5) * self.scale).clamp(self.low, self.high)
+        outputs = np.arange(first, self.outputs if last is None else last, dtype=np.float64)
+        centre = (self.origin + (outputs + 0.5) * self.scale).clip(self.low, self.high)
         taps = min(math.ceil(2 * support - 1e-9), self.high - self.low)
-        start = (centre - support + 0.5).floor().long().clamp(self.low, self.high - taps)
-        samples = start[:, None] + torch.arange(taps, dtype=torch.float64) + 0.5
-        weights = (1 - (samples - centre[:, None]).abs() / support).clamp(min=0)
+        start = np.floor(centre - support + 0.5).clip(self.low, self.high - taps)
+        weights = start[:, None] + (np.arange(taps) + 0.5) - centre[:, None]
+        weights = (1 - np.abs(weights) / support).clip(0)
         if taps == 2 and support == 1 and not weights[:, 1].any():  # whole-sample shifts need one tap
             weights = weights[:, :1]
-        return Banded(start, weights / weights.sum(1, keepdim=True), self.inputs)
+        weights = weights / weights.sum(1, keepdims=True)
+        return Banded(torch.from_numpy(start.astype(np.int64)), torch.from_numpy(weights), self.inputs)
 
 
 def resampling(

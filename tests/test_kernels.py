@@ -5,10 +5,12 @@ import pytest
 import torch
 from scipy.fft import dctn, idctn
 
-from dctnet.coefficients import Coefficients
+from dctnet.coefficients import Coefficients, grid_420
 from dctnet.dct import block_dct, block_idct
 from dctnet.kernels import _native
 from dctnet.transforms.affine import inverse_matrix, warp
+from dctnet.transforms.separable import lifted
+from dctnet.transforms.steps import Drawn, Placed, Turned
 
 BLOCKS = (2, 4, 8, 16, 32)
 
@@ -147,6 +149,50 @@ def test_the_loop_and_torch_warp_alike():
     assert tracked.y.grad is not None and tracked.y.grad.abs().sum() > 0
 
 
+def random_banded(generator: np.random.Generator, inputs: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Starts, weights, and the dense matrix."""
+    rows, taps = int(generator.integers(1, 40)), int(generator.integers(1, min(inputs, 6) + 1))
+    start = generator.integers(0, inputs - taps + 1, rows)
+    weights = generator.standard_normal((rows, taps)).astype(np.float32)
+    dense = np.zeros((rows, inputs))
+    for row in range(rows):
+        dense[row, start[row] : start[row] + taps] = weights[row]
+    return start, weights, dense
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_banded_operators_are_matrices(threads):
+    generator = np.random.default_rng(1)
+    for _ in range(60):
+        count, height, width = (int(generator.integers(1, n)) for n in (4, 50, 70))
+        planes = generator.standard_normal((count, height, width)).astype(np.float32)
+        (*vertical, down), (*horizontal, across) = (random_banded(generator, n) for n in (height, width))
+        made = np.full((count, len(down), len(across)), np.nan, np.float32)
+        _native.separable(planes, *vertical, *horizontal, made, threads)
+        np.testing.assert_allclose(made, down @ planes.astype(np.float64) @ across.T, rtol=0, atol=2e-4)
+
+
+def band(rows: int, taps: int, at: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    return np.full(rows, at, np.int64), np.zeros((rows, taps), np.float32)
+
+
+@pytest.mark.parametrize(
+    "step", [Drawn(3, 5, 20, 30, (24, 18), mirror=True), Turned(1, (37, 47)), Placed(-3, 5, (40, 31), "reflect", None)]
+)
+@pytest.mark.parametrize("blocks", [(8, 8), (16, 4), (1, 2)])
+def test_loops_and_lifted_operators_are_one(step, blocks):
+    """In float32 by the loops, in float64 and with gradients by ``dct.lift`` and ``dct.apply``."""
+    planes = Coefficients(*(random(64, *size, seed=i) * 40 for i, size in enumerate(((5, 6), (3, 3), (3, 3)))))
+    grid = grid_420((37, 47))
+    operators = step.on(grid)
+    loops, lifting = lifted(planes, operators, blocks), lifted(planes.to(torch.float64), operators, blocks)
+    tracked = lifted(planes.map(lambda plane: plane.clone().requires_grad_()), operators, blocks)
+    for fast, exact, slow in zip(loops, lifting, tracked, strict=True):
+        assert slow.requires_grad and not fast.requires_grad and fast.dtype == slow.dtype == torch.float32
+        torch.testing.assert_close(fast.double(), exact, rtol=0, atol=5e-4)
+        torch.testing.assert_close(slow.detach().double(), exact, rtol=0, atol=5e-4)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -154,6 +200,10 @@ def test_the_loop_and_torch_warp_alike():
         (lambda a: _native.block_dct(a(1, 16, 16), a(1, 2, 3, 64), 8, 1), "samples are"),
         (lambda a: _native.block_idct(a(1, 2, 2, 9), a(1, 6, 6), 3, 1), "samples are"),
         (lambda a: _native.warp(a(1, 1, 4, 4), np.zeros((2, 6)), a(1, 1, 4, 4), a(1), 1), "planes are"),
+        (lambda a: _native.separable(a(1, 4, 4), *band(3, 2, at=3), *band(3, 2), a(1, 3, 3), 1), "within the samples"),
+        (lambda a: _native.separable(a(1, 4, 4), *band(3, 2), *band(3, 2, at=-1), a(1, 3, 3), 1), "within the samples"),
+        (lambda a: _native.separable(a(1, 4, 4), *band(3, 0), *band(3, 2), a(1, 3, 3), 1), "within the samples"),
+        (lambda a: _native.separable(a(1, 4, 4), *band(3, 2), *band(3, 2), a(1, 3, 4), 1), "what is made has"),
         (lambda a: _native.warp(a(1, 1, 0, 4), np.zeros((1, 6)), a(1, 1, 4, 4), a(1), 1), "from 1 to"),
     ],
 )

@@ -4,7 +4,9 @@
 #include <nanobind/ndarray.h>
 
 #include <limits>
+#include <vector>
 
+#include "banded.hpp"
 #include "block_transform.hpp"
 #include "parallel.hpp"
 #include "warp.hpp"
@@ -53,6 +55,37 @@ void inverse(const Array4<const float>& blocks, const Array3<float>& samples, st
     });
 }
 
+Banded banded_from(const Array1<const std::int64_t>& start, const Array2<const float>& weights, std::size_t inputs) {
+    const Banded made{start.data(), weights.data(), weights.shape(0), weights.shape(1)};
+    bool fits = start.shape(0) == made.rows && made.taps > 0;
+    for (std::size_t i = 0; fits && i < made.rows; ++i) {
+        fits = start(i) >= 0 && static_cast<std::size_t>(start(i)) + made.taps <= inputs;
+    }
+    if (!fits) throw nb::value_error("an operator is starts (rows,) and weights (rows, taps), all within the samples");
+    return made;
+}
+
+void separable(const Array3<const float>& planes, const Array1<const std::int64_t>& vertical_start,
+               const Array2<const float>& vertical_weights, const Array1<const std::int64_t>& horizontal_start,
+               const Array2<const float>& horizontal_weights, const Array3<float>& made, std::size_t threads) {
+    const std::size_t height = planes.shape(1), width = planes.shape(2);
+    const Banded vertical = banded_from(vertical_start, vertical_weights, height);
+    const Banded horizontal = banded_from(horizontal_start, horizontal_weights, width);
+    const std::size_t rows = vertical.rows, columns = horizontal.rows;
+    if (made.shape(0) != planes.shape(0) || made.shape(1) != rows || made.shape(2) != columns) {
+        throw nb::value_error("what is made has the planes, and a row and a column for each of the operators' rows");
+    }
+    FirstFailure failure;  // of memory
+    each_row(planes.shape(0), rows, threads, [&, from = planes.data(), to = made.data()](std::size_t n, std::size_t row) {
+        failure.watch([&] {
+            thread_local std::vector<float> along;
+            if (along.size() < width) along.resize(width);
+            banded_row(from + n * height * width, width, vertical, horizontal, row, along.data(), to + (n * rows + row) * columns);
+        });
+    });
+    failure.rethrow();
+}
+
 void warp(const Array4<const float>& planes, const Array2<const double>& maps, const Array4<float>& warped,
           const Array1<const float>& fill, std::size_t threads) {
     const std::size_t count = planes.shape(0), each = planes.shape(1), in = planes.shape(2) * planes.shape(3);
@@ -78,6 +111,9 @@ NB_MODULE(_native, module) {
                "Samples (n, H, W) float32 into blocks (n, H/b, W/b, b*b) of the orthonormal DCT-II.");
     module.def("block_idct", &dctnet::inverse, nb::arg("blocks"), nb::arg("samples"), nb::arg("b"), nb::arg("threads"),
                "The inverse: blocks into samples.");
+    module.def("separable", &dctnet::separable, nb::arg("planes"), nb::arg("vertical_start"), nb::arg("vertical_weights"),
+               nb::arg("horizontal_start"), nb::arg("horizontal_weights"), nb::arg("made"), nb::arg("threads"),
+               "R_v P R_h' for planes P (n, H, W) float32, R given by starts (rows,) and weights (rows, taps).");
     module.def("warp", &dctnet::warp, nb::arg("planes"), nb::arg("maps"), nb::arg("warped"), nb::arg("fill"),
                nb::arg("threads"), "Planes (n, k, H, W) float32 through maps (n, 6) of sample indices, by bilinear interpolation.");
 }

@@ -10,7 +10,9 @@ from torch import Tensor
 
 from dctnet.arguments import several
 from dctnet.coefficients import SPACING_420, Coefficients, Grid, block_size, block_sizes, check_all_bands
-from dctnet.dct import apply, lift
+from dctnet.dct import apply, block_dct, block_idct, lift
+from dctnet.kernels import _native
+from dctnet.kernels.tensors import as_array, is_plain, is_tracked
 from dctnet.resampling import Banded, Resampling, compose, extend, place, resampling
 
 Axis = Banded | Resampling
@@ -166,6 +168,8 @@ def lifted(coefficients: Coefficients, operators: Separable, block_out: int | tu
         return made[key]
 
     planes = []
+    if all(not plane.is_floating_point() or (is_plain(plane) and not is_tracked(plane)) for plane in coefficients):
+        return _by_samples(coefficients, operators, (luma, chroma, chroma))
     for plane, vertical, horizontal, c, fill in zip(
         coefficients,
         operators.vertical,
@@ -182,6 +186,42 @@ def lifted(coefficients: Coefficients, operators: Separable, block_out: int | tu
         plane = apply(plane, operator(vertical, b, c), operator(horizontal, b, c))
         planes.append(raised(plane, fill * c) if fill else plane)
     return Coefficients(*planes)
+
+
+def _by_samples(coefficients: Coefficients, operators: Separable, blocks: tuple[int, int, int]) -> Coefficients:
+    """The same in float32 by the compiled loops: T_c, R and T_b' of A = T_c R T_b' one after the other, as that costs least."""
+    made: dict[tuple[int, int], Banded] = {}
+
+    def rows(axis: Axis, c: int) -> Banded:
+        if (id(axis), c) not in made:
+            banded = axis.rows() if isinstance(axis, Resampling) else axis
+            made[id(axis), c] = extend(banded, -(-len(banded.start) // c) * c)
+        return made[id(axis), c]
+
+    planes = []
+    for plane, down, across, c, fill in zip(
+        coefficients, operators.vertical, operators.horizontal, blocks, operators.fill or (0.0, 0.0, 0.0), strict=True
+    ):
+        b, vertical, horizontal = block_size(plane), rows(down, c), rows(across, c)
+        plane = transpose(plane) if operators.transposed else plane
+        (top, height, vertical), (left, width, horizontal) = (_blocks_read(R, b) for R in (vertical, horizontal))
+        read = plane[..., top : top + height, left : left + width].to(torch.float32)
+        samples = block_idct(read)
+        samples = samples - fill if fill else samples
+        result = torch.empty(*samples.shape[:-2], len(vertical.start), len(horizontal.start))
+        bands = (
+            array for R in (vertical, horizontal) for array in (R.start.numpy(), R.weights.to(torch.float32).numpy())
+        )
+        _native.separable(as_array(samples, 2), *bands, as_array(result, 2), torch.get_num_threads())
+        planes.append(block_dct(result.add_(fill) if fill else result, c))
+    return Coefficients(*planes)
+
+
+def _blocks_read(R: Banded, b: int) -> tuple[int, int, Banded]:
+    """The first block that the rows of R read, how many there are, and R on these alone."""
+    start = R.start.numpy()
+    first, last = int(start.min()) // b, -(-(int(start.max()) + R.weights.shape[1]) // b)
+    return first, last - first, Banded(R.start - first * b, R.weights, (last - first) * b)
 
 
 def transpose(plane: Tensor) -> Tensor:

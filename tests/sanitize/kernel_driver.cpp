@@ -1,8 +1,10 @@
 // The loops of dctnet/kernels on random planes in memory of their exact size, for the sanitizers.
 //
 // kernel_driver ROUNDS SEED: transforms planes of all block sizes there and back, and puts others through maps of every
-// strength, wild ones among them. Fails where a transform does not come back, or a warp leaves the range of its samples.
+// strength, wild ones among them, or through means of a few neighbours. Fails where a transform does not come back, or a warp or
+// a mean leaves the range of its samples.
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -10,6 +12,7 @@
 #include <random>
 #include <vector>
 
+#include "../../dctnet/kernels/banded.hpp"
 #include "../../dctnet/kernels/block_transform.hpp"
 #include "../../dctnet/kernels/warp.hpp"
 
@@ -59,13 +62,37 @@ bool warped() {
     return true;
 }
 
+dctnet::Banded banded(std::size_t inputs, std::vector<std::int64_t>& start, std::vector<float>& weights) {
+    const std::size_t rows = upto(30), taps = upto(std::min<std::size_t>(inputs, 5));
+    start.resize(rows);
+    for (std::int64_t& first : start) first = static_cast<std::int64_t>(generator() % (inputs - taps + 1));
+    weights.assign(rows * taps, 1.0f / static_cast<float>(taps));
+    return {start.data(), weights.data(), rows, taps};
+}
+
+bool averaged() {
+    const std::size_t height = upto(30), width = upto(40);
+    const std::vector<float> from = plane(height * width);
+    std::vector<std::int64_t> starts[2];
+    std::vector<float> weights[2];
+    const dctnet::Banded vertical = banded(height, starts[0], weights[0]), horizontal = banded(width, starts[1], weights[1]);
+    std::vector<float> along(width), to(horizontal.rows);
+    for (std::size_t row = 0; row < vertical.rows; ++row) {
+        dctnet::banded_row(from.data(), width, vertical, horizontal, row, along.data(), to.data());
+        for (const float sample : to) {
+            if (!(std::abs(sample) < 128.1f)) return false;
+        }
+    }
+    return true;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
     const long rounds = argc > 1 ? std::atol(argv[1]) : 1000;
     generator.seed(argc > 2 ? static_cast<std::uint64_t>(std::atoll(argv[2])) : 0);
     for (long round = 0; round < rounds; ++round) {
-        if (!there_and_back() || !warped()) {
+        if (!there_and_back() || !averaged() || !warped()) {
             std::printf("round %ld is wrong\n", round);
             return 1;
         }

@@ -37,7 +37,7 @@ SOURCES = [
     )
 ]
 LIFTING = [JPEG / f"{name}.cpp" for name in ("batch", "lifted", "lifted_axis", "lifted_kernels", "written")]
-KERNELS = [ROOT / "dctnet" / "kernels" / f"{name}.cpp" for name in ("block_transform", "warp")]
+KERNELS = [ROOT / "dctnet" / "kernels" / f"{name}.cpp" for name in ("banded", "block_transform", "warp")]
 MUTATIONS = 8000
 
 
