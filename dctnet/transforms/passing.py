@@ -23,7 +23,7 @@ class Passing:
         check_all_bands(coefficients)
         self.coefficients, self.grid, self.blocks = coefficients, grid, blocks
         self._pending: Separable | None = None
-        # Their blocks, where the coefficients are floats on the 4:2:0 grid, and what is behind the picture repeats its edge.
+        # Their blocks, where the coefficients lie on the 4:2:0 grid, and what is behind the picture repeats its edge.
         self._settled: tuple[int, int] | None = whole_blocks(coefficients, grid)
 
     def move(self, step: Step) -> None:
@@ -54,10 +54,10 @@ class Passing:
     def settle(self, blocks: tuple[int, int] | None = None) -> None:
         """Apply what is pending: ``coefficients`` become floats on the 4:2:0 grid, in ``blocks`` (default: the chain's)."""
         blocks = blocks or self.blocks
-        if self._pending is None and self._settled == blocks:
-            return
         if self._pending is None and self._settled:
-            self.coefficients, self._settled = reblocked(self.coefficients, self.grid.size, blocks), blocks
+            floats = self.coefficients.map(lambda p: p if p.is_floating_point() else p.to(torch.float32))
+            self.coefficients = floats if blocks == self._settled else reblocked(floats, self.grid.size, blocks)
+            self._settled = blocks
             return
         operators = whole(self.grid) if self._pending is None else self._pending
         self.coefficients = lifted(self.coefficients, operators, blocks)

@@ -10,8 +10,8 @@ from dctnet.transforms.steps import Placed
 
 
 def whole_blocks(coefficients: Coefficients, grid: Grid) -> tuple[int, int] | None:
-    """The block sizes of float planes on the 4:2:0 grid that hold nothing but picture; None for others."""
-    if grid.spacing != SPACING_420 or not all(plane.is_floating_point() for plane in coefficients):
+    """The block sizes of planes on the 4:2:0 grid that hold nothing but picture; None for others."""
+    if grid.spacing != SPACING_420:
         return None
     luma, chroma = block_size(coefficients.y), block_size(coefficients.cb)
     for plane, b, (rows, columns) in zip(coefficients, (luma, chroma, chroma), samples_420(grid.size), strict=True):
