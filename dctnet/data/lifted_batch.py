@@ -134,6 +134,9 @@ class Files(Samples, Protocol):
     transform: object
     seed: int
 
+    def source(self, index: int) -> str | bytes:
+        """The path of a sample's file, or its bytes. OSError where they cannot be had."""
+
     def label(self, index: int) -> int:
         """The label of a sample."""
 
@@ -147,7 +150,7 @@ def load_files(dataset: Files, keys: Sequence[SampleKey], threads: int = 1) -> B
     rest = []  # places whose samples are loaded one by one
     for start in range(0, len(keys), FILES_AT_ONCE):
         part = keys[start : start + FILES_AT_ONCE]
-        files = _native.Files([dataset.path(key.index) for key in part], threads, MAX_PIXELS)
+        files = _native.Files([_source(dataset, key.index) for key in part], threads, MAX_PIXELS)
         drawn = draw_files(reduced, files.heads, dataset.seed, part)
         rest += [start + number for number in sorted(set(range(len(part))) - set(drawn.chosen))]
         if len({reduced.blocks(size) for size in drawn.sizes | ({size} if size else set())}) > 1:
@@ -164,6 +167,14 @@ def load_files(dataset: Files, keys: Sequence[SampleKey], threads: int = 1) -> B
         return collate([load_item(dataset, key) for key in keys])
     planes = lifting.kind(*(plane.movedim(-1, -3) for plane in outputs))
     return _finished(dataset, keys, planes, {place: load_item(dataset, keys[place]) for place in sorted(rest)})
+
+
+def _source(dataset: Files, index: int) -> str | bytes:
+    """The source of a sample; where there is none, bytes that are no JPEG: loading it by itself will say what is wrong."""
+    try:
+        return dataset.source(index)
+    except OSError:
+        return b""
 
 
 def _drawn(reduced: Reduced, head: tuple, seed: int, key: SampleKey) -> Separable | None:
