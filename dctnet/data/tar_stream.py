@@ -115,8 +115,8 @@ class TarStream(IterableDataset):
                         waiting.append(((shard << 32) + place, sample))
                         if len(waiting) >= max(self.shuffle, 1):
                             yield waiting.pop(int(choice.integers(len(waiting))))
+            while waiting:
+                yield waiting.pop(int(choice.integers(len(waiting))))
             again = self.batches is not None
             if again and not found:
                 raise DataError(f"the shards {', '.join(self.urls[shard] for shard in mine[:5])} hold no pictures")
-        while waiting:
-            yield waiting.pop(int(choice.integers(len(waiting))))

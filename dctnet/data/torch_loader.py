@@ -16,6 +16,7 @@ from dctnet.data.batch import Batch, Item, collate, load_item
 from dctnet.data.broken import Broken
 from dctnet.data.keyed_sampling import KeyedBatches, SampleKey
 from dctnet.data.passes import Account, Resumable, check_settings
+from dctnet.data.worker_errors import worker_errors
 
 
 class _Tolerant(Dataset):
@@ -98,4 +99,5 @@ class KeyedLoader(Resumable, DataLoader):
         # A generator: the place is looked up at the first `next`, after Lightning has named the epoch.
         keys = self.batch_sampler
         keys.epoch, keys.start = self.place.begin()
-        yield from self.account.follow(super().__iter__(), keys.share())
+        with worker_errors():
+            yield from self.account.follow(super().__iter__(), keys.share())
