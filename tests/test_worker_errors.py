@@ -58,7 +58,9 @@ def test_fit_names_a_killed_worker_in_one_line(tmp_path):
             process.kill()
     assert process.returncode == 1
     (line,) = said.splitlines()
-    assert line.startswith(f'dctnet fit: a reading worker (process {killed}) was ended by the signal "Killed". ')
+    # torch hears of it by a signal, or misses the worker when it waits for a batch: then it does not know of what it died.
+    ends = r"(was ended by the signal \"Killed\"|ended unexpectedly)\. "
+    assert re.match(rf"dctnet fit: a reading worker \(process {killed}\) {ends}", line), line
     assert "memory ran out: `dmesg`" in line and "--data.workers N" in line and "with --ckpt_path last" in line
 
 
