@@ -12,6 +12,8 @@ import torch
 from dctnet.data.dali_loader import DALILoader
 from dctnet.data.folder import DataError, FileList, JPEGFolder
 from dctnet.data.module import DCTDataModule
+from dctnet.data.pack import pack
+from dctnet.data.store import StoreFolder
 from dctnet.data.torch_loader import KeyedLoader
 from dctnet.data.webdataset_shards import TarFolder
 from tests.test_loader import BROKEN, COUNT, TRANSFORM, damaged, root  # noqa: F401 - fixtures
@@ -234,13 +236,30 @@ def test_arrays_come_through_dali_unchanged(root, damaged, finished):  # noqa: F
         assert_same_batches(left, right)
 
 
-def test_what_the_loader_refuses(root):  # noqa: F811
-    with pytest.raises(ValueError, match="threads is a number of at least 1; got 0"):
-        DALILoader(JPEGFolder(root, TRANSFORM), 8, threads=0)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"threads": 0}, "threads is a whole number at least 1; got 0"),
+        ({"threads": None}, "threads is a whole number at least 1; got None"),
+        ({"prefetch": 0}, "prefetch is a whole number at least 1; got 0"),
+        ({"dtype": torch.int8}, "of a floating-point dtype, such as torch.float32; got torch.int8"),
+        ({"dtype": "half"}, "of a floating-point dtype, such as torch.float32; got half"),
+        ({"rank": 2, "ranks": 2}, r"rank is a whole number in \[0, 1\]; got 2"),
+    ],
+)
+def test_what_the_loader_refuses(root, options, message):  # noqa: F811
+    with pytest.raises(ValueError, match=message):
+        DALILoader(JPEGFolder(root, TRANSFORM), 8, **options)
+
+
+def test_data_sets_that_the_loader_refuses(root, tmp_path):  # noqa: F811
     with pytest.raises(ValueError, match="applies a Compose"):
         DALILoader(JPEGFolder(root), 8)
-    with pytest.raises(ValueError, match="prefetch is a number of at least 1; got 0"):
-        DALILoader(JPEGFolder(root, TRANSFORM), 8, prefetch=0)
+    pack(str(root), tmp_path / "store")
+    with pytest.raises(
+        ValueError, match=r"the dali loader decodes files; a StoreFolder has none\. Read it with KeyedLoader"
+    ):
+        DALILoader(StoreFolder(tmp_path / "store", TRANSFORM), 8)
 
 
 @pytest.mark.gpu

@@ -33,6 +33,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dctnet.arguments import whole
 from dctnet.coefficients import Coefficients
 from dctnet.data.batch import Batch, ThroughPixels, why_broken
 from dctnet.data.batch_memory import Slot, Slots
@@ -86,7 +87,8 @@ class DALILoader(Resumable):
     be read are those of ``KeyedLoader``. The coefficients equal its own to 1e-3 gray levels (float32).
 
     A pass that is given up early stops its threads when its iterator is closed or dropped. DataError where DALI is not
-    installed, or CUDA is asked for where there is none; ValueError for numbers out of range and other transforms.
+    installed, or CUDA is asked for where there is none; ValueError for numbers out of range, other transforms, and data sets
+    that hold no files.
     """
 
     def __init__(
@@ -109,8 +111,12 @@ class DALILoader(Resumable):
         broken_list: str | Path | None = None,
     ):
         check_settings(batch_size, 0, prefetch, max_broken)
-        if threads < 1:
-            raise ValueError(f"threads is a number of at least 1; got {threads}")
+        whole("threads", threads, 1)
+        if not hasattr(dataset, "source"):
+            raise ValueError(
+                f"the dali loader decodes files; a {type(dataset).__name__} has none. Read it with KeyedLoader, or "
+                "--data.loader store."
+            )
         if not isinstance(dataset.transform, Compose):
             raise ValueError(
                 f"the dali loader applies a Compose of dctnet.transforms; the data set has {dataset.transform!r}"
@@ -120,6 +126,10 @@ class DALILoader(Resumable):
         load_dali()
         self.dataset, self.threads, self.device, self.prefetch = dataset, threads, device, prefetch
         self.dtype = dataset.transform.dtype or dtype
+        if not getattr(self.dtype, "is_floating_point", False):
+            raise ValueError(
+                f"transformed coefficients are of a floating-point dtype, such as torch.float32; got {self.dtype}"
+            )
         self.batch_sampler = KeyedBatches(
             len(dataset),
             batch_size,
