@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from dctnet.data.dali_loader import DALILoader
+from dctnet.data.batch_memory import Slots
+from dctnet.data.batch_reader import BatchReader
+from dctnet.data.dali_loader import DALILoader, carried
 from dctnet.data.folder import DataError, FileList, JPEGFolder
+from dctnet.data.keyed_sampling import KeyedBatches
 from dctnet.data.module import DCTDataModule
 from dctnet.data.pack import pack
 from dctnet.data.store import StoreFolder
@@ -184,7 +187,7 @@ def test_a_pass_given_up_early_leaves_nothing(root, used):  # noqa: F811
 def test_a_pass_dropped_on_its_own_thread_ends(root):  # noqa: F811
     """The garbage collector may run, and end a pass, on a thread that the pass itself is waiting for."""
     _, right = pair(root, 2, prefetch=3)
-    whole, opened, given, last = right.open, [], threading.Event(), []
+    whole, opened, given, last = right.reader.open, [], threading.Event(), []
 
     def open_or_drop(keys):
         opened.append(keys)
@@ -193,7 +196,7 @@ def test_a_pass_dropped_on_its_own_thread_ends(root):  # noqa: F811
             last.clear()
         return whole(keys)
 
-    right.open = open_or_drop
+    right.reader.open = open_or_drop
     last.append(iter(right))
     next(last[0])
     given.set()
@@ -228,12 +231,18 @@ def test_short_floats(root, dtype):  # noqa: F811
 
 @pytest.mark.parametrize("finished", [False, True])
 def test_arrays_come_through_dali_unchanged(root, damaged, finished):  # noqa: F811
-    """What is done for a GPU, done here: DALI carries windows, the batched transform works on them."""
+    """What is done for a GPU, done here: DALI carries windows, the batched transform works on them; or finished planes."""
     for folder, batch_size in ((root, 8), (damaged, 1)):
-        left, right = pair(folder, batch_size, max_broken=1.0, report=False)
-        right.carries = True
-        right.lifting = right.lifting if finished else None
-        assert_same_batches(left, right)
+        data = JPEGFolder(folder, TRANSFORM, seed=1)
+        keys = KeyedBatches(len(data), batch_size, shuffle=True, seed=1)
+        reader = BatchReader(data, 2, finish=finished)
+        through = carried(reader, keys, Slots(pin_memory=False), arrays=True)
+        expected = KeyedLoader(data, batch_size, shuffle=True, seed=1, max_broken=1.0, report=False)
+        seen = []
+        for ready, one in zip(through, expected, strict=True):
+            assert_same_batches([one], [ready.transformed(torch.float32)])
+            seen.append(ready.plan is None)
+        assert any(seen) == finished or folder is damaged
 
 
 @pytest.mark.parametrize(
