@@ -46,7 +46,7 @@ def test_fit_names_a_killed_worker_in_one_line(tmp_path):
     words += ["--data.image_size", "32", "--data.batch_size", "2", "--model.options", '{"depth": 18, "width": 0.1}']
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(
-        [sys.executable, "-m", "dctnet.cli", *words, "--trainer.accelerator", "cpu"],
+        [sys.executable, "-m", "dctnet.cli", *words, "--data.augment", "randaugment", "--trainer.accelerator", "cpu"],
         cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         try:

@@ -1,25 +1,31 @@
 """``dctnet bench dali FOLDER``: routes by which coefficients can come into a DALI pipeline, beside the bare reader.
 
-Every route delivers the whole coefficients of all pictures, batch by batch, to a CPU pipeline; the reference is
-``read_jpegs`` on as many threads, its results dropped batch by batch. Each is measured next to the reference in the same
-round; on one thread (the default) the process is bound to one core. Files fewer than ``--limit`` are gone through again
-until a round has that many pictures: to start a pass takes some milliseconds, once an epoch. The routes:
+Every route makes the whole coefficients of all pictures, batch by batch; the reference is ``read_jpegs`` on as many threads,
+its results dropped batch by batch. Each is measured next to the reference in the same round, on one thread, the process bound
+to one core, and on as many as there are cores. Files fewer than ``--limit`` are gone through again until a round has that many
+pictures: to start a pass takes some milliseconds, once an epoch.
 
-- ``packed``: what ``DALILoader`` does on the host: two threads ahead of the pipeline read a batch and decode it to its
-  place in three arrays. A GPU pipeline would copy them to the device; this one passes on their number.
-- ``packed, without DALI``: the same two calls for each batch, one after the other; what threads and DALI cannot go below.
-- ``packed, random crops``: drawn and planned, and of each picture only the blocks that the crop reads.
-- ``packed, out of a CPU pipeline``: the arrays pass through DALI, which copies what leaves a CPU pipeline.
+**What DALI carries** differs, and the table says it of each row. "arrays": the coefficients themselves go in, and come out of
+the pipeline. "order": DALI delivers the number of samples of each batch, in order, while the arrays stay where they were decoded;
+this is what ``DALILoader`` does on the CPU. "nothing": no DALI. The routes:
+
+- ``packed``: two threads ahead of the pipeline read a batch and decode it to its place in three arrays. On a GPU DALI carries
+  them to the device.
+- ``packed, random crops``: drawn and planned, and of each picture only the blocks that the crop reads. As a share of the
+  reader, which reads all blocks of all pictures.
 - ``an array a picture``: ``external_source`` with a callback that calls ``read_jpegs``, copied by DALI; and ``no copy``.
 - ``worker processes``: ``external_source(parallel=True)``, a batch a worker, as many workers as threads; and ``forked``.
 - ``python_function``: DALI's file reader, then ``read_jpegs`` on the bytes of a batch.
 
-On one core of an EPYC (200 ImageNet files) ``packed`` had 0.89 and 0.91 of the bare reader's rate in two runs of five
-rounds, 0.72 to 1.04 in single ones. Without threads and DALI it is 0.93 to 0.96: the headers are read first, for the draws,
-the files' bytes wait in between, and the next batch is decoded into other memory than the one that is handed out. A
-run of a DALI pipeline takes 0.17 ms, a hundredth of a batch; the rest of the difference is changing threads. On two
-threads and two shared cores, with short rounds of 128 pictures, it was 0.71 (0.57 to 0.83): the threads that open files and
-hand out batches want a core of their own.
+Measured on an EPYC with two shared cores, 192 to 200 ImageNet files, seven rounds, on one thread and on two: packed, order 0.83
+to 0.85 and 0.76; packed, nothing 0.92 to 0.96 and 0.86: the headers are read first, for the draws, the files' bytes wait in
+between, and the next batch is decoded into other memory than the one that is handed out. Packed, arrays 0.33 to 0.42 and 0.28;
+random crops, order 0.67 to 0.69 and 0.61, arrays 0.53 and 0.35. Single rounds go from 0.25 to 1.05.
+
+What leaves a CPU pipeline is copied, 0.56 MB a picture, into memory that DALI takes fresh. No cheaper way through was found:
+``no_copy=True`` saves the copy on the way in alone and is what is measured; with ``exec_dynamic=True`` it is 0.39, with a
+pipeline that is neither asynchronous nor pipelined 0.43, with buffers that never shrink 0.40, and 0.45 where malloc keeps all
+memory. One array a batch instead of three copies the same bytes.
 """
 
 from __future__ import annotations

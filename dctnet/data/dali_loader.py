@@ -10,8 +10,8 @@ memory is used again, what was used last before the rest.
 
 DALI gets each batch as three arrays in pinned memory, the windows of all pictures one below the other
 (``transforms.batched``); one array a picture keeps the interpreter busier (``dctnet bench dali`` measures the routes). On
-the CPU there is nowhere to carry them to, and a CPU pipeline copies what leaves it into fresh memory, for half the cost of
-the decoder: there DALI passes on no more than the number of samples, and the planes stay where they are.
+the CPU there is nowhere to carry them to, and a CPU pipeline copies what leaves it into fresh memory, for as much again as
+the decoder takes: there DALI delivers the number of samples of each batch, in order, and the planes stay where they are.
 
 A pass that is dropped may end on any thread, wherever the garbage collector runs, also on one of its own: only the thread
 that asked for its batches waits for its threads to end.

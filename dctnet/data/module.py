@@ -71,7 +71,8 @@ class DCTDataModule(LightningDataModule):
         resize_size: length of the shorter side before the central crop of validation.
         block_size: blocks of luma and chroma: one number, or two.
         batch_size: samples of one training step, over all processes.
-        workers: reading processes (dali: threads) for each training process; 0 reads in the training process itself.
+        workers: reading threads for each training process, or processes where Python transforms (``augment``, ``erasing``; not
+            with dali); 0 reads in between.
         seed: key of the order and of the augmentation.
         scale: share of the picture's area that a training crop may take, from and to.
         ratio: width over height of a training crop, from and to.
@@ -80,8 +81,8 @@ class DCTDataModule(LightningDataModule):
         erasing: probability that a box of a training picture is erased to mid-gray.
         max_broken: share of unreadable files above which a run stops; up to it they are left out and named.
         prefetch: batches that each worker reads ahead.
-        loader: torch reads JPEG files, or WebDataset tars of them in root/train/*.tar, in worker processes; dali reads the same
-            on as many threads of the training process, and transforms on its device; store reads what dctnet pack wrote.
+        loader: torch reads JPEG files, or WebDataset tars of them in root/train/*.tar; dali reads the same on threads
+            of the training process, and transforms on its device; store reads what dctnet pack wrote.
         val_root: folder of the validation pictures where it is not root/val.
         samples: where root is a pattern of tars, the pictures that they hold together: those of an epoch.
         class_names: where root is a pattern of tars, a JSON file with the names of its labels.
