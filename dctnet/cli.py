@@ -221,8 +221,8 @@ COMMANDS: dict[str, Callable[[list[str]], int | None]] = {
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status.
 
-    0; 1 where ``predict`` could read no file, or ``transform`` not all of them; 2 with one line on stderr for what the user
-    can put right.
+    0; 1 where ``predict`` could read no file, or ``transform`` not all of them, or a reading worker was killed; 2 with one
+    line on stderr for what the user can put right.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments or arguments[0] in ("-h", "--help", "help"):
@@ -242,7 +242,7 @@ def main(arguments: list[str] | None = None) -> int:
         if not is_for_users(error):
             raise
         print(f"dctnet {command}: {error}", file=sys.stderr)
-        return 2
+        return 1 if isinstance(error, ChildProcessError) else 2
 
 
 def is_for_users(error: BaseException) -> bool:

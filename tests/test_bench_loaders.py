@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from dctnet.benchmarks.loader_peers import LOADERS, Job, missing
+from dctnet.benchmarks.loaders import packed
 from dctnet.cli import main
 from tests.test_decoder import jpeg, picture
 
@@ -88,8 +89,9 @@ def test_a_folder_without_files(tmp_path, capsys):
     assert "no readable JPEG files" in capsys.readouterr().err
 
 
-def delivers(folder, name):
-    job = Job([str(folder / f"{i}.jpg") for i in range(4)], None, 2, 0)
+def delivers(folder, workshop, name):
+    paths = [str(folder / f"{i}.jpg") for i in range(4)]
+    job = Job(paths, *packed(paths, workshop), 2, 0)
     batches = list(LOADERS[name](job)())
     assert len(batches) == 2
     for batch in batches:
@@ -103,25 +105,47 @@ def delivers(folder, name):
 
 
 @pytest.mark.filterwarnings("ignore:The image decoding and encoding capabilities of TorchVision:DeprecationWarning")
-@pytest.mark.parametrize("name", [name for name in LOADERS if "DALI" not in name and "store" not in name])
-def test_every_loader_delivers_the_same_thing(folder, name):
-    if name not in missing():
-        delivers(folder, name)
+@pytest.mark.parametrize("name", [name for name in LOADERS if "DALI" not in name])
+def test_every_loader_delivers_the_same_thing(folder, tmp_path, name):
+    if name in missing():
+        pytest.skip(f"{name}: {missing()[name]}")
+    delivers(folder, tmp_path, name)
 
 
 @pytest.mark.dali
 @pytest.mark.parametrize("name", ["dctnet, DALI", "DALI (RGB)"])
-def test_dali_delivers_the_same_thing(folder, name):
-    delivers(folder, name)
+def test_dali_delivers_the_same_thing(folder, tmp_path, name):
+    delivers(folder, tmp_path, name)
 
 
 @pytest.mark.dali
 def test_routes_into_dali(folder, tmp_path, capfd):
+    """Rows for each number of threads; ``test_every_route_delivers_all_pictures`` says what the routes do."""
     out = tmp_path / "rows.json"
-    numbers = ["--repeats", "3", "--batch_size", "2", "--limit", "12"]
+    numbers = ["--repeats", "3", "--batch_size", "2", "--limit", "12", "--threads", "2"]
     assert main(["bench", "dali", str(folder), *numbers, "--out", str(out)]) == 0
     result = json.loads(out.read_text())
-    rows = result["rows"]
-    assert result["pictures"] == 12 and rows[0]["route"] == "read_jpegs" and len(rows) == 10
-    assert all(row["share"] > 0 for row in rows)
+    bare, *rows = result["rows"]
+    assert result["pictures"] == 12 and bare["route"] == "read_jpegs" and {row["threads"] for row in rows} == {2}
+    assert {row["through_dali"] for row in rows if row["route"] == "packed"} == {"order", "arrays", "nothing"}
+    for row in rows:
+        low, high = row["spread"]
+        assert low <= row["share"] <= high and row["share"] * bare["images_per_second"] > 0
     assert "python_function" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "message"),
+    [
+        ("loaders", ["--batch_size", "0"], "batch_size is a whole number at least 1; got 0"),
+        ("loaders", ["--limit", "-1"], "limit is a whole number at least 1; got -1"),
+        ("loaders", ["--repeats", "2", "--only", "dctnet"], "a median needs 3 rounds or more; got 2"),
+        ("read", ["--limit", "0"], "limit is a whole number at least 1; got 0"),
+        ("transforms", ["--together", "0"], "together is a whole number at least 1; got 0"),
+        ("dali", ["--threads", "0"], "threads is a whole number at least 1; got 0"),
+        ("dali", ["--batch_size", "0"], "batch_size is a whole number at least 1; got 0"),
+    ],
+)
+def test_numbers_out_of_range(folder, command, options, message, capsys):
+    assert main(["bench", command, str(folder), *options]) == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]

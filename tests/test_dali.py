@@ -9,9 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from dctnet.data.dali_loader import DALILoader
+from dctnet.data.batch_memory import Slots
+from dctnet.data.batch_reader import BatchReader
+from dctnet.data.dali_loader import DALILoader, carried
 from dctnet.data.folder import DataError, FileList, JPEGFolder
+from dctnet.data.keyed_sampling import KeyedBatches
 from dctnet.data.module import DCTDataModule
+from dctnet.data.pack import pack
+from dctnet.data.store import StoreFolder
 from dctnet.data.torch_loader import KeyedLoader
 from dctnet.data.webdataset_shards import TarFolder
 from tests.test_loader import BROKEN, COUNT, TRANSFORM, damaged, root  # noqa: F401 - fixtures
@@ -182,7 +187,7 @@ def test_a_pass_given_up_early_leaves_nothing(root, used):  # noqa: F811
 def test_a_pass_dropped_on_its_own_thread_ends(root):  # noqa: F811
     """The garbage collector may run, and end a pass, on a thread that the pass itself is waiting for."""
     _, right = pair(root, 2, prefetch=3)
-    whole, opened, given, last = right.open, [], threading.Event(), []
+    whole, opened, given, last = right.reader.open, [], threading.Event(), []
 
     def open_or_drop(keys):
         opened.append(keys)
@@ -191,7 +196,7 @@ def test_a_pass_dropped_on_its_own_thread_ends(root):  # noqa: F811
             last.clear()
         return whole(keys)
 
-    right.open = open_or_drop
+    right.reader.open = open_or_drop
     last.append(iter(right))
     next(last[0])
     given.set()
@@ -226,21 +231,44 @@ def test_short_floats(root, dtype):  # noqa: F811
 
 @pytest.mark.parametrize("finished", [False, True])
 def test_arrays_come_through_dali_unchanged(root, damaged, finished):  # noqa: F811
-    """What is done for a GPU, done here: DALI carries windows, the batched transform works on them."""
+    """What is done for a GPU, done here: DALI carries windows, the batched transform works on them; or finished planes."""
     for folder, batch_size in ((root, 8), (damaged, 1)):
-        left, right = pair(folder, batch_size, max_broken=1.0, report=False)
-        right.carries = True
-        right.lifting = right.lifting if finished else None
-        assert_same_batches(left, right)
+        data = JPEGFolder(folder, TRANSFORM, seed=1)
+        keys = KeyedBatches(len(data), batch_size, shuffle=True, seed=1)
+        reader = BatchReader(data, 2, finish=finished)
+        through = carried(reader, keys, Slots(pin_memory=False), arrays=True)
+        expected = KeyedLoader(data, batch_size, shuffle=True, seed=1, max_broken=1.0, report=False)
+        seen = []
+        for ready, one in zip(through, expected, strict=True):
+            assert_same_batches([one], [ready.transformed(torch.float32)])
+            seen.append(ready.plan is None)
+        assert any(seen) == finished or folder is damaged
 
 
-def test_what_the_loader_refuses(root):  # noqa: F811
-    with pytest.raises(ValueError, match="threads is a number of at least 1; got 0"):
-        DALILoader(JPEGFolder(root, TRANSFORM), 8, threads=0)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"threads": 0}, "threads is a whole number at least 1; got 0"),
+        ({"threads": None}, "threads is a whole number at least 1; got None"),
+        ({"prefetch": 0}, "prefetch is a whole number at least 1; got 0"),
+        ({"dtype": torch.int8}, "of a floating-point dtype, such as torch.float32; got torch.int8"),
+        ({"dtype": "half"}, "of a floating-point dtype, such as torch.float32; got half"),
+        ({"rank": 2, "ranks": 2}, r"rank is a whole number in \[0, 1\]; got 2"),
+    ],
+)
+def test_what_the_loader_refuses(root, options, message):  # noqa: F811
+    with pytest.raises(ValueError, match=message):
+        DALILoader(JPEGFolder(root, TRANSFORM), 8, **options)
+
+
+def test_data_sets_that_the_loader_refuses(root, tmp_path):  # noqa: F811
     with pytest.raises(ValueError, match="applies a Compose"):
         DALILoader(JPEGFolder(root), 8)
-    with pytest.raises(ValueError, match="prefetch is a number of at least 1; got 0"):
-        DALILoader(JPEGFolder(root, TRANSFORM), 8, prefetch=0)
+    pack(str(root), tmp_path / "store")
+    with pytest.raises(
+        ValueError, match=r"the dali loader decodes files; a StoreFolder has none\. Read it with KeyedLoader"
+    ):
+        DALILoader(StoreFolder(tmp_path / "store", TRANSFORM), 8)
 
 
 @pytest.mark.gpu

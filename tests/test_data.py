@@ -136,6 +136,20 @@ def test_batch_sizes_that_cannot_be_shared_out():
         KeyedBatches(7, 8, drop_last=True)
 
 
+@pytest.mark.parametrize(
+    ("rank", "ranks", "message"),
+    [
+        (2, 2, r"rank is a whole number in \[0, 1\]; got 2"),
+        (-1, 2, r"rank is a whole number in \[0, 1\]; got -1"),
+        (0, 0, "ranks is a whole number at least 1; got 0"),
+        (0, -1, "ranks is a whole number at least 1; got -1"),
+    ],
+)
+def test_shares_that_there_are_not(rank, ranks, message):
+    with pytest.raises(ValueError, match=message):
+        KeyedBatches(10, 4, rank=rank, ranks=ranks)
+
+
 def test_errors_of_folders(tmp_path, made):
     with pytest.raises(DataError, match=r"there is no folder .*absent.*dctnet prepare"):
         JPEGFolder(tmp_path / "absent")

@@ -2,6 +2,7 @@
 
 import csv
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from dctnet.data.torch_loader import KeyedLoader, collate
 from dctnet.jpeg.errors import JPEGError
 from dctnet.jpeg.reader import read_jpeg
 from dctnet.transforms.compose import Compose
+from dctnet.transforms.erasing import RandomErasing
 from dctnet.transforms.geometric import RandomHorizontalFlip, RandomResizedCrop
 
 TRANSFORM = Compose([RandomResizedCrop(32, scale=(0.3, 1.0)), RandomHorizontalFlip(0.5)], block_size=8)
@@ -200,6 +202,24 @@ def test_numbers_out_of_range(root, wrong):
         loader(root, **wrong)
     with pytest.raises(ValueError, match=f"{name} is a .*got {wrong[name]}"):
         DCTDataModule(str(root), **wrong)
+
+
+def test_workers_are_threads_where_cpp_makes_the_batches_else_processes(root):
+    """The same batches either way; no thread outlives a pass, whole or given up."""
+    pixels = Compose([*TRANSFORM.transforms, RandomErasing(1.0, value=128)], block_size=8)
+    for transform, processes in ((TRANSFORM, 0), (pixels, 2)):
+        data = JPEGFolder(root, transform, seed=1)
+        alone, shared = (KeyedLoader(data, 4, shuffle=True, seed=1, workers=workers) for workers in (0, 2))
+        assert shared.num_workers == processes
+        for one, other in zip(alone, shared, strict=True):
+            assert torch.equal(one.indices, other.indices)
+            assert all(torch.equal(p, q) for p, q in zip(one.coefficients, other.coefficients, strict=True))
+    iterator = iter(loader(root, workers=2))
+    next(iterator)
+    iterator.close()
+    for thread in [thread for thread in threading.enumerate() if thread.name.startswith("dctnet-worker")]:
+        thread.join(30)
+        assert not thread.is_alive()
 
 
 def test_a_batch_of_which_nothing_is_left(damaged):

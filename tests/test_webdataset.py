@@ -20,13 +20,14 @@ from torch.utils.data import DataLoader
 from dctnet.cli import main
 from dctnet.data.batch import collate
 from dctnet.data.folder import DataError, JPEGFolder
-from dctnet.data.keyed_sampling import SampleKey
+from dctnet.data.keyed_sampling import SampleKey, sample_generator
 from dctnet.data.module import DCTDataModule
 from dctnet.data.pack import pack
 from dctnet.data.store import StoreFolder
 from dctnet.data.tar_samples import samples
+from dctnet.data.tar_stream import TarStream
 from dctnet.data.torch_loader import KeyedLoader
-from dctnet.data.webdataset_shards import TarFolder, TarStream
+from dctnet.data.webdataset_shards import TarFolder
 from dctnet.jpeg.errors import JPEGError
 from dctnet.jpeg.reader import read_jpeg
 from dctnet.transforms.compose import Compose
@@ -100,7 +101,7 @@ def test_we_read_tars_as_we_read_the_folder(folder, whose, request):
     files, tars = JPEGFolder(folder, TRANSFORM, seed=2), TarFolder(root, TRANSFORM, seed=2)
     assert len(tars) == 12 and tars.classes == (["a", "b"] if whose == "tars" else ["0", "1"])
     for index in range(12):
-        assert tars.data(index).tobytes() == Path(files.path(index)).read_bytes()
+        assert tars.source(index) == Path(files.path(index)).read_bytes()
         assert tars.label(index) == files.label(index)
     assert len({tars.path(index) for index in range(12)}) == 12 and tars.path(0).startswith(str(root))
     again = pickle.loads(pickle.dumps(tars))
@@ -141,9 +142,10 @@ def test_a_stream_gives_each_picture_once_over_ranks_and_workers(folder, tars):
     for ranks, workers in ((1, 0), (1, 2), (3, 0)):
         batches = []
         for rank in range(ranks):
-            stream = TarStream(f"pipe:cat {pattern(tars)}", TRANSFORM, seed=4, rank=rank, ranks=ranks, shuffle=4)
+            options = {"batch_size": 3, "seed": 4, "rank": rank, "ranks": ranks, "shuffle": 4}
+            stream = TarStream(f"pipe:cat {pattern(tars)}", TRANSFORM, **options)
             stream.set_epoch(2)
-            batches += list(DataLoader(stream, 3, collate_fn=collate, num_workers=workers))
+            batches += list(DataLoader(stream, batch_size=None, collate_fn=collate, num_workers=workers))
         drawn = {
             int(index): tuple(plane[row] for plane in batch.coefficients)
             for batch in batches
@@ -154,14 +156,42 @@ def test_a_stream_gives_each_picture_once_over_ranks_and_workers(folder, tars):
         if ranks == 1 and workers == 0:
             first, order = drawn, [int(index) for batch in batches for index in batch.indices]
         assert all(torch.equal(p, q) for index in first for p, q in zip(first[index], drawn[index], strict=True))
-    stream = TarStream(pattern(tars), TRANSFORM, seed=4, shuffle=4)
+    stream = TarStream(pattern(tars), TRANSFORM, batch_size=12, seed=4, shuffle=4)
     stream.set_epoch(3)
-    assert [item.index for item in stream] != order
-    assert [item.index for item in TarStream(pattern(tars), shuffle=1)] == [
+    assert next(iter(stream)).indices.tolist() != order
+    (in_order,) = TarStream(pattern(tars), TRANSFORM, batch_size=12, shuffle=1)
+    assert in_order.indices.tolist() == [
         (shard << 32) + place for shard, count in enumerate((5, 5, 2)) for place in range(count)
     ]
     with pytest.raises(ValueError, match="3 shards cannot be dealt out to rank 3 of 4"):
         TarStream(pattern(tars), rank=3, ranks=4)
+
+
+@pytest.mark.parametrize("batched", [True, False])
+def test_batches_from_tars_are_those_of_the_folder_to_the_bit(folder, tars, batched, monkeypatch):
+    """In C++ or picture by picture, by random access or as a stream: the same pictures, and as the same key draws them."""
+    if not batched:
+        monkeypatch.setattr("dctnet.data.lifted_batch.lifting_of", lambda transform: None)
+    files, shards = JPEGFolder(folder, TRANSFORM, seed=1), TarFolder(tars, TRANSFORM, seed=1)
+    keys = [SampleKey(3, index) for index in (7, 0, 11, 4)]
+    for one, other in zip(files.load_batch(keys), shards.load_batch(keys), strict=True):
+        same = all(map(torch.equal, one, other)) if isinstance(one, tuple) and one else one == other
+        assert same.all() if isinstance(same, torch.Tensor) else same
+    (streamed,) = TarStream(pattern(tars), TRANSFORM, seed=1, shuffle=1)
+    keys = [SampleKey(0, int(index)) for index in streamed.indices]
+    each = [TRANSFORM(read_jpeg(files.path(i)), generator=sample_generator(1, key)) for i, key in enumerate(keys)]
+    for plane, expected in zip(streamed.coefficients, zip(*each, strict=True), strict=True):
+        assert torch.allclose(plane, torch.stack(expected), atol=1e-3)
+
+
+def test_a_tar_that_is_cut_short_while_it_is_read_is_a_broken_file(tars, tmp_path):
+    shutil.copytree(tars, tmp_path / "copy")
+    shards = TarFolder(tmp_path / "copy", TRANSFORM)
+    shards.load_batch([SampleKey(0, 0)])
+    os.truncate(shards.tars[0], 1000)
+    batch = shards.load_batch([SampleKey(0, 4), SampleKey(0, 5)])
+    assert batch.indices.tolist() == [5] and [item.path for item in batch.broken] == [shards.path(4)]
+    assert "was cut short since it was opened: copy or make it again" in batch.broken[0].reason
 
 
 def test_the_data_module_trains_on_tars(folder, tmp_path):
@@ -221,7 +251,7 @@ def test_damaged_tars_and_pictures_are_named(tars, tmp_path):
         TarFolder(tmp_path)[0]
     (batch,) = KeyedLoader(TarFolder(tmp_path), 2, max_broken=1, report=False)
     assert [item.path for item in batch.broken] == [f"{tmp_path}/x.tar/1.jpg"] and len(batch.labels) == 1
-    (batch,) = DataLoader(TarStream([str(tmp_path / "x.tar")]), 2, collate_fn=collate)
+    (batch,) = TarStream([str(tmp_path / "x.tar")])
     assert [item.path for item in batch.broken] == ["x/1.jpg"] and len(batch.labels) == 1
 
 

@@ -1,49 +1,60 @@
 """``dctnet bench dali FOLDER``: routes by which coefficients can come into a DALI pipeline, beside the bare reader.
 
-Every route delivers the whole coefficients of all pictures, batch by batch, to a CPU pipeline; the reference is
-``read_jpegs`` on as many threads, its results dropped batch by batch. Each is measured next to the reference in the same
-round; on one thread (the default) the process is bound to one core. Files fewer than ``--limit`` are gone through again
-until a round has that many pictures: to start a pass takes some milliseconds, once an epoch. The routes:
+Every route makes the whole coefficients of all pictures, batch by batch; the reference is ``read_jpegs`` on as many threads,
+its results dropped batch by batch. Each is measured next to the reference in the same round, on one thread, the process bound
+to one core, and on as many as there are cores. Files fewer than ``--limit`` are gone through again until a round has that many
+pictures: to start a pass takes some milliseconds, once an epoch.
 
-- ``packed``: what ``DALILoader`` does on the host: two threads ahead of the pipeline read a batch and decode it to its
-  place in three arrays. A GPU pipeline would copy them to the device; this one passes on their number.
-- ``packed, without DALI``: the same two calls for each batch, one after the other; what threads and DALI cannot go below.
-- ``packed, random crops``: drawn and planned, and of each picture only the blocks that the crop reads.
-- ``packed, out of a CPU pipeline``: the arrays pass through DALI, which copies what leaves a CPU pipeline.
+**What DALI carries** differs, and the table says it of each row. "arrays": the coefficients themselves go in, and come out of
+the pipeline. "order": DALI delivers the number of samples of each batch, in order, while the arrays stay where they were decoded;
+this is what ``DALILoader`` does on the CPU. "nothing": no DALI. The routes:
+
+- ``packed``: two threads ahead of the pipeline read a batch and decode it to its place in three arrays. On a GPU DALI carries
+  them to the device.
+- ``packed, random crops``: drawn and planned, and of each picture only the blocks that the crop reads. As a share of the
+  reader, which reads all blocks of all pictures.
 - ``an array a picture``: ``external_source`` with a callback that calls ``read_jpegs``, copied by DALI; and ``no copy``.
 - ``worker processes``: ``external_source(parallel=True)``, a batch a worker, as many workers as threads; and ``forked``.
 - ``python_function``: DALI's file reader, then ``read_jpegs`` on the bytes of a batch.
 
-On one core of an EPYC (200 ImageNet files) ``packed`` had 0.89 and 0.91 of the bare reader's rate in two runs of five
-rounds, 0.72 to 1.04 in single ones. Without threads and DALI it is 0.93 to 0.96: the headers are read first, for the draws,
-the files' bytes wait in between, and the next batch is decoded into other memory than the one that is handed out. A
-run of a DALI pipeline takes 0.17 ms, a hundredth of a batch; the rest of the difference is changing threads. On two
-threads and two shared cores, with short rounds of 128 pictures, it was 0.71 (0.57 to 0.83): the threads that open files and
-hand out batches want a core of their own.
+Measured on an EPYC with two shared cores, 192 to 200 ImageNet files, seven rounds, on one thread and on two: packed, order 0.83
+to 0.85 and 0.76; packed, nothing 0.92 to 0.96 and 0.86: the headers are read first, for the draws, the files' bytes wait in
+between, and the next batch is decoded into other memory than the one that is handed out. Packed, arrays 0.33 to 0.42 and 0.28;
+random crops, order 0.67 to 0.69 and 0.61, arrays 0.53 and 0.35. Single rounds go from 0.25 to 1.05.
+
+What leaves a CPU pipeline is copied, 0.56 MB a picture, into memory that DALI takes fresh. No cheaper way through was found:
+``no_copy=True`` saves the copy on the way in alone and is what is measured; with ``exec_dynamic=True`` it is 0.39, with a
+pipeline that is neither asynchronous nor pipelined 0.43, with buffers that never shrink 0.40, and 0.45 where malloc keeps all
+memory. One array a batch instead of three copies the same bytes.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import warnings
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import accumulate
-from pathlib import Path
 
 import numpy as np
-import torch
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from dctnet.arguments import whole
+from dctnet.benchmarks.files import cores, readable
 from dctnet.benchmarks.loader_peers import drained
 from dctnet.benchmarks.pairing import bound, paired
+from dctnet.benchmarks.result_file import command_line, write_result
 from dctnet.coefficients import Grid
-from dctnet.data.dali_loader import DALILoader
+from dctnet.data.batch_memory import Slots
+from dctnet.data.batch_reader import BatchReader
+from dctnet.data.dali_loader import carried
 from dctnet.data.dali_pipeline import load_dali
-from dctnet.data.folder import DataError, FileList, find_images
+from dctnet.data.folder import FileList
+from dctnet.data.keyed_sampling import SampleKey
 from dctnet.jpeg.reader import read_jpegs
+from dctnet.transforms.batched import plan_grids
 from dctnet.transforms.compose import Compose
 from dctnet.transforms.geometric import RandomHorizontalFlip, RandomResizedCrop
 
@@ -93,8 +104,8 @@ def arrays(image) -> list[np.ndarray]:
     return [plane.permute(1, 2, 0).numpy() for plane in image.coefficients]
 
 
-def routes(paths: list[str], batch_size: int, threads: int) -> dict[str, Callable[[], None]]:
-    """A function for each route that runs once through all batches."""
+def routes(paths: list[str], batch_size: int, threads: int) -> dict[tuple[str, str], Callable[[], None]]:
+    """For each (route, what passes through DALI) a function that runs once through all batches."""
     dali = load_dali()
     batches = [paths[i : i + batch_size] for i in range(0, len(paths), batch_size)]
 
@@ -129,111 +140,124 @@ def routes(paths: list[str], batch_size: int, threads: int) -> dict[str, Callabl
         pipeline.build()
         return through(pipeline)
 
-    def loader(whole: bool, carries: bool = False, through_dali: bool = True) -> Callable[[], None]:
-        crops = Compose([RandomResizedCrop(224), RandomHorizontalFlip()], block_size=8)
-        made = DALILoader(FileList(paths, crops), batch_size, threads=threads)
-        made.lifting = None  # coefficients alone, as they go to a GPU
-        made.carries = carries
-        if whole:
-            made.plan = WholePictures
+    crops = FileList(paths, Compose([RandomResizedCrop(224), RandomHorizontalFlip()], block_size=8))
+    keys = [
+        [SampleKey(0, number) for number in range(len(paths))][i : i + batch_size]
+        for i in range(0, len(paths), batch_size)
+    ]
+
+    def packed(find_windows: Callable, arrays: bool) -> Callable[[], None]:
+        reader = BatchReader(crops, threads, finish=False, find_windows=find_windows)
+        slots = Slots(pin_memory=False)
 
         def run() -> None:
-            made.batch_sampler.start = 0
-            for _ in made.carried():
+            for _ in carried(reader, keys, slots, arrays=arrays):
                 pass
 
-        def run_alone() -> None:
-            made.batch_sampler.start = 0
-            for keys in made.batch_sampler:
-                slot = made.slots.take()
-                made.read(made.open(keys), slot.empty)
-                made.slots.give_back(slot)
+        return run
 
-        return run if through_dali else run_alone
+    def alone() -> Callable[[], None]:
+        reader = BatchReader(crops, threads, finish=False, find_windows=WholePictures)
+        slots = Slots(pin_memory=False)
+
+        def run() -> None:
+            for batch in keys:
+                slot = slots.take()
+                reader.read(reader.open(batch), slot.empty)
+                slots.give_back(slot)
+
+        return run
 
     return {
-        "packed": loader(whole=True),
-        "packed, without DALI": loader(whole=True, through_dali=False),
-        "packed, random crops": loader(whole=False),
-        "packed, out of a CPU pipeline": loader(whole=True, carries=True),
-        "an array a picture": external(no_copy=False),
-        "an array a picture, no copy": external(no_copy=True),
-        "worker processes": external(parallel=True),
-        "worker processes, forked": external(parallel=True, start="fork"),
-        "python_function": python_function(),
+        ("packed", "order"): packed(WholePictures, arrays=False),
+        ("packed", "arrays"): packed(WholePictures, arrays=True),
+        ("packed", "nothing"): alone(),
+        ("packed, random crops", "order"): packed(plan_grids, arrays=False),
+        ("packed, random crops", "arrays"): packed(plan_grids, arrays=True),
+        ("an array a picture", "arrays"): external(no_copy=False),
+        ("an array a picture, no copy", "arrays"): external(no_copy=True),
+        ("worker processes", "arrays"): external(parallel=True),
+        ("worker processes, forked", "arrays"): external(parallel=True, start="fork"),
+        ("python_function", "arrays"): python_function(),
     }
+
+
+def measure(paths: list[str], batch_size: int, threads: int, repeats: int) -> list[dict]:
+    """The rows of all routes on ``threads`` threads, the bare reader first."""
+    batches = [paths[i : i + batch_size] for i in range(0, len(paths), batch_size)]
+
+    def bare() -> None:
+        for batch in batches:
+            read_jpegs(batch, threads=threads)
+
+    with bound(threads):
+        runs = routes(paths, batch_size, threads)
+        pairs = paired({name: (run, bare) for name, run in runs.items()}, repeats)
+    seconds = sorted(pair.reference_seconds for pair in pairs.values())
+    first = {"route": "read_jpegs", "threads": threads, "through_dali": "nothing"}
+    rows = [first | {"images_per_second": len(paths) / seconds[len(seconds) // 2], "share": 1.0}]
+    for (route, through), pair in pairs.items():
+        low, high = pair.spread
+        row = {"route": route, "threads": threads, "through_dali": through}
+        row |= {"images_per_second": len(paths) / pair.seconds, "share": 1 / pair.ratio, "spread": [1 / high, 1 / low]}
+        rows.append(row)
+    return rows
 
 
 def dali(
     folder: str,
-    threads: int = 1,
+    threads: int | None = None,
     batch_size: int = 32,
     repeats: int = 7,
     limit: int = 512,
     out: str | None = None,
+    command: str = "dctnet.benchmarks.dali.dali",
 ) -> list[dict]:
     """Prints a table of the routes over the first ``limit`` JPEG files below ``folder``, and gives its rows.
 
-    ``out`` names a JSON file for the rows. DataError without DALI or files.
+    ``threads``: so many; None: one, then as many as there are cores. ``out`` names a JSON file for the rows and for the
+    ``command`` that measured. DataError without DALI or files; ValueError for numbers out of range.
     """
-    with warnings.catch_warnings(), bound(threads):
+    whole("batch_size", batch_size, 1)
+    counts = sorted({1, cores()}) if threads is None else [whole("threads", threads, 1)]
+    version = load_dali().__version__
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        paths = find_images(folder)[: 2 * limit]
-        images = read_jpegs(paths, threads=threads, on_error="skip")
-        paths = [path for path, image in zip(paths, images, strict=True) if image and not image.from_pixels][:limit]
-        del images
-        if not paths:
-            raise DataError(f"no readable JPEG files under {folder}; name a folder that holds some, at any depth")
+        paths = readable(folder, limit)
         files = len(paths)
         paths = (paths * -(-limit // files))[:limit]
-        batches = [paths[i : i + batch_size] for i in range(0, len(paths), batch_size)]
-
-        def bare() -> None:
-            for batch in batches:
-                read_jpegs(batch, threads=threads)
-
-        runs = routes(paths, batch_size, threads)
-        pairs = paired({name: (run, bare) for name, run in runs.items()}, repeats)
-    seconds = sorted(pair.reference_seconds for pair in pairs.values())
-    rows = [{"route": "read_jpegs", "images_per_second": len(paths) / seconds[len(seconds) // 2], "share": 1.0}]
-    for name, pair in pairs.items():
-        low, high = pair.spread
-        rows.append(
-            {
-                "route": name,
-                "images_per_second": len(paths) / pair.seconds,
-                "share": 1 / pair.ratio,
-                "spread": [1 / high, 1 / low],
-            }
-        )
-    show(
-        rows,
-        f"{files} files of {folder}, {len(paths)} pictures a round, {threads} threads, batches of {batch_size}, median of "
-        f"{repeats} rounds",
+        rows = [row for count in counts for row in measure(paths, batch_size, count, repeats)]
+    about = (
+        f"{files} files of {folder}, {len(paths)} pictures a round, batches of {batch_size}, median of {repeats} rounds"
     )
+    show(rows, about)
     if out is not None:
-        command = f"dctnet bench dali FOLDER --threads {threads} --batch_size {batch_size} --limit {limit}"
-        command += f" --repeats {repeats}"
-        head = {
-            "command": command,
-            "files": files,
-            "pictures": len(paths),
-            "threads": threads,
-            "batch_size": batch_size,
-        }
-        head |= {"rounds": repeats, "torch": torch.__version__, "dali": load_dali().__version__}
-        Path(out).write_text(json.dumps(head | {"rows": rows}, indent=1) + "\n")
+        numbers = {"files": files, "pictures": len(paths), "batch_size": batch_size, "rounds": repeats, "dali": version}
+        write_result(out, rows, command, **numbers)
     return rows
 
 
 def show(rows: list[dict], title: str) -> None:
     """Prints the rows."""
-    table = Table(title=title)
-    for name, side in (("route", "left"), ("images/s", "right"), ("of the bare reader's", "right")):
+    table = Table(title=Text(title, style="table.title"))
+    columns = {
+        "route": "left",
+        "DALI carries": "left",
+        "threads": "right",
+        "images/s": "right",
+        "of the bare reader's": "right",
+    }
+    for name, side in columns.items():
         table.add_column(name, justify=side)
     for row in rows:
         spread = f" ({row['spread'][0]:.2f}-{row['spread'][1]:.2f})" if "spread" in row else ""
-        table.add_row(row["route"], f"{row['images_per_second']:.0f}", f"{row['share']:.2f}{spread}")
+        table.add_row(
+            row["route"],
+            row["through_dali"],
+            str(row["threads"]),
+            f"{row['images_per_second']:.0f}",
+            f"{row['share']:.2f}{spread}",
+        )
     Console().print(table)
 
 
@@ -243,11 +267,13 @@ def main(arguments: Sequence[str]) -> None:
         prog="dctnet bench dali", description="Routes of coefficients into a DALI pipeline, beside the bare reader."
     )
     parser.add_argument("folder", metavar="FOLDER", help="a folder of JPEG files, at any depth")
-    parser.add_argument("--threads", type=int, metavar="N", default=1, help="decoding threads (default 1, on one core)")
+    parser.add_argument(
+        "--threads", type=int, metavar="N", help="decoding threads (default: 1 on one core, then as many as cores)"
+    )
     parser.add_argument("--batch_size", type=int, default=32, metavar="N", help="pictures of a batch (default 32)")
     parser.add_argument(
         "--limit", type=int, default=512, metavar="N", help="pictures of a round, at most N files (default 512)"
     )
     parser.add_argument("--repeats", type=int, default=7, metavar="N", help="rounds, 3 at least (default 7)")
     parser.add_argument("--out", metavar="RESULT.json", help="write the rows here as well")
-    dali(**vars(parser.parse_args(arguments)))
+    dali(**vars(parser.parse_args(arguments)), command=command_line("dali", arguments))

@@ -19,7 +19,9 @@ from dctnet.data.dali_loader import DALILoader
 from dctnet.data.dali_pipeline import load_dali
 from dctnet.data.folder import FileList
 from dctnet.data.store import StoreFolder
+from dctnet.data.stream_loader import Shards, StreamLoader
 from dctnet.data.torch_loader import KeyedLoader
+from dctnet.data.webdataset_shards import TarFolder
 from dctnet.transforms.compose import Compose
 from dctnet.transforms.geometric import RandomHorizontalFlip, RandomResizedCrop
 from dctnet.transforms.normalize import Normalize
@@ -29,10 +31,11 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Job(NamedTuple):
-    """What each loader has to do: these files (or their store) in batches, by so many workers (0: the process itself)."""
+    """What each loader has to do: these files (or their store or tars) in batches, by so many workers (0: the process itself)."""
 
     paths: list[str]
     store: str | None
+    tars: str | None
     batch_size: int
     workers: int
 
@@ -62,6 +65,20 @@ def ours_dali(job: Job) -> Pass:
 def ours_store(job: Job) -> Pass:
     """``data.loader: store``."""
     loader = KeyedLoader(StoreFolder(job.store, our_transform()), job.batch_size, shuffle=True, workers=job.workers)
+    return lambda: iter(loader)
+
+
+def ours_tars(job: Job) -> Pass:
+    """``data.root`` is a folder of WebDataset tars: random access."""
+    loader = KeyedLoader(TarFolder(job.tars, our_transform()), job.batch_size, shuffle=True, workers=job.workers)
+    return lambda: iter(loader)
+
+
+def ours_stream(job: Job) -> Pass:
+    """``data.root`` is a pattern of the same tars: from front to back, a buffer of 256 pictures."""
+    tars = TarFolder(job.tars)
+    shards = Shards([str(path) for path in tars.tars], len(tars), tars.classes)
+    loader = StreamLoader(shards, our_transform(), job.batch_size, workers=job.workers, shuffle=256)
     return lambda: iter(loader)
 
 
@@ -212,6 +229,8 @@ LOADERS: dict[str, Callable[[Job], Pass]] = {
     "dctnet": ours_torch,
     "dctnet, DALI": ours_dali,
     "dctnet, store": ours_store,
+    "dctnet, WebDataset tars": ours_tars,
+    "dctnet, WebDataset stream": ours_stream,
     "DALI (RGB)": dali_rgb,
     "torchvision (RGB)": torchvision,
     "Pillow (RGB)": pillow,

@@ -5,7 +5,7 @@ coefficients in blocks of 8); see ``loader_peers``. Each runs in turn with ours 
 pass over the files against a whole pass, and the median over rounds of the ratio counts. A loader's rates are measured
 
 - on one core: the process bound to it, torch on one thread, no worker processes (threads of a loader stay on that core);
-- on all cores: as many worker processes, or threads of DALI, as cores.
+- on all cores: as many workers as cores: threads of ours from files and store and of DALI, processes of the others.
 
 Peak memory is that of a fresh process that makes one pass: its own greatest resident size, and for each worker process
 that of the greatest of them. The store is one that was given, or is packed on the spot: 24 bands, int8, short side 256.
@@ -17,61 +17,53 @@ The floor of ours is in the multiply-adds of the two lifted products, counted fr
 million a picture from JPEG (64 bands), 0.67 million from the store (24 bands). A core of AVX2 does 16 a cycle: 276,000 and
 42,000 cycles, 80-110 and 12-17 us at 2.5-3.5 GHz. Measured from the store: 79 us in C++ (products, 300 KB of floats written,
 operators lifted, integers read), 23 us for draws and Python. From JPEG the decoder takes half of the native time.
+
+On all cores worker processes were slower than none: each hands its batches over in shared memory, fresh each time, whose pages
+alone take 0.2 to 0.3 ms for the 300 KB of a picture (a copy into memory that was used before: 0.013 ms); that is the floor of
+any loader with processes, and four times what the store takes. So where C++ makes the batches the workers are threads
+(``torch_loader``). On two cores, in alternating passes of 192 ImageNet files: from JPEG 1,300 to 1,700 images/s instead of 730
+to 1,080, from the store 6,100 to 6,500 instead of 1,750. Of a picture from JPEG 0.06 ms are Python's on one core: headers, draws;
+0.70 ms are C++'s, and 0.40 on two threads. A stream still reads in processes: Python takes the tars apart.
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
-import json
 import multiprocessing
 import os
-import platform
 import resource
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import torch
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from dctnet.arguments import whole
+from dctnet.benchmarks.files import cores, readable
 from dctnet.benchmarks.loader_peers import LOADERS, Job, missing
 from dctnet.benchmarks.pairing import bound, paired
-from dctnet.data.folder import DataError, find_images
+from dctnet.benchmarks.result_file import command_line, write_result
 from dctnet.data.pack import pack
-from dctnet.jpeg.reader import read_jpegs
 
 OURS = "dctnet"
 PAUSE = 0.1  # seconds
 
 
-def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def readable(folder: str, limit: int) -> list[str]:
-    """The first ``limit`` JPEG files below ``folder`` that hold coefficients; DataError where there is none."""
-    paths = find_images(folder)[: 2 * limit]
-    images = read_jpegs(paths, on_error="skip", threads=cores())
-    paths = [path for path, image in zip(paths, images, strict=True) if image and not image.from_pixels][:limit]
-    if not paths:
-        raise DataError(f"no readable JPEG files under {folder}; name a folder that holds some, at any depth")
-    return paths
-
-
-def packed(paths: list[str], workshop: Path) -> str:
-    """A store of these files, made in the folder ``workshop``."""
+def packed(paths: list[str], workshop: Path) -> tuple[str, str]:
+    """A store and WebDataset tars of these files, made in the folder ``workshop``."""
     source = workshop / "files" / "all"
     source.mkdir(parents=True)
     for number, path in enumerate(paths):
         (source / f"{number:06d}.jpg").symlink_to(Path(path).resolve())
-    store = workshop / "store"
-    pack(str(workshop / "files"), store, bands=24, dtype="int8", resize=256, workers=cores())
-    return str(store)
+    files, store, tars = str(workshop / "files"), workshop / "store", workshop / "tars"
+    pack(files, store, bands=24, dtype="int8", resize=256, workers=cores())
+    # Shards of one size, two for each core: workers then share them evenly.
+    pack(files, tars, format="webdataset", shard_size=-(-len(paths) // (2 * cores())))
+    return str(store), str(tars)
 
 
 def through(job: Job, name: str) -> Callable[[], None]:
@@ -160,13 +152,15 @@ def loaders(
     only: str | None = None,
     memory: bool = True,
     out: str | None = None,
+    command: str = "dctnet.benchmarks.loaders.loaders",
 ) -> list[dict]:
     """Times the loaders on the first ``limit`` JPEG files below ``folder``, a whole number of batches of them.
 
     ``store`` is a packed store to read instead of one made on the spot; ``only`` names loaders, separated by ``;``.
-    Prints a table and gives its rows; ``out`` names a JSON file for them. DataError without files; ValueError for a
-    loader that there is not.
+    Prints a table and gives its rows; ``out`` names a JSON file for them and for the ``command`` that measured. DataError
+    without files; ValueError for a loader that there is not, and for numbers out of range.
     """
+    whole("batch_size", batch_size, 1)
     names = list(LOADERS) if only is None else [name.strip() for name in only.split(";")]
     if unknown := [name for name in names if name not in LOADERS]:
         raise ValueError(f"there is no loader {unknown[0]!r}; there are: {'; '.join(LOADERS)}")
@@ -176,20 +170,17 @@ def loaders(
         paths = readable(folder, limit)
         paths = paths[: len(paths) // batch_size * batch_size] or paths
         batch_size = min(batch_size, len(paths))
-        if "dctnet, store" in names and store is None:
-            store = packed(paths, Path(workshop))
+        made, tars = packed(paths, Path(workshop))
         here = [name for name in names if name not in absent]
         rows = []
         for count in sorted({1, cores()}):
-            job = Job(paths, store, batch_size, 0 if count == 1 else count)
+            job = Job(paths, store or made, tars, batch_size, 0 if count == 1 else count)
             rows += measure(job, here, repeats, count, memory)
     rows += [{"loader": name, "missing": why} for name, why in absent.items() if only is None or name in names]
     show(rows, f"{len(paths)} files of {folder}, batches of {batch_size}, median of {repeats} rounds")
     if out is not None:
-        head = {"command": "dctnet bench loaders", "files": len(paths), "batch_size": batch_size, "rounds": repeats}
-        head |= {"bytes": sum(os.path.getsize(path) for path in paths), "machine": platform.machine()}
-        head |= {"torch": torch.__version__}
-        Path(out).write_text(json.dumps(head | {"rows": rows}, indent=1) + "\n")
+        size = sum(os.path.getsize(path) for path in paths)
+        write_result(out, rows, command, files=len(paths), bytes=size, batch_size=batch_size, rounds=repeats)
     return rows
 
 
@@ -233,4 +224,4 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--only", metavar="'NAME;NAME'", help="only these loaders")
     parser.add_argument("--no_memory", dest="memory", action="store_false", help="leave out peak memory: it takes long")
     parser.add_argument("--out", metavar="RESULT.json", help="write the rows here as well")
-    loaders(**vars(parser.parse_args(arguments)))
+    loaders(**vars(parser.parse_args(arguments)), command=command_line("loaders", arguments))

@@ -20,59 +20,60 @@ two cores, ours on two threads is measured as well, beside ours on one, both on 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from dctnet.benchmarks.files import readable, with_coefficients
 from dctnet.benchmarks.pairing import Pair, bound, paired
 from dctnet.benchmarks.readers import Blocks, Peer, blocks_of, installed_peers
+from dctnet.benchmarks.result_file import command_line, write_result
 from dctnet.jpeg.image import JPEGImage
 from dctnet.jpeg.reader import read_jpegs
-
-SUFFIXES = (".jpg", ".jpeg")
-
 
 CALL = 1 << 16  # bytes of the files of one call, where they are smaller than that
 BATCH = 1 << 22  # the same where two threads share a call
 
 
 def read(
-    folder: str, repeats: int = 7, limit: int = 200, out: str | None = None, progressive: bool = False
+    folder: str,
+    repeats: int = 7,
+    limit: int = 200,
+    out: str | None = None,
+    progressive: bool = False,
+    command: str = "dctnet.benchmarks.read.read",
 ) -> list[dict]:
     """Times the readers on the first ``limit`` JPEG files under ``folder`` that hold coefficients, in ``repeats`` rounds.
 
     ``progressive`` takes copies that Pillow saves as progressive files, of the files' own quality.
 
     Prints a table and gives its rows: reader, images per second, ours over it (with the smallest and the largest ratio of
-    the rounds), error. ``out`` names a JSON file for them. ValueError where the folder has no JPEG files.
+    the rounds), error. ``out`` names a JSON file for them and for the ``command`` that measured. DataError where the folder
+    has no JPEG files; ValueError for numbers out of range.
     """
     with tempfile.TemporaryDirectory() as workshop:
-        return _read(folder, repeats, limit, out, progressive, Path(workshop))
+        paths = readable(folder, limit)
+        if progressive:
+            paths = with_coefficients(saved_progressive(paths, Path(workshop)), folder, limit)
+        rows, size = _read([Path(path) for path in paths], repeats, Path(workshop))
+    show(rows, folder, len(paths), repeats)
+    if out is not None:
+        write_result(out, rows, command, files=len(paths), bytes=size, rounds=repeats, threads=1)
+    return rows
 
 
-def _read(folder: str, repeats: int, limit: int, out: str | None, progressive: bool, workshop: Path) -> list[dict]:
-    paths = [path for path in sorted(Path(folder).rglob("*")) if path.suffix.lower() in SUFFIXES]
-    if progressive:
-        paths = saved_progressive(paths[: 2 * limit], workshop)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        images = read_jpegs(paths[: 2 * limit], on_error="skip", dequantize=False)
-    chosen = [(path, image) for path, image in zip(paths, images, strict=False) if image and not image.from_pixels]
-    chosen = chosen[:limit]
-    if not chosen:
-        raise ValueError(f"no readable JPEG files under {folder}; name a folder that holds some, at any depth")
-    paths, raw = [path for path, _ in chosen], [blocks_of(image) for _, image in chosen]
+def _read(paths: list[Path], repeats: int, workshop: Path) -> tuple[list[dict], int]:
+    """The rows, and the bytes of all files."""
+    chosen = list(zip(paths, read_jpegs(paths, dequantize=False), strict=True))
+    raw = [blocks_of(image) for _, image in chosen]
     files = [path.read_bytes() for path in paths]
     with bound(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # peers that announce their end
@@ -87,12 +88,7 @@ def _read(folder: str, repeats: int, limit: int, out: str | None, progressive: b
                 row["error"] = largest_difference(blocks, expected, len(files))
     rows += two_threads(repeats, files)
     rows += [{"reader": name, "missing": why} for name, why in missing.items()]
-    show(rows, folder, len(files), repeats)
-    if out is not None:
-        head = {"command": "dctnet bench read", "files": len(files), "rounds": repeats, "machine": platform.machine()}
-        head |= {"bytes": sum(map(len, files)), "threads": 1, "torch": torch.__version__}
-        Path(out).write_text(json.dumps(head | {"rows": rows}, indent=1) + "\n")
-    return rows
+    return rows, sum(map(len, files))
 
 
 def ours(sources: Sequence, threads: int = 1, call: int = CALL, tensors: bool = False) -> Callable[[], None]:
@@ -127,7 +123,7 @@ def two_threads(repeats: int, files: list[bytes]) -> list[dict]:
     return [row | {"speedup": pair.ratio, "spread": list(pair.spread)}]
 
 
-def saved_progressive(paths: list[Path], workshop: Path) -> list[Path]:
+def saved_progressive(paths: list[str], workshop: Path) -> list[str]:
     """Copies of the files as Pillow saves them, progressive."""
     copies = []
     for number, path in enumerate(paths):
@@ -136,7 +132,7 @@ def saved_progressive(paths: list[Path], workshop: Path) -> list[Path]:
             Image.open(path).save(copy, "JPEG", quality="keep", progressive=True)
         except (OSError, ValueError):  # not a file that Pillow can read and keep
             continue
-        copies.append(copy)
+        copies.append(str(copy))
     return copies
 
 
@@ -217,4 +213,4 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--repeats", type=int, default=7, metavar="N", help="rounds, 3 at least (default 7)")
     parser.add_argument("--progressive", action="store_true", help="copies that are saved as progressive files")
     parser.add_argument("--out", metavar="RESULT.json", help="write the rows here as well")
-    read(**vars(parser.parse_args(arguments)))
+    read(**vars(parser.parse_args(arguments)), command=command_line("read", arguments))

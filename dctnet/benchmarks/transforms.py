@@ -13,12 +13,9 @@ RandAugment, picture by picture. ``--device`` names where a batch of them all go
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import torch
 from rich.console import Console
@@ -28,8 +25,10 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as pixel
 
-from dctnet.benchmarks.loaders import readable
+from dctnet.arguments import whole
+from dctnet.benchmarks.files import readable
 from dctnet.benchmarks.pairing import bound, paired
+from dctnet.benchmarks.result_file import command_line, write_result
 from dctnet.coefficients import Coefficients
 from dctnet.data.lifted_images import lift_images
 from dctnet.dct import block_dct, block_idct
@@ -131,12 +130,20 @@ def rgb(planes: Coefficients) -> Tensor:
 
 
 def transforms(
-    folder: str, limit: int = 64, repeats: int = 7, device: str = "cpu", together: int = 256, out: str | None = None
+    folder: str,
+    limit: int = 64,
+    repeats: int = 7,
+    device: str = "cpu",
+    together: int = 256,
+    out: str | None = None,
+    command: str = "dctnet.benchmarks.transforms.transforms",
 ) -> list[dict]:
     """Measures on the first ``limit`` JPEG files below ``folder``; prints a table and gives its rows.
 
-    ``together``: how many pictures go through in one call on ``device``; ``out``: a JSON file. DataError without files.
+    ``together``: how many pictures go through in one call on ``device``; ``out``: a JSON file, for the ``command`` that
+    measured as well. DataError without files; ValueError for numbers out of range.
     """
+    whole("together", together, 1)
     paths = readable(folder, limit)
     images = read_jpegs(paths)
     square = Compose([Resize(SIZE), CenterCrop(SIZE)], block_size=8)
@@ -162,14 +169,7 @@ def transforms(
     rows.append(at_once(images, device, together))
     show(rows, f"{len(paths)} files of {folder}, one core, median of {repeats} rounds")
     if out is not None:
-        head = {
-            "command": "dctnet bench transforms",
-            "files": len(paths),
-            "rounds": repeats,
-            "torch": torch.__version__,
-        }
-        head |= {"machine": platform.machine()}
-        Path(out).write_text(json.dumps(head | {"rows": rows}, indent=1) + "\n")
+        write_result(out, rows, command, files=len(paths), rounds=repeats)
     return rows
 
 
@@ -283,4 +283,4 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--device", default="cpu", help="where a whole batch goes through in one call (default cpu)")
     parser.add_argument("--together", type=int, default=256, metavar="N", help="so many in that call (default 256)")
     parser.add_argument("--out", metavar="RESULT.json", help="write the rows here as well")
-    transforms(**vars(parser.parse_args(arguments)))
+    transforms(**vars(parser.parse_args(arguments)), command=command_line("transforms", arguments))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
@@ -64,6 +65,9 @@ def why_broken(error: JPEGError | OSError) -> str:
     return error.strerror or str(error)
 
 
+QUIETLY = threading.Lock()  # the filters of warnings belong to all threads
+
+
 def load_item(dataset: Samples, key: SampleKey) -> Item | Broken:
     """One sample; ``Broken`` instead of an exception where its file cannot be read.
 
@@ -72,7 +76,7 @@ def load_item(dataset: Samples, key: SampleKey) -> Item | Broken:
     """
     path = dataset.path(key.index)
     try:
-        with warnings.catch_warnings():
+        with QUIETLY, warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*read through pixels")
             coefficients, label, from_pixels = dataset.sample(key)
     except (JPEGError, OSError) as error:

@@ -10,8 +10,8 @@ memory is used again, what was used last before the rest.
 
 DALI gets each batch as three arrays in pinned memory, the windows of all pictures one below the other
 (``transforms.batched``); one array a picture keeps the interpreter busier (``dctnet bench dali`` measures the routes). On
-the CPU there is nowhere to carry them to, and a CPU pipeline copies what leaves it into fresh memory, for half the cost of
-the decoder: there DALI passes on no more than the number of samples, and the planes stay where they are.
+the CPU there is nowhere to carry them to, and a CPU pipeline copies what leaves it into fresh memory, for as much again as
+the decoder takes: there DALI delivers the number of samples of each batch, in order, and the planes stay where they are.
 
 A pass that is dropped may end on any thread, wherever the garbage collector runs, also on one of its own: only the thread
 that asked for its batches waits for its threads to end.
@@ -24,55 +24,81 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from dctnet.coefficients import Coefficients
-from dctnet.data.batch import Batch, ThroughPixels, why_broken
+from dctnet.arguments import whole
+from dctnet.data.batch import Batch
 from dctnet.data.batch_memory import Slot, Slots
-from dctnet.data.broken import Broken
+from dctnet.data.batch_reader import BatchReader, Opened, Ready
 from dctnet.data.dali_pipeline import lent, load_dali, pipeline, received
 from dctnet.data.folder import DataError
-from dctnet.data.keyed_sampling import KeyedBatches, SampleKey, sample_generator
-from dctnet.data.lifted_batch import Drawn, Lifting, draw_files
+from dctnet.data.keyed_sampling import KeyedBatches, SampleKey
 from dctnet.data.passes import Account, Resumable, check_settings
-from dctnet.jpeg import _native
-from dctnet.jpeg.image import JPEGImage, sampling_grid
-from dctnet.jpeg.reader import MAX_PIXELS, results_of
-from dctnet.transforms.batched import Plan, plan, plan_grids
 from dctnet.transforms.compose import Compose
-from dctnet.transforms.together import one_shape
 
 
-class Ready(NamedTuple):
-    """A batch read and packed, before the device transforms it; ``packed`` is None where nothing could be read.
+def carried(
+    reader: BatchReader,
+    batches: Iterable[Sequence[SampleKey]],
+    slots: Slots,
+    prefetch: int = 2,
+    device: int | None = None,
+    *,
+    arrays: bool,
+) -> Iterator[Ready]:
+    """The batches of these keys, read ahead by two threads and delivered by a DALI pipeline.
 
-    ``plan`` is None where ``packed`` holds the finished planes ``(n, rows, columns, bands)``.
+    With ``arrays`` DALI carries what was read, to the ``device``; without, it delivers the numbers of samples, one after the
+    other, and what was read stays where it is. What a batch holds is overwritten once the next is asked for.
     """
+    consumer = threading.current_thread()
+    opener, decoder = ThreadPoolExecutor(1, "dctnet-open"), ThreadPoolExecutor(1, "dctnet-decode")
+    keys = iter(batches)
+    waiting: deque[Future[tuple[Ready, Slot]]] = deque()
+    under_way: deque[tuple[Ready, Slot]] = deque()
 
-    batch: Batch
-    plan: Plan | None
-    packed: Coefficients | None
+    def read(opened: Future[Opened]) -> tuple[Ready, Slot]:
+        slot = slots.take()
+        return reader.read(opened.result(), slot.empty), slot
 
+    def read_ahead() -> None:
+        for batch in keys:
+            waiting.append(decoder.submit(read, opener.submit(reader.open, batch)))
+            if len(waiting) > prefetch:
+                return
 
-class Opened(NamedTuple):
-    """The files of a batch before they are decoded.
+    def source() -> list:
+        read_ahead()
+        if not waiting:
+            raise StopIteration
+        under_way.append(waiting.popleft().result())
+        ready, _ = under_way[-1]
+        return lent(ready.packed or reader.nothing()) if arrays else [[np.array([ready.batch.planned])]]
 
-    ``missing`` says what is wrong with samples that have no source. ``files`` and ``plan`` are None where not every
-    file is a JPEG file that the decoder reads. ``plan`` is ``Drawn`` where the decoding threads apply the operators.
-    """
-
-    keys: Sequence[SampleKey]
-    sources: list
-    missing: dict[int, OSError]
-    files: _native.Files | None
-    plan: Plan | Drawn | None
+    try:
+        through = pipeline(source, 3 if arrays else 1, device, no_copy=arrays)
+        while True:
+            try:
+                outputs = through.run()
+            except StopIteration:
+                return
+            ready, slot = under_way.popleft()
+            if arrays and ready.packed is not None:
+                ready = ready._replace(packed=type(ready.packed)(*(received(plane, device) for plane in outputs)))
+            yield ready
+            slots.give_back(slot)
+    finally:
+        for executor in (decoder, opener):
+            executor.shutdown(wait=False, cancel_futures=True)
+        if threading.current_thread() is consumer:
+            for executor in (decoder, opener):
+                executor.shutdown()
 
 
 class DALILoader(Resumable):
@@ -86,7 +112,8 @@ class DALILoader(Resumable):
     be read are those of ``KeyedLoader``. The coefficients equal its own to 1e-3 gray levels (float32).
 
     A pass that is given up early stops its threads when its iterator is closed or dropped. DataError where DALI is not
-    installed, or CUDA is asked for where there is none; ValueError for numbers out of range and other transforms.
+    installed, or CUDA is asked for where there is none; ValueError for numbers out of range, other transforms, and data sets
+    that hold no files.
     """
 
     def __init__(
@@ -109,8 +136,12 @@ class DALILoader(Resumable):
         broken_list: str | Path | None = None,
     ):
         check_settings(batch_size, 0, prefetch, max_broken)
-        if threads < 1:
-            raise ValueError(f"threads is a number of at least 1; got {threads}")
+        whole("threads", threads, 1)
+        if not hasattr(dataset, "source"):
+            raise ValueError(
+                f"the dali loader decodes files; a {type(dataset).__name__} has none. Read it with KeyedLoader, or "
+                "--data.loader store."
+            )
         if not isinstance(dataset.transform, Compose):
             raise ValueError(
                 f"the dali loader applies a Compose of dctnet.transforms; the data set has {dataset.transform!r}"
@@ -118,8 +149,12 @@ class DALILoader(Resumable):
         if device is not None and not torch.cuda.is_available():
             raise DataError(f"there is no CUDA device {device} here; device=None transforms on the CPU")
         load_dali()
-        self.dataset, self.threads, self.device, self.prefetch = dataset, threads, device, prefetch
+        self.dataset, self.device, self.prefetch = dataset, device, prefetch
         self.dtype = dataset.transform.dtype or dtype
+        if not getattr(self.dtype, "is_floating_point", False):
+            raise ValueError(
+                f"transformed coefficients are of a floating-point dtype, such as torch.float32; got {self.dtype}"
+            )
         self.batch_sampler = KeyedBatches(
             len(dataset),
             batch_size,
@@ -130,11 +165,7 @@ class DALILoader(Resumable):
             rank=rank,
             ranks=ranks,
         )
-        reduced = dataset.transform.reduced() if device is None else None
-        self.lifting = Lifting(reduced, self.dtype) if reduced and self.dtype in Lifting.DTYPES else None
-        self.carries = device is not None
-        self.carrier = torch.float32 if self.dtype == torch.float32 else torch.int16
-        self.plan = plan_grids
+        self.reader = BatchReader(dataset, threads, self.dtype, finish=device is None)
         self.slots = Slots(device is not None)
         self.place = self.batch_sampler.sampler
         self.account = Account(self.place, max_broken, report, broken_list)
@@ -147,137 +178,7 @@ class DALILoader(Resumable):
         # A generator: the place is looked up at the first `next`, after Lightning has named the epoch.
         keys = self.batch_sampler
         keys.epoch, keys.start = self.place.begin()
-        yield from self.account.follow(self._transformed(), keys.share())
-
-    def _transformed(self) -> Iterator[Batch]:
-        for ready in self.carried():
-            if ready.packed is None:
-                yield ready.batch
-            elif ready.plan is None:
-                planes = ready.packed.map(lambda plane: plane.view(self.dtype).movedim(-1, -3))
-                yield ready.batch._replace(coefficients=planes)
-            else:
-                yield ready.batch._replace(coefficients=ready.plan.apply(ready.packed, self.dtype))
-
-    def carried(self) -> Iterator[Ready]:
-        """The batches of the rest of the epoch as DALI delivers them: packed coefficients on the device, not transformed.
-
-        What one holds is overwritten once the next is asked for.
-        """
-        consumer = threading.current_thread()
-        opener, decoder = ThreadPoolExecutor(1, "dctnet-open"), ThreadPoolExecutor(1, "dctnet-decode")
-        keys = iter(self.batch_sampler)
-        waiting: deque[Future[tuple[Ready, Slot]]] = deque()
-        carried: deque[tuple[Ready, Slot]] = deque()
-        # Of a batch of which nothing could be read, arrays without elements keep the place.
-        nothing = [torch.empty((0,) * (3 if self.lifting is None else 4), dtype=self.carried_type())] * 3
-
-        def read_ahead() -> None:
-            for batch in keys:
-                waiting.append(decoder.submit(self._read, opener.submit(self.open, batch)))
-                if len(waiting) > self.prefetch:
-                    return
-
-        def source() -> list:
-            read_ahead()
-            if not waiting:
-                raise StopIteration
-            carried.append(waiting.popleft().result())
-            ready, _ = carried[-1]
-            return lent(ready.packed or nothing) if self.carries else [[np.array([ready.batch.planned])]]
-
-        try:
-            through = pipeline(source, 3 if self.carries else 1, self.device, no_copy=self.carries)
-            for _ in range(self.batch_sampler.start, len(self)):
-                outputs = through.run()
-                ready, slot = carried.popleft()
-                if self.carries and ready.packed is not None:
-                    ready = ready._replace(
-                        packed=type(ready.packed)(*(received(plane, self.device) for plane in outputs))
-                    )
-                yield ready
-                self.slots.give_back(slot)
-        finally:
-            for executor in (decoder, opener):
-                executor.shutdown(wait=False, cancel_futures=True)
-            if threading.current_thread() is consumer:
-                for executor in (decoder, opener):
-                    executor.shutdown()
-
-    def carried_type(self) -> torch.dtype:
-        """The type of what is packed: the coefficients of the files, or the bits of finished ones."""
-        return torch.int16 if self.lifting is None else self.carrier
-
-    def open(self, keys: Sequence[SampleKey]) -> Opened:
-        """The bytes and headers of these samples' files, and what the keys draw for pictures of these sizes."""
-        sources: list = []
-        missing: dict[int, OSError] = {}
-        for place, key in enumerate(keys):
-            try:
-                sources.append(self.dataset.source(key.index))
-            except OSError as error:  # a tar that is no longer whole
-                missing[place] = error
-        files = _native.Files(sources, self.threads, MAX_PIXELS)
-        heads = files.heads
-        if missing or not heads or None in heads:
-            return Opened(keys, sources, missing, None, None)
-        if self.lifting is None:
-            grids, generators = [sampling_grid(*head) for head in heads], self._generators(keys)
-            return Opened(keys, sources, missing, files, self.plan(self.dataset.transform, grids, generators))
-        drawn = draw_files(self.lifting.reduced, heads, self.dataset.seed, keys)
-        if len(drawn.chosen) < len(keys):
-            return Opened(keys, sources, missing, None, None)
-        one_shape(drawn.sizes)
-        return Opened(keys, sources, missing, files, drawn)
-
-    def read(self, opened: Opened, empty: Callable[..., Tensor] = torch.empty) -> Ready:
-        """The windows of these pictures that the transforms will read, decoded into memory that ``empty`` gives."""
-        keys = opened.keys
-        if isinstance(opened.plan, Drawn):
-            (size,), places = opened.plan.sizes, list(range(len(keys)))
-            outputs, formats = self.lifting.outputs(len(keys), size), self.lifting.formats
-            if all(opened.files.load(places, opened.plan.operators, formats, outputs, places, self.threads)):
-                # DALI's arrays are numpy's, which has no bfloat16.
-                planes = self.lifting.kind(*(plane.view(self.carrier) for plane in outputs))
-                return Ready(self._batch(keys), None, planes)
-        elif opened.plan is not None:
-            packed = Coefficients(*(empty(opened.plan.packed_shape(plane), dtype=torch.int16) for plane in range(3)))
-            if all(opened.files.pack(opened.plan.places(), [plane.numpy() for plane in packed], self.threads)):
-                return Ready(self._batch(keys), opened.plan, packed)
-        # Something is damaged, missing, or to be read through pixels: picture by picture, to know which and why.
-        images = [opened.missing.get(place) for place in range(len(keys))]
-        results = iter(results_of(opened.sources, threads=self.threads))
-        images = [image or next(results) for image in images]
-        good = [(key, image) for key, image in zip(keys, images, strict=True) if isinstance(image, JPEGImage)]
-        path = self.dataset.path
-        batch = self._batch([key for key, _ in good])._replace(
-            planned=len(keys),
-            broken=tuple(
-                Broken(path(key.index), why_broken(image))
-                for key, image in zip(keys, images, strict=True)
-                if not isinstance(image, JPEGImage)
-            ),
-            through_pixels=tuple(
-                ThroughPixels(path(key.index), image.from_pixels) for key, image in good if image.from_pixels
-            ),
-        )
-        if not good:
-            return Ready(batch, None, None)
-        made = plan(self.dataset.transform, [image for _, image in good], self._generators([key for key, _ in good]))
-        pictures = [image.coefficients for _, image in good]
-        if self.lifting is None:
-            return Ready(batch, made, made.pack(pictures, empty))
-        finished = made.apply(made.pack(pictures), self.dtype)
-        return Ready(batch, None, finished.map(lambda plane: plane.movedim(-3, -1).contiguous().view(self.carrier)))
-
-    def _read(self, opened: Future[Opened]) -> tuple[Ready, Slot]:
-        slot = self.slots.take()
-        return self.read(opened.result(), slot.empty), slot
-
-    def _generators(self, keys: Sequence[SampleKey]) -> Iterator[torch.Generator]:
-        return (sample_generator(self.dataset.seed, key) for key in keys)
-
-    def _batch(self, keys: Sequence[SampleKey]) -> Batch:
-        """The batch of these samples, its coefficients to come."""
-        labels = torch.tensor([self.dataset.label(key.index) for key in keys], dtype=torch.int64)
-        return Batch(None, labels, torch.tensor([key.index for key in keys], dtype=torch.int64), len(keys), ())
+        ready = carried(self.reader, keys, self.slots, self.prefetch, self.device, arrays=self.device is not None)
+        with closing(ready):
+            batches = (one.transformed(self.dtype) for one in ready)
+            yield from self.account.follow(batches, keys.share())

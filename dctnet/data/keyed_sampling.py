@@ -14,6 +14,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from dctnet.arguments import whole
+
 _MASK = (1 << 64) - 1
 
 
@@ -112,7 +114,7 @@ class KeyedBatches:
 
     Iterating goes through epoch ``epoch`` from batch ``start`` on (attributes; 0 and 0 at first). ``sampler`` is the
     ``Place``, under the name at which Lightning looks for ``set_epoch``.
-    ValueError where R does not divide B, or no batch would remain.
+    ValueError where R does not divide B, no batch would remain, or r is not one of 0 to R - 1.
     """
 
     def __init__(
@@ -127,9 +129,11 @@ class KeyedBatches:
         rank: int = 0,
         ranks: int = 1,
     ):
-        if batch_size < 1 or batch_size % ranks:
+        whole("ranks", ranks, 1)
+        whole("rank", rank, 0, ranks - 1)
+        if whole("batch_size", batch_size, 1) % ranks:
             raise ValueError(
-                f"batch_size counts the samples of a step over all processes, and has to be a positive multiple of "
+                f"batch_size counts the samples of a step over all processes, and has to be a multiple of "
                 f"their number; got batch_size={batch_size} for {ranks} processes. Try {ranks * max(1, batch_size // ranks)}."
             )
         if drop_last and length < batch_size:

@@ -170,6 +170,9 @@ class Files(Samples, Protocol):
     transform: object
     seed: int
 
+    def source(self, index: int) -> str | bytes:
+        """The path of a sample's file, or its bytes. OSError where they cannot be had."""
+
     def label(self, index: int) -> int:
         """The label of a sample."""
 
@@ -184,7 +187,7 @@ def load_files(dataset: Files, keys: Sequence[SampleKey], threads: int = 1) -> B
     sizes = {}  # of the pictures in the others
     for start in range(0, len(keys), FILES_AT_ONCE):
         part = keys[start : start + FILES_AT_ONCE]
-        files = _native.Files([dataset.path(key.index) for key in part], threads, MAX_PIXELS)
+        files = _native.Files([_source(dataset, key.index) for key in part], threads, MAX_PIXELS)
         drawn = draw_files(reduced, files.heads, dataset.seed, part)
         single += [start + number for number in sorted(set(range(len(part))) - set(drawn.chosen))]
         if len({reduced.blocks(size) for size in drawn.sizes | ({size} if size else set())}) > 1:
@@ -224,6 +227,14 @@ def _after(
     where = torch.zeros(len(keys), dtype=torch.int64)
     where[places] = torch.arange(len(places))
     return made if len(sizes) == len(keys) else made.map(lambda plane: plane[where])
+
+
+def _source(dataset: Files, index: int) -> str | bytes:
+    """The source of a sample; where there is none, bytes that are no JPEG: loading it by itself will say what is wrong."""
+    try:
+        return dataset.source(index)
+    except OSError:
+        return b""
 
 
 def _drawn(reduced: Reduced, head: tuple, seed: int, key: SampleKey) -> Separable | None:

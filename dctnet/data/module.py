@@ -17,6 +17,7 @@ from dctnet.data.folder import DataError, FileList, JPEGFolder, Transform, find_
 from dctnet.data.passes import check_settings
 from dctnet.data.store import StoreFolder
 from dctnet.data.store_index import is_store
+from dctnet.data.stream_loader import StreamLoader, is_pattern, open_shards
 from dctnet.data.torch_loader import KeyedLoader
 from dctnet.data.webdataset_shards import TarFolder
 from dctnet.transforms.augment import RandAugment, ThreeAugment, TrivialAugmentWide
@@ -79,13 +80,18 @@ class DCTDataModule(LightningDataModule):
     Training drops the last, incomplete batch of an epoch; validation sees each file exactly once over all
     ranks. ``block_size`` is a number or a pair (luma, chroma).
 
+    ``root`` may also be a pattern of WebDataset tars that the package webdataset opens, ``s3://bucket/x-{000..146}.tar`` or
+    ``pipe:COMMAND``: training streams them (``stream_loader.StreamLoader``). They are training pictures alone; ``val_root``
+    names the folder of the others, without it there is no validation.
+
     Args:
-        root: folder that holds train/ and val/.
+        root: folder that holds train/ and val/; or a pattern of WebDataset tars for training, such as s3://bucket/x-{00..99}.tar.
         image_size: height and width of the pictures the network sees, in pixels.
         resize_size: length of the shorter side before the central crop of validation.
         block_size: blocks of luma and chroma: one number, or two.
         batch_size: samples of one training step, over all processes.
-        workers: reading processes (dali: threads) for each training process; 0 reads in the training process itself.
+        workers: reading threads for each training process, or processes where Python transforms (``augment``, ``erasing``; not
+            with dali); 0 reads in between.
         seed: key of the order and of the augmentation.
         scale: share of the picture's area that a training crop may take, from and to.
         ratio: width over height of a training crop, from and to.
@@ -97,8 +103,11 @@ class DCTDataModule(LightningDataModule):
             none.
         max_broken: share of unreadable files above which a run stops; up to it they are left out and named.
         prefetch: batches that each worker reads ahead.
-        loader: torch reads JPEG files, or WebDataset tars of them in root/train/*.tar, in worker processes; dali reads the same
-            on as many threads of the training process, and transforms on its device; store reads what dctnet pack wrote.
+        loader: torch reads JPEG files, or WebDataset tars of them in root/train/*.tar; dali reads the same on threads
+            of the training process, and transforms on its device; store reads what dctnet pack wrote.
+        val_root: folder of the validation pictures where it is not root/val.
+        samples: where root is a pattern of tars, the pictures that they hold together: those of an epoch.
+        class_names: where root is a pattern of tars, a JSON file with the names of its labels.
     """
 
     def __init__(
@@ -120,12 +129,17 @@ class DCTDataModule(LightningDataModule):
         max_broken: float = 0.01,
         prefetch: int = 2,
         loader: Literal["torch", "dali", "store"] = "torch",
+        val_root: str | None = None,
+        samples: int | None = None,
+        class_names: str | None = None,
     ):
         super().__init__()
         check_settings(batch_size, workers, prefetch, max_broken)
         if image_size < 1:
             raise ValueError(f"image_size is a number of pixels, at least 1; got {image_size}")
+        self.shards = open_shards(root, samples, class_names) if is_pattern(root) else None
         self.root = Path(root)
+        self.val_root = Path(val_root) if val_root is not None else None if self.shards else self.root / "val"
         self.image_size = image_size
         self.resize_size = round(image_size * 256 / 224) if resize_size is None else resize_size
         if self.resize_size < image_size:
@@ -139,6 +153,8 @@ class DCTDataModule(LightningDataModule):
             raise ValueError(f"loader is torch, dali or store; got {loader!r}")
         if not 0 <= erasing <= 1:
             raise ValueError(f"erasing is a probability in [0, 1]; got {erasing}")
+        if self.shards is not None and loader != "torch":
+            raise ValueError(f"a pattern of tars is read by --data.loader torch; got {loader}")
         self.loader = loader
         self.broken_list: Path | None = None
         training = [RandomResizedCrop(image_size, scale=scale, ratio=ratio), RandomHorizontalFlip(flip)]
@@ -166,7 +182,9 @@ class DCTDataModule(LightningDataModule):
 
     @cached_property
     def classes(self) -> list[str]:
-        """The class names of ``root/train``. DataError where there are none."""
+        """The class names of the training files. DataError where there are none."""
+        if self.shards is not None:
+            return self.shards.classes
         root = self.root / "train"
         if self.loader != "store" and not is_store(root) and not any(root.glob("*.tar")):
             return find_classes(root)
@@ -175,34 +193,42 @@ class DCTDataModule(LightningDataModule):
     @cached_property
     def train_set(self) -> JPEGFolder | TarFolder | StoreFolder:
         """The training files."""
-        return self._open("train", self.train_transform)
+        return self._open(self.root / "train", self.train_transform)
 
     @cached_property
     def val_set(self) -> JPEGFolder | TarFolder | StoreFolder:
-        """The validation files."""
-        return self._open("val", self.eval_transform)
+        """The validation files. DataError where only training tars are known."""
+        if self.val_root is None:
+            raise DataError("tars that are streamed are for training; name a folder of others: --data.val_root FOLDER")
+        return self._open(self.val_root, self.eval_transform)
 
     @cached_property
     def test_set(self) -> JPEGFolder | TarFolder | StoreFolder:
         """The test files; those of validation where ``root/test`` is absent."""
-        return self._open("test", self.eval_transform) if (self.root / "test").is_dir() else self.val_set
+        folder = self.root / "test"
+        return self._open(folder, self.eval_transform) if self.shards is None and folder.is_dir() else self.val_set
 
-    def _open(self, split: str, transform: Compose) -> JPEGFolder | TarFolder | StoreFolder:
-        return open_folder(self.root / split, transform, self.loader, seed=self.seed, classes=self.classes)
+    def _open(self, folder: Path, transform: Compose) -> JPEGFolder | TarFolder | StoreFolder:
+        return open_folder(folder, transform, self.loader, seed=self.seed, classes=self.classes)
 
     @cached_property
     def predict_set(self) -> FileList:
-        """All files below ``root/predict``, or below ``root``."""
+        """All files below ``root/predict``, or below ``root``. DataError where that is a pattern of tars."""
+        if self.shards is not None:
+            raise DataError("tars that are streamed are for training; name files or folders to `dctnet predict`")
         folder = self.root / "predict"
         return FileList(find_images(folder if folder.is_dir() else self.root), self.eval_transform, seed=self.seed)
 
-    def train_dataloader(self) -> KeyedLoader | DALILoader:
+    def train_dataloader(self) -> KeyedLoader | DALILoader | StreamLoader:
         """Shuffled, incomplete last batch dropped."""
+        if self.shards is not None:
+            common = {"workers": self.workers, "pin_memory": torch.cuda.is_available(), **self._common()}
+            return StreamLoader(self.shards, self.train_transform, self.batch_size, **common)
         return self._loader(self.train_set, shuffle=True, drop_last=True)
 
-    def val_dataloader(self) -> KeyedLoader | DALILoader:
-        """In order, each file once."""
-        return self._loader(self.val_set)
+    def val_dataloader(self) -> KeyedLoader | DALILoader | list:
+        """In order, each file once; none where only training tars are known."""
+        return [] if self.val_root is None else self._loader(self.val_set)
 
     def test_dataloader(self) -> KeyedLoader | DALILoader:
         """In order, each file once."""
@@ -219,20 +245,21 @@ class DCTDataModule(LightningDataModule):
         shuffle: bool = False,
         drop_last: bool = False,
     ) -> KeyedLoader | DALILoader:
-        trainer = self.trainer
-        common = {
-            "shuffle": shuffle,
-            "drop_last": drop_last,
+        order = {"shuffle": shuffle, "drop_last": drop_last, **self._common()}
+        if self.loader == "dali":
+            device = self.trainer.strategy.root_device if self.trainer is not None else torch.device("cpu")
+            number = device.index or 0 if device.type == "cuda" else None
+            return DALILoader(dataset, self.batch_size, threads=max(self.workers, 1), device=number, **order)
+        pin_memory = torch.cuda.is_available()
+        return KeyedLoader(dataset, self.batch_size, workers=self.workers, pin_memory=pin_memory, **order)
+
+    def _common(self) -> dict:
+        """What all loaders are told."""
+        return {
             "seed": self.seed,
-            "rank": trainer.global_rank if trainer is not None else 0,
-            "ranks": trainer.world_size if trainer is not None else 1,
+            "rank": self.trainer.global_rank if self.trainer is not None else 0,
+            "ranks": self.trainer.world_size if self.trainer is not None else 1,
             "prefetch": self.prefetch,
             "max_broken": self.max_broken,
             "broken_list": self.broken_list,
         }
-        if self.loader == "dali":
-            device = trainer.strategy.root_device if trainer is not None else torch.device("cpu")
-            number = device.index or 0 if device.type == "cuda" else None
-            return DALILoader(dataset, self.batch_size, threads=max(self.workers, 1), device=number, **common)
-        pin_memory = torch.cuda.is_available()
-        return KeyedLoader(dataset, self.batch_size, workers=self.workers, pin_memory=pin_memory, **common)

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from dctnet.arguments import finite, whole
 from dctnet.data.batch import Batch
 from dctnet.data.broken import BrokenList
 from dctnet.data.folder import DataError
@@ -15,10 +16,8 @@ from dctnet.data.keyed_sampling import Place
 def check_settings(batch_size: int, workers: int, prefetch: int, max_broken: float) -> None:
     """ValueError for numbers that no loader can work with."""
     for name, value, least in (("batch_size", batch_size, 1), ("workers", workers, 0), ("prefetch", prefetch, 1)):
-        if value < least:
-            raise ValueError(f"{name} is a number of at least {least}; got {value}")
-    if not 0 <= max_broken <= 1:
-        raise ValueError(f"max_broken is a share of the files, from 0 to 1; got {max_broken}")
+        whole(name, value, least)
+    finite("max_broken", max_broken, 0, 1)
 
 
 class Resumable:

@@ -7,6 +7,7 @@ sample follow one another. Other members (``.json``, ``.txt``) are passed over. 
 from __future__ import annotations
 
 import json
+import shlex
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,10 +42,10 @@ class TarSample(NamedTuple):
 def is_stream(url: str) -> bool:
     """Whether the package webdataset has to open ``url``: a pipe, or an address with a scheme.
 
-    >>> [is_stream(url) for url in ("pipe:cat a.tar", "s3://bucket/a.tar", "tars/a.tar")]
-    [True, True, False]
+    >>> [is_stream(url) for url in ("pipe:cat a.tar", "s3://bucket/a.tar", "file:tars/a.tar", "tars/a.tar")]
+    [True, True, True, False]
     """
-    return url.startswith("pipe:") or "://" in url
+    return url.startswith(("pipe:", "file:")) or "://" in url
 
 
 def _webdataset(module: str):
@@ -65,12 +66,22 @@ def expand(pattern: str) -> list[str]:
 
 @contextmanager
 def open_tar(url: str) -> Iterator[BinaryIO]:
-    """The bytes of a tar shard as a stream: a local file, or whatever the package webdataset opens."""
+    """The bytes of a tar shard as a stream: a local file, or whatever the package webdataset opens.
+
+    ``s3://`` addresses go through the command ``aws s3 cp``, as that package has nothing for them.
+    """
     if not is_stream(url):
         with open(url, "rb") as stream:
             yield stream
         return
-    stream = _webdataset("gopen").gopen(url)
+    if url.startswith("s3://"):
+        url = f"pipe:aws s3 cp {shlex.quote(url)} -"
+    try:
+        stream = _webdataset("gopen").gopen(url)
+    except ValueError as error:
+        raise DataError(
+            f"the package webdataset does not open {url} ({error}); give a command that writes it: 'pipe:COMMAND'"
+        ) from error
     try:
         yield stream
     finally:

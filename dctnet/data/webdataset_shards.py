@@ -1,27 +1,20 @@
-"""WebDataset tar shards of JPEG files as data sets: with random access where they lie on a disk, else as a stream.
-
-``TarFolder`` knows where each picture lies in its (uncompressed) tar file, so samples are drawn by their keys as those of
-``JPEGFolder`` are. ``TarStream`` reads shards from wherever the package webdataset can open them (object storage, the web, a
-pipe), from front to back: its order is shuffled shard by shard and within a buffer, and it cannot be resumed within an epoch.
-"""
+"""WebDataset tar shards of JPEG files on a disk, as a data set: samples are drawn by their keys as those of ``JPEGFolder``."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
 
-import numpy as np
-import torch
-from torch.utils.data import Dataset, IterableDataset, get_worker_info
+from torch.utils.data import Dataset
 
 from dctnet.coefficients import Coefficients
-from dctnet.data.batch import Item, ThroughPixels
-from dctnet.data.broken import Broken
-from dctnet.data.folder import DataError, Sample, Transform
-from dctnet.data.keyed_sampling import SampleKey, epoch_order, mix, sample_generator
-from dctnet.data.tar_samples import CLASSES, Member, expand, members, open_tar, read_classes, samples
+from dctnet.data.batch import Batch
+from dctnet.data.folder import DataError, Sample, Transform, load
+from dctnet.data.keyed_sampling import SampleKey
+from dctnet.data.lifted_batch import Files, load_files
+from dctnet.data.tar_samples import CLASSES, Member, members, read_classes
 from dctnet.jpeg.errors import JPEGError
 from dctnet.jpeg.reader import read_jpeg
 
@@ -62,10 +55,6 @@ class TarFolder(Dataset):
         if unknown := [name for name in named if name not in self.class_to_idx]:
             raise DataError(f"{root} has classes that are none of the training set: {', '.join(unknown[:5])}")
         self.labels = [self.class_to_idx[name] for name in named]
-        self.mapped: list[torch.Tensor | None] = [None] * len(self.tars)
-
-    def __getstate__(self) -> dict:
-        return {**self.__dict__, "mapped": [None] * len(self.tars)}
 
     def __len__(self) -> int:
         return self.first[-1]
@@ -85,97 +74,33 @@ class TarFolder(Dataset):
         """The label of sample ``index``."""
         return self.labels[self._member(index)[1].label]
 
-    def data(self, index: int) -> np.ndarray:
-        """The bytes of the file of sample ``index``. OSError where the tar was cut short."""
+    def source(self, index: int) -> bytes:
+        """The bytes of the file of sample ``index``. OSError where they cannot be read, or the tar was cut short."""
         shard, member = self._member(index)
-        if self.mapped[shard] is None:
-            path = self.tars[shard]
-            # A private mapping that keeps no file open, so thousands of shards are no matter.
-            self.mapped[shard] = torch.from_file(str(path), shared=False, size=path.stat().st_size, dtype=torch.uint8)
-        mapped = self.mapped[shard]
-        if member.offset + member.length > len(mapped):
+        # Opened each time, so thousands of shards are no matter; read, as a mapped file that is cut short ends the process.
+        with open(self.tars[shard], "rb") as tar:
+            tar.seek(member.offset)
+            data = tar.read(member.length)
+        if len(data) < member.length:
             raise OSError(None, f"{self.tars[shard]} was cut short since it was opened: copy or make it again")
-        return mapped[member.offset : member.offset + member.length].numpy()
-
-    def source(self, index: int) -> memoryview:
-        """What ``read_jpegs`` takes for sample ``index``: ``data`` as a buffer."""
-        return self.data(index).data
+        return data
 
     def sample(self, key: SampleKey | int) -> Sample:
         """The sample as ``key`` draws it, with what the loader wants to know about its file."""
-        key = key if isinstance(key, SampleKey) else SampleKey(0, key)
-        try:
-            image = read_jpeg(self.data(key.index).data)
-        except JPEGError as error:
-            raise JPEGError(self.path(key.index), error.offset, error.reason) from error
-        coefficients = image.coefficients
-        if self.transform is not None:
-            coefficients = self.transform(image, generator=sample_generator(self.seed, key))
-        return Sample(coefficients, self.label(key.index), image.from_pixels)
+        return load_sample(self, key if isinstance(key, SampleKey) else SampleKey(0, key))
+
+    def load_batch(self, keys: Sequence[SampleKey]) -> Batch:
+        """The samples of ``keys`` that can be read, as one batch."""
+        return load_files(self, keys)
 
     def __getitem__(self, key: SampleKey | int) -> tuple[Coefficients, int]:
         return self.sample(key)[:2]
 
 
-class TarStream(IterableDataset):
-    """The pictures of tar shards at the addresses ``urls`` (one with braces, or a list), for ``DataLoader(collate_fn=collate)``.
-
-    The shards of an epoch (``set_epoch``) come in an order keyed by ``(seed, epoch)``, and are dealt out to the ``ranks`` and
-    their workers; of each, samples pass through a buffer of ``shuffle`` from which they are drawn. The draws of a sample are
-    keyed by ``(seed, epoch, shard, place in it)``: neither workers nor ranks change a picture, but they change the order. A
-    picture that cannot be read comes as ``Broken``. Labels are the numbers of the ``.cls`` members. ValueError where
-    ``ranks`` are more than shards.
-    """
-
-    def __init__(
-        self,
-        urls: str | Sequence[str],
-        transform: Transform | None = None,
-        *,
-        seed: int = 0,
-        rank: int = 0,
-        ranks: int = 1,
-        shuffle: int = 1000,
-    ):
-        self.urls = expand(urls) if isinstance(urls, str) else list(urls)
-        self.transform, self.seed, self.rank, self.ranks, self.shuffle = transform, seed, rank, ranks, shuffle
-        self.epoch = 0
-        if not 0 <= rank < ranks <= len(self.urls):
-            raise ValueError(
-                f"{len(self.urls)} shards cannot be dealt out to rank {rank} of {ranks}: each rank needs one at least"
-            )
-
-    def set_epoch(self, epoch: int) -> None:
-        """Name the epoch that the next pass goes through."""
-        self.epoch = epoch
-
-    def __iter__(self) -> Iterator[Item | Broken]:
-        order = epoch_order(len(self.urls), self.seed, self.epoch) if self.shuffle > 1 else range(len(self.urls))
-        worker = get_worker_info()
-        mine = list(order)[self.rank :: self.ranks]
-        mine = mine if worker is None else mine[worker.id :: worker.num_workers]
-        choice = np.random.default_rng(mix(self.seed, self.epoch, self.rank, 0 if worker is None else worker.id))
-        waiting: list[Item | Broken] = []
-        for shard in mine:
-            with open_tar(self.urls[shard]) as stream:
-                for place, sample in enumerate(samples(stream, self.urls[shard])):
-                    waiting.append(self._read(shard, place, sample))
-                    if len(waiting) >= max(self.shuffle, 1):
-                        yield waiting.pop(int(choice.integers(len(waiting))))
-        while waiting:
-            yield waiting.pop(int(choice.integers(len(waiting))))
-
-    def _read(self, shard: int, place: int, sample) -> Item | Broken:
-        try:
-            image = read_jpeg(sample.data)
-        except JPEGError as error:
-            return Broken(sample.name, error.reason if error.offset is None else f"byte {error.offset}: {error.reason}")
-        coefficients, index = image.coefficients, (shard << 32) + place
-        if self.transform is not None:
-            coefficients = self.transform(image, generator=sample_generator(self.seed, SampleKey(self.epoch, index)))
-        return Item(
-            coefficients,
-            sample.label,
-            index,
-            ThroughPixels(sample.name, image.from_pixels) if image.from_pixels else None,
-        )
+def load_sample(pictures: Files, key: SampleKey) -> Sample:
+    """A sample whose source is bytes, as ``key`` draws it. JPEGError, which names it, where it cannot be read."""
+    index = key.index
+    try:
+        return load(pictures.source(index), pictures.label(index), key, pictures.transform, pictures.seed, read_jpeg)
+    except JPEGError as error:
+        raise JPEGError(pictures.path(index), error.offset, error.reason) from error

@@ -1,0 +1,49 @@
+"""The JSON file of a benchmark: its rows, and what they were measured with."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shlex
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+
+def command_line(name: str, arguments: Sequence[str]) -> str:
+    """``dctnet bench NAME`` as it was given.
+
+    >>> command_line("read", ["my files", "--limit", "20"])
+    "dctnet bench read 'my files' --limit 20"
+    """
+    return shlex.join(["dctnet", "bench", name, *arguments])
+
+
+def write_result(out: str | Path, rows: list[dict], command: str, **about: object) -> None:
+    """The file ``out``: the command, machine and versions, what else is to be said about the measurement, the rows."""
+    head = {"command": command, "cpu": cpu_model(), "torch": torch.__version__, "commit": commit()}
+    Path(out).write_text(json.dumps(head | about | {"rows": rows}, indent=1) + "\n")
+
+
+def cpu_model() -> str:
+    """The name of the processor, as far as the system tells it."""
+    told = Path("/proc/cpuinfo")
+    lines = told.read_text().splitlines() if told.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def commit() -> str | None:
+    """The state of the source tree that runs, ``git describe --always --dirty``; None where it is no git checkout."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return None
+    try:
+        described = subprocess.run(
+            ["git", "-C", str(root), "describe", "--always", "--dirty"], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return described.stdout.strip()
