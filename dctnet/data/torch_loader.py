@@ -139,6 +139,8 @@ class KeyedLoader(Resumable, DataLoader):
 
 
 def made_in_cpp(dataset: Dataset) -> bool:
-    """Whether C++ makes the batches of ``dataset``."""
-    reads = getattr(dataset, "read", read_jpeg) is read_jpeg and hasattr(dataset, "load_batch")
-    return reads and lifting_of(dataset.transform) is not None
+    """Whether C++ makes the batches of ``dataset``, and all of them: what follows a lifted operator is done in Python."""
+    if getattr(dataset, "read", read_jpeg) is not read_jpeg or not hasattr(dataset, "load_batch"):
+        return False
+    lifting = lifting_of(dataset.transform)
+    return lifting is not None and lifting.rest is None
