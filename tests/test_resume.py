@@ -92,7 +92,7 @@ def test_killed_and_resumed_is_bit_for_bit_the_straight_run(place, straight, fol
     killed = fit(place, folder, *arguments, killed_at)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert last(place, folder)["global_step"] == saved_at
-    assert (place / folder / "last.ckpt.new").exists() == (folder == "mid_epoch")  # the kill came within a save
+    assert (place / folder / "last.ckpt.partial").exists() == (folder == "mid_epoch")  # the kill came within a save
     resumed = fit(place, folder, *arguments, "--ckpt_path", "last")
     assert resumed.returncode == 0, resumed.stderr
     found = last(place, folder)

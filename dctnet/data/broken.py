@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from dctnet.whole_file import room_for
+
 
 class Broken(NamedTuple):
     """A file that could not be read, and why, with the byte where reading stopped if there is one."""
@@ -31,9 +33,10 @@ class BrokenList:
         new = [item for item in broken if item.path not in known]
         if not new:
             return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", newline="", encoding="utf-8", errors="surrogateescape") as file:
-            writer = csv.writer(file)
-            if os.fstat(file.fileno()).st_size == 0:
-                writer.writerow(Broken._fields)
-            writer.writerows(new)
+        with room_for(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a", newline="", encoding="utf-8", errors="surrogateescape") as file:
+                writer = csv.writer(file)
+                if os.fstat(file.fileno()).st_size == 0:
+                    writer.writerow(Broken._fields)
+                writer.writerows(new)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import secrets
 import time
 import zlib
 from collections.abc import Iterator
@@ -29,8 +30,9 @@ from dctnet.data.folder import DataError
 from dctnet.data.pack_shard import finished, write_shard
 from dctnet.data.pack_sources import SPLITS, FolderPart, TarPart, find_splits, open_source
 from dctnet.data.store_format import Layout, read_layout
-from dctnet.data.store_index import read_json, write_atomically, write_index
+from dctnet.data.store_index import read_json, write_index
 from dctnet.data.tar_samples import CLASSES
+from dctnet.whole_file import room_for, write_whole
 
 PLAN = "plan.json"
 TARS = "WebDataset tars"
@@ -148,15 +150,9 @@ def keep_plan(store: Path, plan: dict[str, Any]) -> None:
     path = store / PLAN
     if store.exists() and not path.is_file() and (not store.is_dir() or any(_foreign(store))):
         raise DataError(f"{store} exists and was not made by `dctnet pack`; remove it or choose another folder")
-    store.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{PLAN}.{os.getpid()}.partial")
-    write_atomically(partial, json.dumps(plan, indent=1).encode())
-    try:
-        os.link(partial, path)  # of several processes that start at once, one wins
-    except FileExistsError:
-        pass
-    finally:
-        partial.unlink()
+    if not path.is_file():
+        with room_for(path):
+            _write_plan(path, plan)
     made = read_json(path)
     differing = [name for name in sorted({*made, *plan}) if made.get(name) != plan.get(name)]
     if differing:
@@ -167,10 +163,22 @@ def keep_plan(store: Path, plan: dict[str, Any]) -> None:
         )
 
 
+def _write_plan(path: Path, plan: dict[str, Any]) -> None:
+    """Write the plan, unless another process that starts at the same moment has just written its own."""
+    mine = path.with_name(f"{PLAN}.{secrets.token_hex(4)}")
+    try:
+        write_whole(mine, json.dumps(plan, indent=1).encode())
+        os.link(mine, path)
+    except FileExistsError:
+        pass
+    finally:
+        mine.unlink(missing_ok=True)
+
+
 def _foreign(store: Path) -> Iterator[Path]:
     """What in a folder without a plan is not from another process that is about to write it, nor a split."""
     for path in store.iterdir():
-        if not (path.name.startswith(PLAN) and path.name.endswith(".partial")) and path.name not in SPLITS:
+        if not path.name.startswith(f"{PLAN}.") and path.name not in SPLITS:
             yield path
 
 
@@ -218,7 +226,7 @@ def finish(store: Path, max_broken: float = 0.01) -> None:
     classes = plan.get("classes") or None
     if tars:
         if classes is not None:
-            write_atomically(store / CLASSES, json.dumps(classes, indent=1).encode())
+            write_whole(store / CLASSES, json.dumps(classes, indent=1).encode(), shared=True)
     else:
         labels = _labels(store, infos)
         if classes is not None and labels > len(classes):

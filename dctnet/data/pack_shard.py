@@ -22,15 +22,15 @@ from dctnet.data.broken import Broken, BrokenList
 from dctnet.data.folder import DataError
 from dctnet.data.pack_sources import FolderPart, TarPart
 from dctnet.data.store_format import ALIGNMENT, TABLE, Layout, quantise, write_record
-from dctnet.data.store_index import read_json, sync_folder, write_atomically
+from dctnet.data.store_index import read_json
 from dctnet.jpeg import _native
 from dctnet.jpeg.errors import JPEGError
 from dctnet.jpeg.image import JPEGImage
 from dctnet.jpeg.reader import read_jpeg
 from dctnet.transforms.boxes import resized_size
 from dctnet.transforms.separable import box_to_size
+from dctnet.whole_file import room_for, sync_folder, write_whole
 
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 UNLOCKABLE = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}  # file systems without locks: there the user keeps order
 CHROMA_HALVED = ((2, 2), (1, 1), (1, 1))  # 4:2:0: what transforms write, and the zero chroma of gray pictures
 
@@ -111,46 +111,36 @@ def write_shard(
     """Write shard ``number`` of a store (``layout``) or of WebDataset tars (None), if it is not finished; what is known of it.
 
     ``allowed`` is the number of files that may be unreadable: with one more the shard is given up. DataError for that, a
-    damaged tar, or another process at the same shard; OSError, with the number of finished shards, where the disk is full.
+    damaged tar, or another process at the same shard; OSError that names the shard where the disk is full.
     """
     suffix, write = (".tar", _write_tar) if layout is None else (".bin", _write_records)
     path = folder / f"shard-{number:05d}{suffix}"
     if info := finished(folder, number, suffix):
         return info
-    path.with_suffix(".json").unlink(missing_ok=True)
-    try:
-        with exclusively(path) as file:
-            broken: list[Broken] = []
+    with room_for(path), exclusively(path) as file:
+        path.with_suffix(".json").unlink(missing_ok=True)
+        broken: list[Broken] = []
 
-            def leave_out(name: str, error: Exception) -> None:
-                broken.append(Broken(name, _reason(error)))
-                if len(broken) > allowed:
-                    BrokenList(folder / "broken.csv").add(broken)
-                    raise DataError(
-                        f"{len(broken)} files of {path.name} could not be read, more than --max_broken allows; the last is "
-                        f"{name} ({broken[-1].reason}). They are named in {folder / 'broken.csv'}: repair or remove them, or "
-                        "raise --max_broken."
-                    )
+        def leave_out(name: str, error: Exception) -> None:
+            broken.append(Broken(name, _reason(error)))
+            if len(broken) > allowed:
+                BrokenList(folder / "broken.csv").add(broken)
+                raise DataError(
+                    f"{len(broken)} files of {path.name} could not be read, more than --max_broken allows; the last is "
+                    f"{name} ({broken[-1].reason}). They are named in {folder / 'broken.csv'}: repair or remove them, or "
+                    "raise --max_broken."
+                )
 
-            info = write(file, part, layout, leave_out)
-            os.fsync(file.handle)
-            table = info.pop("table", None)
-            if table is not None:
-                write_atomically(path.with_suffix(".npy"), table)
-                info |= {"table_bytes": len(table), "table_crc": zlib.crc32(table)}
-            path.with_name(path.name + ".partial").rename(path)
+        info = write(file, part, layout, leave_out)
+        os.fsync(file.handle)
+        table = info.pop("table", None)
+        if table is not None:
+            write_whole(path.with_suffix(".npy"), table)
+            info |= {"table_bytes": len(table), "table_crc": zlib.crc32(table)}
+        path.with_name(path.name + ".partial").rename(path)
         sync_folder(folder)
         info = {"name": path.stem, "bytes": file.bytes, **info, "broken": [list(item) for item in broken]}
-        write_atomically(path.with_suffix(".json"), json.dumps(info, indent=1).encode())
-    except OSError as error:
-        if error.errno not in FULL:
-            raise
-        kept = len(list(folder.glob("shard-*.json")))
-        raise OSError(
-            error.errno,
-            f"no room left while writing {path} ({os.strerror(error.errno)}); its unfinished file was removed, the {kept} "
-            f"finished shards are kept. Make room in {folder}, then run the same command again: it goes on from there",
-        ) from error
+        write_whole(path.with_suffix(".json"), json.dumps(info, indent=1).encode())
     return info
 
 

@@ -21,6 +21,7 @@ from dctnet.jpeg.writer import check_restart_interval, write_jpeg
 from dctnet.quantization import quality_steps
 from dctnet.transforms.compose import Compose
 from dctnet.transforms.normalize import Normalize
+from dctnet.whole_file import write_whole
 
 Step = Callable[[JPEGImage], JPEGImage] | Compose
 
@@ -87,7 +88,7 @@ def transform_folder(
             data = _bytes(image, steps, quality, restart_interval, (seed, number))
         except (ValueError, OSError) as error:
             return Broken(path, str(error))
-        write_whole(made, data)
+        write_whole(made, data, sync=False)
         return True
 
     results: list[Broken | bool] = []
@@ -99,18 +100,6 @@ def transform_folder(
     broken = [result for result in results if isinstance(result, Broken)]
     BrokenList(target / BROKEN).add(broken)
     return Transformed(results.count(True), results.count(False), broken)
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """``data`` as the file ``path``, whole or not at all, in folders that are made where they are missing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_bytes(data)
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
 
 
 def _check(steps: list[Step], quality: int | None, threads: int) -> None:
