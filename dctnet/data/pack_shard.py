@@ -36,16 +36,16 @@ CHROMA_HALVED = ((2, 2), (1, 1), (1, 1))  # 4:2:0: what transforms write, and th
 
 
 class Partial:
-    """A shard in the making: ``write`` appends all bytes or raises OSError; ``bytes`` says how many there are."""
+    """A shard in the making: ``write`` appends all bytes or raises OSError; how many there are, and their CRC-32."""
 
     def __init__(self, handle: int):
-        self.handle, self.bytes = handle, 0
+        self.handle, self.bytes, self.crc = handle, 0, 0
 
     def write(self, data) -> int:
         rest = memoryview(data)
         while rest:
             rest = rest[os.write(self.handle, rest) :]
-        self.bytes += len(data)
+        self.bytes, self.crc = self.bytes + len(data), zlib.crc32(data, self.crc)
         return len(data)
 
 
@@ -224,4 +224,4 @@ def _write_tar(
                 member.size, member.mode = len(content), 0o644
                 archive.addfile(member, io.BytesIO(content))
             records += 1
-    return {"records": records}
+    return {"records": records, "crc": file.crc}
