@@ -23,7 +23,8 @@ from PIL import Image
 from dctnet.cli import main
 from dctnet.data.folder import DataError
 from dctnet.data.keyed_sampling import SampleKey
-from dctnet.data.pack import finish, pack
+from dctnet.data.pack import pack
+from dctnet.data.pack_finish import finish
 from dctnet.data.store import StoreFolder, verify
 from dctnet.data.store_format import TABLE, checksum
 from dctnet.data.torch_loader import KeyedLoader
@@ -341,6 +342,29 @@ def test_a_lost_or_edited_index_is_made_again_from_the_shards(store):
     edit(store, lambda index: index.update(records=99))
     assert main(["pack", "--finish", str(store)]) == 0
     assert (store / "index.json").read_bytes() == whole and len(StoreFolder(store)) == COUNT
+
+
+PLAN_EDITS = {
+    "bands": lambda plan: plan["bands"].update(y=list(range(16))),
+    "type": lambda plan: plan.update(dtype="int16"),
+    "classes": lambda plan: plan["classes"].reverse(),
+    "fewer shards": lambda plan: plan.update(shards=5),
+    "no checksum": lambda plan: plan.pop("crc"),
+}
+
+
+@pytest.mark.parametrize("name", PLAN_EDITS)
+def test_an_edited_plan_is_refused(folder, store, name):
+    """All of these would fit the shards as they are, and give their coefficients another meaning."""
+    plan = json.loads((store / "plan.json").read_text())
+    PLAN_EDITS[name](plan)
+    (store / "plan.json").write_text(json.dumps(plan))
+    (store / "index.json").unlink()
+    with pytest.raises(DataError, match=r"plan\.json was changed since the store was begun.*take back the change, or"):
+        finish(store)
+    with pytest.raises(DataError, match=r"plan\.json was changed"):
+        pack(str(folder), store, shard_size=2)
+    assert not (store / "index.json").exists()
 
 
 HOSTILE = {

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from dctnet.cli import main
-from dctnet.data import pack as packing
+from dctnet.data.pack import pack
 from dctnet.training.checkpoints import AtomicCheckpointIO
 from dctnet.whole_file import whole_file, write_whole
 from tests.test_decoder import jpeg, picture
@@ -76,7 +76,7 @@ def folder(tmp_path) -> Path:
 )
 def test_a_full_disk_names_the_file_and_what_to_do(folder, tmp_path, capsys, words, limit, named):
     store = tmp_path / "store"
-    packing.pack(str(folder), store)
+    pack(str(folder), store)
     (store / "index.json").unlink()
     words = [word.format(folder=folder, out=tmp_path / "out", store=store) for word in words.split()]
     capsys.readouterr()

@@ -1,0 +1,110 @@
+"""The end of packing: from finished shards to the index of a store, or to the class names of WebDataset tars."""
+
+from __future__ import annotations
+
+import io
+import json
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dctnet.data.broken import Broken, BrokenList
+from dctnet.data.folder import DataError
+from dctnet.data.pack_plan import TARS, read_plan
+from dctnet.data.pack_shard import finished
+from dctnet.data.store_index import write_index
+from dctnet.data.tar_samples import CLASSES
+from dctnet.whole_file import write_whole
+
+OF_THE_PLAN = ("shards", "shard_size", "source", "classes")  # what does not go into the index as it is
+
+Info = dict[str, Any]  # what the mark of a shard says
+
+
+def finish(store: Path, max_broken: float = 0.01) -> None:
+    """Write the index of a store (or ``classes.json`` of tars) from its finished shards, and ``broken.csv``.
+
+    DataError where shards are missing, or the share of broken files is greater than ``max_broken``.
+    """
+    plan = read_plan(store)
+    tars, count = plan["format"] == TARS, plan["shards"]
+    shards = [finished(store, number, ".tar" if tars else ".bin") for number in range(count)]
+    _list_broken(store, shards, max_broken)
+    refuse_missing(store, shards)
+    if tars:
+        if plan["classes"]:
+            write_whole(store / CLASSES, json.dumps(plan["classes"], indent=1).encode(), shared=True)
+    else:
+        kind = {key: value for key, value in plan.items() if key not in OF_THE_PLAN}
+        entries = [{key: value for key, value in shard.items() if key != "broken"} for shard in shards]
+        records = sum(shard["records"] for shard in shards)
+        classes = _class_names(store, shards, plan["classes"])
+        write_index(store, {**kind, "classes": classes, "records": records, "shards": entries})
+    print(_summary(store, shards), flush=True)
+
+
+def _list_broken(store: Path, shards: Sequence[Info | None], max_broken: float) -> None:
+    """Write ``broken.csv``; DataError where more files are broken than may be, or all."""
+    written = [shard for shard in shards if shard]
+    broken = [Broken(*item) for shard in written for item in shard["broken"]]
+    files = len(broken) + sum(shard["records"] for shard in written)
+    listed = store / "broken.csv"
+    listed.unlink(missing_ok=True)
+    BrokenList(listed).add(broken)
+    if len(broken) > max_broken * files:
+        named = "; ".join(f"{item.path} ({item.reason})" for item in broken[:10])
+        raise DataError(
+            f"{len(broken)} of {files} files could not be read, more than the share of {max_broken:g} allowed: "
+            f"{named}{'; ...' if len(broken) > 10 else ''}; all are named in {listed}. Repair them, remove the "
+            f"files of their shards and pack again; or raise --max_broken."
+        )
+    if len(broken) == files and all(shards):
+        raise DataError(f"no file of the source of {store} could be read; see {listed}")
+
+
+def refuse_missing(store: Path, shards: Sequence[Info | None]) -> None:
+    """DataError where shards are not finished."""
+    missing = [number for number, shard in enumerate(shards) if shard is None]
+    if missing:
+        raise DataError(
+            f"{len(missing)} of {len(shards)} shards of {store} are not finished: {', '.join(map(str, missing[:5]))}"
+            f"{', ...' if len(missing) > 5 else ''} (counted from 0). Run their `dctnet pack ... --shard I/{len(shards)}` again; "
+            "shard k belongs to I = k + 1."
+        )
+
+
+def _class_names(store: Path, shards: Sequence[Info], names: list[str] | None) -> list[str]:
+    """``names``, or the numbers of the labels; DataError where there are more labels than names."""
+    greatest = max(int(_table(store, shard)["label"].max(initial=0)) for shard in shards)
+    if not names:
+        return [str(label) for label in range(greatest + 1)]
+    if greatest >= len(names):
+        raise DataError(
+            f"the tars of {store} have labels up to {greatest}, but {len(names)} classes are named: give the whole "
+            f"list with --classes, and another folder for the store"
+        )
+    return names
+
+
+def _table(store: Path, shard: Info) -> np.ndarray:
+    path = store / f"{shard['name']}.npy"
+    data = path.read_bytes()
+    if zlib.crc32(data) != shard["table_crc"]:
+        raise DataError(f"{path} is damaged: remove the files of its shard and run the same `dctnet pack` again")
+    return np.load(io.BytesIO(data), allow_pickle=False)
+
+
+def _summary(store: Path, shards: Sequence[Info]) -> str:
+    records, total = (sum(shard[name] for shard in shards) for name in ("records", "bytes"))
+    broken, pixels = (
+        sum(len(shard["broken"]) for shard in shards),
+        sum(shard.get("through_pixels", 0) for shard in shards),
+    )
+    return (
+        f"{store} holds {records} records in {len(shards)} shards, {total / 1e6:.1f} MB, {total / records:.0f} bytes each"
+        f"{f'; {broken} files could not be read, see broken.csv' if broken else ''}"
+        f"{f'; {pixels} came through pixels' if pixels else ''}"
+    )
