@@ -247,6 +247,25 @@ def test_flipped_bytes_are_named_by_verify_and_left_out_in_training(store, folde
     assert "every record matches its checksum" in capsys.readouterr().out
 
 
+def test_verify_names_a_part_that_is_not_finished(folder, tmp_path, capsys):
+    for split in ("train", "val"):
+        shutil.copytree(folder, tmp_path / "data" / split)
+    store = tmp_path / "store"
+    pack(str(tmp_path / "data"), store, shard_size=2)
+    index = (store / "val" / "index.json").read_bytes()
+    (store / "val" / "index.json").unlink()
+    capsys.readouterr()
+    assert main(["pack", "--verify", str(store)]) == 1
+    said = capsys.readouterr().out
+    assert "train: every record matches its checksum" in said
+    assert f"val: all shards are finished, but there is no index.json: `dctnet pack --finish {store}/val`" in said
+    (store / "val" / "shard-00003.json").unlink()
+    assert main(["pack", "--verify", str(store)]) == 1
+    assert "1 of 6 shards of" in (said := capsys.readouterr().out) and "are not finished: 3 (counted from 0)" in said
+    pack(str(tmp_path / "data"), store, shard_size=2)
+    assert (store / "val" / "index.json").read_bytes() == index and main(["pack", "--verify", str(store)]) == 0
+
+
 def test_every_flipped_byte_of_a_shard_is_found(store):
     """One byte of each record, wherever it lies: scales, values, name; and of the table."""
     whole, rng = (store / "shard-00000.bin").read_bytes(), np.random.default_rng(0)

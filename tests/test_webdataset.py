@@ -279,6 +279,28 @@ def test_a_tar_is_held_against_what_was_noted_when_it_was_written(tars, tmp_path
     assert len(TarFolder(tmp_path)) == 11
 
 
+def test_verify_of_tars(tars, foreign, tmp_path, capsys):
+    shutil.copytree(tars, tmp_path / "ours")
+    shutil.copytree(foreign, tmp_path / "foreign")
+    for root, known in (("ours", 3), ("foreign", 0)):
+        assert main(["pack", "--verify", str(tmp_path / root)]) == 0
+        said = capsys.readouterr().out
+        assert f"{root}: 3 tars, whole by their headers; {known} match the checksums" in said
+    path = tmp_path / "ours" / "shard-00001.tar"
+    data = bytearray(path.read_bytes())
+    data[2000] ^= 1
+    path.write_bytes(data)
+    assert main(["pack", "--verify", str(tmp_path / "ours")]) == 1
+    assert "shard-00001.tar does not match its checksum" in capsys.readouterr().out
+    (tmp_path / "ours" / "shard-00002.tar").unlink()
+    assert main(["pack", "--verify", str(tmp_path / "ours")]) == 1
+    assert "1 of 3 shards of" in (said := capsys.readouterr().out) and "shard-00001.tar does not" in said
+    path = sorted((tmp_path / "foreign").glob("*.tar"))[0]
+    path.write_bytes(path.read_bytes()[:512])
+    assert main(["pack", "--verify", str(tmp_path / "foreign")]) == 1
+    assert f"{path.name} is no tar file, or it is damaged" in capsys.readouterr().out
+
+
 def test_classes_and_labels_that_disagree(tars, tmp_path):
     write_tar(tmp_path / "x.tar", [("1.jpg", JPEG), ("1.cls", b"3")])
     assert TarFolder(tmp_path).classes == ["0", "1", "2", "3"]

@@ -9,15 +9,16 @@ from pathlib import Path
 from dctnet.bands import parse_bands
 from dctnet.data.folder import DataError
 from dctnet.data.pack import pack
-from dctnet.data.pack_finish import finish
-from dctnet.data.pack_plan import PLAN
+from dctnet.data.pack_finish import finish, finished_shards, refuse_missing
+from dctnet.data.pack_plan import PLAN, TARS, read_plan
 from dctnet.data.pack_sources import SPLITS
 from dctnet.data.store import verify
 from dctnet.data.store_index import INDEX, mend_advice
+from dctnet.data.tar_samples import read_mark, verify_tars
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command; 1 where ``--verify`` finds damage."""
+    """Run the command; 1 where ``--verify`` finds damage, or a part that is not finished."""
     parser = argparse.ArgumentParser(
         prog="dctnet pack",
         description="Decodes a data set once into a store of DCT coefficients, or gathers its files in WebDataset tars. "
@@ -61,7 +62,7 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("--finish", action="store_true", help="only write the index of STORE, when all shares are done")
     parser.add_argument(
-        "--verify", action="store_true", help="only check every record of STORE, and name what is damaged"
+        "--verify", action="store_true", help="only check every record of STORE, or its tars, and name what is damaged"
     )
     options = vars(parser.parse_args(arguments))
     only_finish, only_verify = options.pop("finish"), options.pop("verify")
@@ -79,26 +80,57 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _stores_in(store: str, mark: str) -> list[Path]:
-    """``store`` itself or its train, val and test, whichever have the file ``mark``; DataError where none has."""
-    found = [path for path in (Path(store), *(Path(store) / split for split in SPLITS)) if (path / mark).is_file()]
+def _places(store: str, *marks: str) -> list[Path]:
+    """``store`` itself and its train, val and test, whichever have files of the patterns ``marks``; DataError where none has."""
+    places = [Path(store), *(Path(store) / split for split in SPLITS)]
+    found = [place for place in places if any(any(place.glob(mark)) for mark in marks)]
     if not found:
-        raise DataError(f"{store} is no packed store, and neither are {', '.join(SPLITS)} in it: there is no {mark}")
+        raise DataError(
+            f"{store} is no packed store, and neither are {', '.join(SPLITS)} in it: there is no {marks[0]}"
+        )
     return found
 
 
 def _finish(store: str, max_broken: float) -> int:
-    for path in _stores_in(store, PLAN):
-        finish(path, max_broken)
+    for place in _places(store, PLAN):
+        finish(place, max_broken)
     return 0
 
 
 def _verify(store: str) -> int:
-    damaged = 0
-    for path in _stores_in(store, INDEX):
-        problems = verify(path)
-        damaged += bool(problems)
-        for problem in problems:
-            print(f"{path}: {problem}")
-        print(f"{path}: damaged. {mend_advice(path)}" if problems else f"{path}: every record matches its checksum")
-    return int(damaged > 0)
+    places = _places(store, INDEX, PLAN, "*.tar")
+    problems = {place: _problems(place) for place in places}
+    for place, found in problems.items():
+        for problem in found:
+            print(f"{place}: {problem}")
+        if not found:
+            print(f"{place}: {_whole(place)}")
+        elif (place / PLAN).is_file():
+            print(f"{place}: damaged or not finished. {mend_advice(place)}")
+    return int(any(problems.values()))
+
+
+def _problems(place: Path) -> list[str]:
+    """What is wrong with a store, or with a folder of tars; what is not finished, too."""
+    if (place / INDEX).is_file():
+        return verify(place)
+    found = []
+    if (place / PLAN).is_file():
+        try:
+            plan = read_plan(place)
+            refuse_missing(place, finished_shards(place, plan))
+            if plan["format"] != TARS:
+                found.append(
+                    f"all shards are finished, but there is no {INDEX}: `dctnet pack --finish {place}` writes it"
+                )
+        except DataError as error:
+            found.append(str(error))
+    return found + verify_tars(place)
+
+
+def _whole(place: Path) -> str:
+    if (place / INDEX).is_file():
+        return "every record matches its checksum"
+    tars = sorted(place.glob("*.tar"))
+    known = sum(read_mark(path) is not None for path in tars)
+    return f"{len(tars)} tars, whole by their headers; {known} match the checksums noted when dctnet wrote them"

@@ -30,11 +30,10 @@ def finish(store: Path, max_broken: float = 0.01) -> None:
     DataError where shards are missing, or the share of broken files is greater than ``max_broken``.
     """
     plan = read_plan(store)
-    tars, count = plan["format"] == TARS, plan["shards"]
-    shards = [finished(store, number, ".tar" if tars else ".bin") for number in range(count)]
+    shards = finished_shards(store, plan)
     _list_broken(store, shards, max_broken)
     refuse_missing(store, shards)
-    if tars:
+    if plan["format"] == TARS:
         if plan["classes"]:
             write_whole(store / CLASSES, json.dumps(plan["classes"], indent=1).encode(), shared=True)
     else:
@@ -44,6 +43,12 @@ def finish(store: Path, max_broken: float = 0.01) -> None:
         classes = _class_names(store, shards, plan["classes"])
         write_index(store, {**kind, "classes": classes, "records": records, "shards": entries})
     print(_summary(store, shards), flush=True)
+
+
+def finished_shards(store: Path, plan: dict[str, Any]) -> list[Info | None]:
+    """What is known of each shard of the plan; None of those that are not finished."""
+    suffix = ".tar" if plan["format"] == TARS else ".bin"
+    return [finished(store, number, suffix) for number in range(plan["shards"])]
 
 
 def _list_broken(store: Path, shards: Sequence[Info | None], max_broken: float) -> None:
@@ -71,8 +76,8 @@ def refuse_missing(store: Path, shards: Sequence[Info | None]) -> None:
     if missing:
         raise DataError(
             f"{len(missing)} of {len(shards)} shards of {store} are not finished: {', '.join(map(str, missing[:5]))}"
-            f"{', ...' if len(missing) > 5 else ''} (counted from 0). Run their `dctnet pack ... --shard I/{len(shards)}` again; "
-            "shard k belongs to I = k + 1."
+            f"{', ...' if len(missing) > 5 else ''} (counted from 0). Run the same `dctnet pack` again, it packs what "
+            f"is missing; of a job array `--shard I/{len(shards)}` is shard I - 1."
         )
 
 
