@@ -304,6 +304,15 @@ def test_verify_of_tars(tars, foreign, tmp_path, capsys):
 def test_classes_and_labels_that_disagree(tars, tmp_path):
     write_tar(tmp_path / "x.tar", [("1.jpg", JPEG), ("1.cls", b"3")])
     assert TarFolder(tmp_path).classes == ["0", "1", "2", "3"]
+    write_tar(tmp_path / "x.tar", [("1.jpg", JPEG), ("1.cls", b"999999999")])
+    with pytest.raises(
+        DataError, match=r"has the label 999999999; .*Number the labels without gaps, or .*classes\.json"
+    ):
+        TarFolder(tmp_path)
+    with pytest.raises(DataError, match="store has the label 999999999"):
+        pack(str(tmp_path), tmp_path / "store")
+    shutil.rmtree(tmp_path / "store")
+    write_tar(tmp_path / "x.tar", [("1.jpg", JPEG), ("1.cls", b"3")])
     (tmp_path / "classes.json").write_text('["a", "b"]')
     with pytest.raises(DataError, match=r"labels up to 3, classes\.json names 2 classes"):
         TarFolder(tmp_path)

@@ -16,7 +16,7 @@ from dctnet.data.folder import DataError
 from dctnet.data.pack_plan import TARS, read_plan
 from dctnet.data.pack_shard import finished
 from dctnet.data.store_index import write_index
-from dctnet.data.tar_samples import CLASSES
+from dctnet.data.tar_samples import CLASSES, numbered_classes
 from dctnet.whole_file import write_whole
 
 OF_THE_PLAN = ("shards", "shard_size", "source", "classes")  # what does not go into the index as it is
@@ -85,7 +85,7 @@ def _class_names(store: Path, shards: Sequence[Info], names: list[str] | None) -
     """``names``, or the numbers of the labels; DataError where there are more labels than names."""
     greatest = max(int(_table(store, shard)["label"].max(initial=0)) for shard in shards)
     if not names:
-        return [str(label) for label in range(greatest + 1)]
+        return numbered_classes(greatest, store)
     if greatest >= len(names):
         raise DataError(
             f"the tars of {store} have labels up to {greatest}, but {len(names)} classes are named: give the whole "

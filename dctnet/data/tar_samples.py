@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, NamedTuple
 from dctnet.data.folder import EXTENSIONS, DataError
 
 CLASSES = "classes.json"  # beside the tars: a list of names, in the order of labels
+MOST_NUMBERED = 2**20  # more than any public set has; a label beyond is an id, a hash or a mistake
 PICTURES = tuple(extension[1:] for extension in EXTENSIONS)
 
 
@@ -219,6 +220,20 @@ def _label(data: bytes | None, key: str, url: str) -> int:
             f"{url}: sample {key} needs a member {key}.cls with its label, a number from 0; got {text[:20]!r}"
         )
     return int(text)
+
+
+def numbered_classes(greatest: int, whose: str | Path) -> list[str]:
+    """The names "0" to ``greatest`` of classes that have none; DataError where these would be more than ``MOST_NUMBERED``.
+
+    >>> numbered_classes(2, "tars")
+    ['0', '1', '2']
+    """
+    if greatest >= MOST_NUMBERED:
+        raise DataError(
+            f"{whose} has the label {greatest}; labels count the classes from 0, and of more than {MOST_NUMBERED} classes the "
+            f"names are needed. Number the labels without gaps, or give the names in {CLASSES} beside the tars."
+        )
+    return [str(label) for label in range(greatest + 1)]
 
 
 def read_classes(path: str | Path) -> list[str]:

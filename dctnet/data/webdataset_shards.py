@@ -21,7 +21,7 @@ from dctnet.data.batch import Item, ThroughPixels
 from dctnet.data.broken import Broken
 from dctnet.data.folder import DataError, Sample, Transform
 from dctnet.data.keyed_sampling import SampleKey, epoch_order, mix, sample_generator
-from dctnet.data.tar_samples import CLASSES, Member, expand, members, open_tar, read_classes, samples
+from dctnet.data.tar_samples import CLASSES, Member, expand, members, numbered_classes, open_tar, read_classes, samples
 from dctnet.jpeg.errors import JPEGError
 from dctnet.jpeg.reader import read_jpeg
 
@@ -54,7 +54,7 @@ class TarFolder(Dataset):
         named = read_classes(beside) if beside.is_file() else None
         greatest = max((member.label for shard in self.members for member in shard), default=-1)
         if named is None:
-            named = [str(label) for label in range(greatest + 1)]
+            named = numbered_classes(greatest, root)
         if greatest >= len(named):
             raise DataError(f"the shards of {root} have labels up to {greatest}, {CLASSES} names {len(named)} classes")
         self.classes = named if classes is None else list(classes)
