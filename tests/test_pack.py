@@ -175,7 +175,9 @@ def test_unreadable_files_are_left_out_and_named(folder, tmp_path):
     (folder / "b" / "07.jpg").symlink_to(folder / "nowhere.jpg")
     store = tmp_path / "store"
     with pytest.raises(
-        DataError, match=r"could not be read, more than --max_broken allows.*repair or remove.*raise --max_broken"
+        DataError,
+        match=r"more than --max_broken allows.*repair them under the same names or raise --max_broken, and go on here; or remove "
+        "them and pack into another folder",
     ):
         pack(str(folder), store, shard_size=2)
     pack(str(folder), store, shard_size=2, max_broken=0.2)
@@ -195,6 +197,21 @@ def test_the_share_of_unreadable_files_counts_over_all_shards(folder, tmp_path):
         DataError, match=r"3 of 12 files could not be read, more than the share of 0.2 allowed.*broken.csv"
     ):
         pack(str(folder), tmp_path / "store", shard_size=2, max_broken=0.2, share=(1, 1), workers=1)
+
+
+@pytest.mark.parametrize("advice", ["repair", "raise", "remove"])
+def test_each_advice_about_unreadable_files_works(folder, tmp_path, advice):
+    store, path = tmp_path / "store", folder / "b" / "08.jpg"
+    path.write_bytes(b"\xff\xd8 nothing")
+    with pytest.raises(DataError, match="could not be read, more than --max_broken allows"):
+        pack(str(folder), store, shard_size=2)
+    if advice == "repair":
+        path.write_bytes(jpeg(8))
+    elif advice == "remove":
+        path.unlink()
+        store = tmp_path / "another"
+    pack(str(folder), store, shard_size=2, max_broken=0.1 if advice == "raise" else 0.0)
+    assert len(StoreFolder(store)) == COUNT - (advice != "repair")
 
 
 def test_no_file_could_be_read(folder, tmp_path):

@@ -63,8 +63,9 @@ def _list_broken(store: Path, shards: Sequence[Info | None], max_broken: float) 
         named = "; ".join(f"{item.path} ({item.reason})" for item in broken[:10])
         raise DataError(
             f"{len(broken)} of {files} files could not be read, more than the share of {max_broken:g} allowed: "
-            f"{named}{'; ...' if len(broken) > 10 else ''}; all are named in {listed}. Repair them, remove the "
-            f"files of their shards and pack again; or raise --max_broken."
+            f"{named}{'; ...' if len(broken) > 10 else ''}; all are named in {listed}. Raise --max_broken; or repair "
+            "them under the same names, remove the files of their shards and run the same command again; or remove them and "
+            "pack into another folder."
         )
     if len(broken) == files and all(shards):
         raise DataError(f"no file of the source of {store} could be read; see {listed}")

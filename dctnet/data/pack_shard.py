@@ -127,8 +127,8 @@ def write_shard(
                 BrokenList(folder / "broken.csv").add(broken)
                 raise DataError(
                     f"{len(broken)} files of {path.name} could not be read, more than --max_broken allows; the last is "
-                    f"{name} ({broken[-1].reason}). They are named in {folder / 'broken.csv'}: repair or remove them, or "
-                    "raise --max_broken."
+                    f"{name} ({broken[-1].reason}). They are named in {folder / 'broken.csv'}: repair them under the "
+                    "same names or raise --max_broken, and go on here; or remove them and pack into another folder."
                 )
 
         info = write(file, part, layout, leave_out)
