@@ -214,6 +214,20 @@ def test_each_advice_about_unreadable_files_works(folder, tmp_path, advice):
     assert len(StoreFolder(store)) == COUNT - (advice != "repair")
 
 
+@pytest.mark.parametrize("options,larger", [([], True), (["--resize", "16"], False)])
+def test_the_size_of_a_store_stands_beside_that_of_its_files(folder, tmp_path, capsys, options, larger):
+    store = tmp_path / "store"
+    for number in range(3):  # smooth and fine: few bytes in a file, as many blocks as any
+        Image.linear_gradient("L").resize((400, 300)).save(folder / "a" / f"{number}.jpg")
+    assert main(["pack", str(folder), str(store), *options]) == 0
+    said = capsys.readouterr().out.splitlines()[-1]
+    files = sum(path.stat().st_size for path in folder.rglob("*.jpg"))
+    made = sum(path.stat().st_size for suffix in ("bin", "npy") for path in store.glob(f"*.{suffix}"))
+    assert f"{made / 1e6:.1f} MB" in said
+    assert f"files that it was made from have {files / 1e6:.1f} MB, it has {made / files:.2f}x of that" in said
+    assert ("smaller would be one with --resize 256 or so or fewer --bands" in said) == larger == (made > files)
+
+
 def test_no_file_could_be_read(folder, tmp_path):
     for path in folder.rglob("*.jpg"):
         path.write_bytes(b"")

@@ -42,7 +42,7 @@ def finish(store: Path, max_broken: float = 0.01) -> None:
         records = sum(shard["records"] for shard in shards)
         classes = _class_names(store, shards, plan["classes"])
         write_index(store, {**kind, "classes": classes, "records": records, "shards": entries})
-    print(_summary(store, shards), flush=True)
+    print(_summary(store, plan, shards), flush=True)
 
 
 def finished_shards(store: Path, plan: dict[str, Any]) -> list[Info | None]:
@@ -103,14 +103,28 @@ def _table(store: Path, shard: Info) -> np.ndarray:
     return np.load(io.BytesIO(data), allow_pickle=False)
 
 
-def _summary(store: Path, shards: Sequence[Info]) -> str:
-    records, total = (sum(shard[name] for shard in shards) for name in ("records", "bytes"))
-    broken, pixels = (
-        sum(len(shard["broken"]) for shard in shards),
-        sum(shard.get("through_pixels", 0) for shard in shards),
+def _summary(store: Path, plan: dict[str, Any], shards: Sequence[Info]) -> str:
+    """How much there is, and how much it was: a store of large pictures is larger than their files, and can be smaller."""
+
+    def total(name: str) -> int:
+        return sum(shard.get(name, 0) for shard in shards)
+
+    size, records, broken = (
+        total("bytes") + total("table_bytes"),
+        total("records"),
+        sum(len(s["broken"]) for s in shards),
     )
-    return (
-        f"{store} holds {records} records in {len(shards)} shards, {total / 1e6:.1f} MB, {total / records:.0f} bytes each"
-        f"{f'; {broken} files could not be read, see broken.csv' if broken else ''}"
-        f"{f'; {pixels} came through pixels' if pixels else ''}"
-    )
+    parts = [
+        f"{store} holds {records} records in {len(shards)} shards, {size / 1e6:.1f} MB, {size / records:.0f} bytes each"
+    ]
+    if broken:
+        parts.append(f"{broken} files could not be read, see broken.csv")
+    if pixels := total("through_pixels"):
+        parts.append(f"{pixels} came through pixels")
+    if source := total("source_bytes"):
+        parts.append(f"the files that it was made from have {source / 1e6:.1f} MB, it has {size / source:.2f}x of that")
+        if size > source:
+            advice = ["--resize 256 or so" if plan["resize"] is None else "a smaller --resize", "fewer --bands"]
+            advice += ["--dtype int8"] if plan["dtype"] == "int16" else []
+            parts.append(f"smaller would be one with {', '.join(advice[:-1])} or {advice[-1]}")
+    return "; ".join(parts)

@@ -153,7 +153,7 @@ def _reason(error: Exception) -> str:
 def _write_records(
     file: Partial, part: FolderPart | TarPart, layout: Layout, leave_out: Callable[[str, Exception], None]
 ) -> dict[str, Any]:
-    rows, through_pixels = [], 0
+    rows, through_pixels, source_bytes = [], 0, 0
     for item in part.items():
         try:
             with warnings.catch_warnings():
@@ -163,13 +163,19 @@ def _write_records(
             leave_out(item.name, error)
             continue
         through_pixels += image.from_pixels is not None
+        source_bytes += len(item.source) if isinstance(item.source, bytes) else os.path.getsize(item.source)
         data, row = make_record(image, layout, item.name)
         file.write(bytes(-file.bytes % ALIGNMENT))
         rows.append((file.bytes, len(data), zlib.crc32(data), *row[:1], item.label, *row[1:]))
         file.write(data)
     table = io.BytesIO()
     np.lib.format.write_array(table, np.array(rows, dtype=TABLE), version=(1, 0), allow_pickle=False)
-    return {"records": len(rows), "through_pixels": through_pixels, "table": table.getvalue()}
+    return {
+        "records": len(rows),
+        "through_pixels": through_pixels,
+        "source_bytes": source_bytes,
+        "table": table.getvalue(),
+    }
 
 
 def make_record(image: JPEGImage, layout: Layout, name: str) -> tuple[bytes, tuple]:
