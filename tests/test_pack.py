@@ -484,7 +484,7 @@ def test_a_job_array_parts_the_shards_and_the_last_writes_the_index(folder, stor
 
 
 def test_reading_while_another_process_packs(folder, store, tmp_path):
-    """Readers keep the files that they have mapped, whatever is renamed into their place."""
+    """Readers keep the files that they have open, whatever is renamed into their place."""
     reader = StoreFolder(store)
     planes = [reader.image(index).coefficients.y.clone() for index in range(COUNT)]
     for path in store.glob("shard-0000[135].*"):
@@ -502,6 +502,33 @@ def test_a_shard_replaced_between_opening_and_reading_is_an_error_of_that_sample
         reader.image(0)
     batch = next(iter(KeyedLoader(reader, 4, max_broken=1, report=False)))
     assert len(batch.labels) == 2 and len(batch.broken) == 2
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_shard_cut_short_while_it_is_read_is_named(store, workers):
+    """In place, under readers that have it open: a mapping would end the process."""
+    loader = KeyedLoader(StoreFolder(store), 2, workers=workers, report=False)
+    assert all(not batch.broken for batch in loader)  # each process has read all, and has the shards open
+    os.truncate(store / "shard-00002.bin", 1000)
+    with pytest.raises(DataError, match=r"could not be read.*shard-00002\.bin no longer has its \d+ bytes"):
+        for _ in loader:
+            pass
+
+
+def test_no_more_shards_are_open_than_may_be(store, monkeypatch):
+    monkeypatch.setattr("dctnet.data.store.MOST_OPEN", 2)
+    reader = StoreFolder(store)
+
+    def opened() -> int:
+        links = [os.readlink(path) for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
+        return sum(link.startswith(str(store)) for link in links)
+
+    for _ in range(2):
+        for index in range(COUNT):
+            reader.image(index)
+            assert 1 <= opened() <= 2
+    del reader
+    assert opened() == 0
 
 
 def test_other_settings_or_files_are_refused(folder, store):
