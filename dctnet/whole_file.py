@@ -61,6 +61,12 @@ def write_whole(path: str | Path, data: bytes, *, sync: bool = True, shared: boo
         file.write(data)
 
 
+def write_changed(path: Path, data: bytes) -> None:
+    """``data`` as a shared ``whole_file``, unless it is what the file holds already."""
+    if not (path.is_file() and path.read_bytes() == data):
+        write_whole(path, data, shared=True)
+
+
 def sync_folder(folder: Path) -> None:
     """Force renames in ``folder`` to the disk."""
     handle = os.open(folder, os.O_RDONLY)

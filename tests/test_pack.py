@@ -117,6 +117,17 @@ def test_a_killed_run_goes_on_without_redoing_finished_shards(folder, tmp_path):
     assert content(store) == content(tmp_path / "whole")  # to the byte, and nothing else is left
 
 
+def test_a_kill_while_a_table_is_written_leaves_nothing_behind(folder, store, tmp_path):
+    """What a SIGKILL at any file of a shard leaves is called as the next run calls its own."""
+    whole, killed = content(store), tmp_path / "killed"
+    shutil.copytree(store, killed)
+    for path in killed.glob("shard-00003.*"):
+        path.rename(path.with_name(f"{path.name}.partial"))
+    (killed / "index.json").unlink()
+    pack(str(folder), killed, shard_size=2)
+    assert content(killed) == whole
+
+
 def test_a_killed_worker_is_named_and_the_same_command_goes_on(folder, tmp_path):
     store = tmp_path / "store"
     with stuck_at(folder / "b" / "11.jpg"):
@@ -333,6 +344,7 @@ EDITS = {
     ),
     "missing entry": (lambda i: i.pop("shards"), True, "the entry 'shards' is missing"),
     "missing entry of a shard": (lambda i: i["shards"][1].pop("bytes"), True, "the entry 'bytes' is missing"),
+    "no shard": (lambda i: (i["shards"].clear(), i.update(records=0)), True, "it names no record"),
     "path traversal": (
         lambda i: i["shards"][0].update(name="../../shard-00000"),
         True,
@@ -554,6 +566,21 @@ def test_a_share_in_shards_of_another_size_is_refused(folder, tmp_path):
         pack(str(folder), tmp_path / "s", shard_size=5, share=(2, 2))
     pack(str(folder), tmp_path / "s", shard_size=4, share=(2, 2))
     assert len(StoreFolder(tmp_path / "s")) == COUNT - 2
+
+
+def test_a_finished_store_is_packed_again_without_being_written_to(folder, tmp_path, capsys):
+    (folder / "b" / "08.jpg").write_bytes(b"\xff\xd8 nothing")
+    pack(str(folder), tmp_path / "broken", shard_size=2, max_broken=0.1)
+    pack(str(folder), tmp_path / "tars", shard_size=2, format="webdataset")
+
+    for again, form in ((tmp_path / "broken", "store"), (tmp_path / "tars", "webdataset")):
+        paths = [again, *again.iterdir()]  # whatever is made, renamed or removed changes the time of the folder
+        before = {path: path.stat().st_mtime_ns for path in paths}
+        capsys.readouterr()
+        pack(str(folder), again, shard_size=2, max_broken=0.1, format=form)
+        said = capsys.readouterr().out
+        assert "6 of 6 shards are finished already" in said and "records in 6 shards" in said
+        assert {path: path.stat().st_mtime_ns for path in paths} == before
 
 
 @pytest.mark.parametrize("place", ["train", "../pictures/a/b"])

@@ -17,7 +17,7 @@ from dctnet.data.pack_plan import TARS, read_plan
 from dctnet.data.pack_shard import finished
 from dctnet.data.store_index import write_index
 from dctnet.data.tar_samples import CLASSES, numbered_classes
-from dctnet.whole_file import write_whole
+from dctnet.whole_file import write_changed
 
 OF_THE_PLAN = ("shards", "shard_size", "source", "classes")  # what does not go into the index as it is
 
@@ -35,7 +35,7 @@ def finish(store: Path, max_broken: float = 0.01) -> None:
     refuse_missing(store, shards)
     if plan["format"] == TARS:
         if plan["classes"]:
-            write_whole(store / CLASSES, json.dumps(plan["classes"], indent=1).encode(), shared=True)
+            write_changed(store / CLASSES, json.dumps(plan["classes"], indent=1).encode())
     else:
         kind = {key: value for key, value in plan.items() if key not in OF_THE_PLAN}
         entries = [{key: value for key, value in shard.items() if key != "broken"} for shard in shards]
@@ -57,8 +57,7 @@ def _list_broken(store: Path, shards: Sequence[Info | None], max_broken: float) 
     broken = [Broken(*item) for shard in written for item in shard["broken"]]
     files = len(broken) + sum(shard["records"] for shard in written)
     listed = store / "broken.csv"
-    listed.unlink(missing_ok=True)
-    BrokenList(listed).add(broken)
+    BrokenList(listed).replace(broken)
     if len(broken) > max_broken * files:
         named = "; ".join(f"{item.path} ({item.reason})" for item in broken[:10])
         raise DataError(

@@ -13,7 +13,7 @@ import numpy as np
 
 from dctnet.data.folder import DataError
 from dctnet.data.store_format import FORMAT, Layout, check_table, checksum, read_layout
-from dctnet.whole_file import write_whole
+from dctnet.whole_file import write_changed
 
 INDEX = "index.json"
 SHARD_NAME = re.compile(r"shard-[0-9]{5,}")
@@ -60,9 +60,9 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_index(root: Path, value: dict[str, Any]) -> None:
-    """Write ``index.json`` with its checksum."""
+    """Write ``index.json`` with its checksum; one that says the same stays, so that a finished store may be read-only."""
     value = {**value, "crc": checksum(value)}
-    write_whole(root / INDEX, json.dumps(value, indent=1).encode(), shared=True)
+    write_changed(root / INDEX, json.dumps(value, indent=1).encode())
 
 
 def read_index(root: str | Path) -> Index:
@@ -82,6 +82,8 @@ def read_index(root: str | Path) -> Index:
         if value.get("crc") != checksum(value):
             raise DataError("it was changed after packing, its checksum does not agree")
         index = Index(layout, _classes(value), [_shard(entry) for entry in value["shards"]])
+        if not index.records:
+            raise DataError("it names no record")
         if value["records"] != index.records:
             raise DataError(f"it counts {value['records']} records, its shards have {index.records}")
         if len({shard.name for shard in index.shards}) != len(index.shards):

@@ -11,9 +11,11 @@ from typing import NamedTuple, SupportsIndex
 
 from PIL import Image
 
+from dctnet.data.batch import why_broken
 from dctnet.data.broken import Broken, BrokenList
 from dctnet.data.folder import DataError, find_images
 from dctnet.data.keyed_sampling import SampleKey, sample_generator
+from dctnet.jpeg.errors import JPEGError
 from dctnet.jpeg.image import JPEGImage
 from dctnet.jpeg.quantize import quantize
 from dctnet.jpeg.reader import read_jpeg
@@ -86,7 +88,9 @@ def transform_folder(
         try:
             image = read_jpeg(path, dequantize=dequantize or computes)
             data = _bytes(image, steps, quality, restart_interval, (seed, number))
-        except (ValueError, OSError) as error:
+        except (JPEGError, OSError) as error:
+            return Broken(path, why_broken(error))
+        except ValueError as error:
             return Broken(path, str(error))
         write_whole(made, data, sync=False)
         return True
