@@ -3,7 +3,6 @@
 import contextlib
 import csv
 import errno
-import fcntl
 import io
 import json
 import os
@@ -473,18 +472,34 @@ def test_a_pickle_in_place_of_a_table_is_not_loaded(store):
     assert TABLE.hasobject is False
 
 
-def test_two_writers_at_once(folder, tmp_path):
+def test_writers_that_start_at_once_share_the_work(folder, store, tmp_path):
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    (shared / "plan.json.1.partial").touch()  # of one more that starts at the same moment
+    writers = [command(folder, shared, "--shard_size", 2, "--shard", f"{number}/3") for number in (1, 2, 3)]
+    for writer in writers:
+        _, said = writer.communicate(timeout=300)
+        assert writer.returncode == 0, said
+    (shared / "plan.json.1.partial").unlink()
+    assert content(shared) == content(store)
+
+
+def test_two_writers_at_one_shard(folder, tmp_path):
     store = tmp_path / "store"
-    store.mkdir()
-    (tmp_path / "store" / "plan.json.1.partial").touch()  # of a writer that starts at the same moment
-    pack(str(folder), store, shard_size=2, share=(2, 2))
-    with (store / "shard-00002.bin.partial").open("wb") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        with pytest.raises(DataError, match=r"another process is writing .*shard-00002.bin now.*--shard 1/N"):
-            pack(str(folder), store, shard_size=2)
-        assert (store / "shard-00002.bin.partial").exists()
+    partial = store / "shard-00004.bin.partial"
+    with stuck_at(folder / "b" / "09.jpg"):
+        first = command(folder, store, "--shard_size", 2)
+        wait_for(lambda: partial.exists() and partial.stat().st_size > 0, first)
+        inode, size = partial.stat().st_ino, partial.stat().st_size
+        second = command(folder, store, "--shard_size", 2)
+        _, said = second.communicate(timeout=300)
+        assert second.returncode == 2 and said.count("\n") == 1
+        assert f"another process is writing {store}/shard-00004.bin now" in said and "--shard 1/N" in said
+        assert first.poll() is None and (partial.stat().st_ino, partial.stat().st_size) == (inode, size)
+        first.kill()
+        first.communicate()
     pack(str(folder), store, shard_size=2)
-    assert len(StoreFolder(store)) == COUNT
+    assert len(StoreFolder(store)) == COUNT and verify(store) == []
 
 
 def test_a_job_array_parts_the_shards_and_the_last_writes_the_index(folder, store, tmp_path):

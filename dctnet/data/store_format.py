@@ -3,7 +3,8 @@
 A store is a folder:
 
     index.json          what the store holds; written last, so a folder without it is not a store yet
-    plan.json           the settings and a digest of the source list, written first: what a resumed run compares
+    plan.json           the settings and a digest of the source list, with a crc like the index's, written first: what a
+                        resumed run compares
     shard-00000.bin     the records of the first shard
     shard-00000.npy     its table, one row a record (numpy's format 1.0, ``TABLE``; no pickle)
     shard-00000.json    what ``index.json`` says of the shard, written after the two: the mark that it is finished
