@@ -537,7 +537,9 @@ def test_a_shard_cut_short_while_it_is_read_is_named(store, workers):
     loader = KeyedLoader(StoreFolder(store), 2, workers=workers, report=False)
     assert all(not batch.broken for batch in loader)  # each process has read all, and has the shards open
     os.truncate(store / "shard-00002.bin", 1000)
-    with pytest.raises(DataError, match=r"could not be read.*shard-00002\.bin no longer has its \d+ bytes"):
+    with pytest.raises(
+        DataError, match=r"could not be read.*shard-00002\.bin no longer has its \d+ bytes; `dctnet pack --verify"
+    ):
         for _ in loader:
             pass
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from dctnet.coefficients import grid_420
+from dctnet.data.batch import why_broken
 from dctnet.data.broken import Broken, BrokenList
 from dctnet.data.folder import DataError
 from dctnet.data.pack_sources import FolderPart, TarPart
@@ -121,8 +122,8 @@ def write_shard(
         path.with_suffix(".json").unlink(missing_ok=True)
         broken: list[Broken] = []
 
-        def leave_out(name: str, error: Exception) -> None:
-            broken.append(Broken(name, _reason(error)))
+        def leave_out(name: str, error: JPEGError | OSError) -> None:
+            broken.append(Broken(name, why_broken(error)))
             if len(broken) > allowed:
                 BrokenList(folder / "broken.csv").add(broken)
                 raise DataError(
@@ -144,14 +145,8 @@ def write_shard(
     return info
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, JPEGError):
-        return error.reason if error.offset is None else f"byte {error.offset}: {error.reason}"
-    return getattr(error, "strerror", None) or str(error)
-
-
 def _write_records(
-    file: Partial, part: FolderPart | TarPart, layout: Layout, leave_out: Callable[[str, Exception], None]
+    file: Partial, part: FolderPart | TarPart, layout: Layout, leave_out: Callable[[str, JPEGError | OSError], None]
 ) -> dict[str, Any]:
     rows, through_pixels, source_bytes = [], 0, 0
     for item in part.items():
@@ -210,7 +205,7 @@ def _resized(image: JPEGImage, layout: Layout, size: tuple[int, int]) -> list[np
 
 
 def _write_tar(
-    file: Partial, part: FolderPart | TarPart, layout: None, leave_out: Callable[[str, Exception], None]
+    file: Partial, part: FolderPart | TarPart, layout: None, leave_out: Callable[[str, JPEGError | OSError], None]
 ) -> dict[str, Any]:
     """The files as they are: ``NUMBER.jpg``, ``NUMBER.cls`` with the label, ``NUMBER.json`` with the source's name.
 

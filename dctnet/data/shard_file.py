@@ -33,4 +33,7 @@ class ShardFile:
         return data
 
     def _cut(self) -> OSError:
-        return OSError(None, f"{self.path} no longer has its {self.size} bytes")
+        store = os.path.dirname(self.path)
+        return OSError(
+            None, f"{self.path} no longer has its {self.size} bytes; `dctnet pack --verify {store}` says what to do"
+        )

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from dctnet.coefficients import Coefficients, Grid, stack
-from dctnet.data.batch import Batch
+from dctnet.data.batch import Batch, why_broken
 from dctnet.data.broken import Broken
 from dctnet.data.folder import DataError, Sample, Transform
 from dctnet.data.keyed_sampling import SampleKey, sample_generator
@@ -169,10 +169,8 @@ class StoreFolder(Dataset):
         for index in {key.index for key in keys}:
             try:
                 records[index] = self._bytes(index)
-            except JPEGError as error:
-                broken[index] = Broken(self.path(index), f"byte {error.offset}: {error.reason}")
-            except OSError as error:
-                broken[index] = Broken(self.path(index), error.strerror or str(error))
+            except (JPEGError, OSError) as error:
+                broken[index] = Broken(self.path(index), why_broken(error))
         good = [key for key in keys if key.index not in broken]
         indices = np.array([key.index for key in good], dtype=np.int64)
         return Batch(
