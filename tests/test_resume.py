@@ -18,7 +18,6 @@ ROOT = Path(__file__).resolve().parents[1]
 KILLER = """
 import os, signal
 from lightning.pytorch.callbacks import Callback
-from dctnet.training import checkpoints
 
 class Killer(Callback):
     def __init__(self, step: int, during_save: bool = False):
@@ -28,7 +27,7 @@ class Killer(Callback):
         if trainer.global_step == self.step:
             if not self.during_save:
                 os.kill(os.getpid(), signal.SIGKILL)
-            checkpoints.os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+            os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 """
 
 RUN = """
