@@ -86,8 +86,8 @@ def bands_of(value: BandSet) -> Bands:
     if isinstance(value, int) and not isinstance(value, bool):
         if value not in BAND_SETS:
             raise ValueError(
-                f"the static sets hold {sorted(BAND_SETS)} bands; got {value}. Or name a shape such as zigzag-{value}, or "
-                "three lists of channels."
+                f"the static sets hold {sorted(BAND_SETS)} bands; got {value}. Or name a shape for each plane, such as "
+                "zigzag-16, or three lists of channels."
             )
         return BAND_SETS[value]
     if isinstance(value, str):

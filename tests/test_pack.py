@@ -3,7 +3,6 @@
 import contextlib
 import csv
 import errno
-import fcntl
 import io
 import json
 import os
@@ -23,7 +22,8 @@ from PIL import Image
 from dctnet.cli import main
 from dctnet.data.folder import DataError
 from dctnet.data.keyed_sampling import SampleKey
-from dctnet.data.pack import finish, pack
+from dctnet.data.pack import pack
+from dctnet.data.pack_finish import finish
 from dctnet.data.store import StoreFolder, verify
 from dctnet.data.store_format import TABLE, checksum
 from dctnet.data.torch_loader import KeyedLoader
@@ -116,6 +116,17 @@ def test_a_killed_run_goes_on_without_redoing_finished_shards(folder, tmp_path):
     assert content(store) == content(tmp_path / "whole")  # to the byte, and nothing else is left
 
 
+def test_a_kill_while_a_table_is_written_leaves_nothing_behind(folder, store, tmp_path):
+    """What a SIGKILL at any file of a shard leaves is called as the next run calls its own."""
+    whole, killed = content(store), tmp_path / "killed"
+    shutil.copytree(store, killed)
+    for path in killed.glob("shard-00003.*"):
+        path.rename(path.with_name(f"{path.name}.partial"))
+    (killed / "index.json").unlink()
+    pack(str(folder), killed, shard_size=2)
+    assert content(killed) == whole
+
+
 def test_a_killed_worker_is_named_and_the_same_command_goes_on(folder, tmp_path):
     store = tmp_path / "store"
     with stuck_at(folder / "b" / "11.jpg"):
@@ -144,7 +155,7 @@ def test_a_full_disk_keeps_what_is_finished(folder, tmp_path):
     resource.setrlimit(resource.RLIMIT_FSIZE, (16000, limits[1]))
     try:
         with pytest.raises(
-            OSError, match=r"no room left.*shard-00004.bin.*the 4 finished.*run the same command again"
+            OSError, match=r"no room left while writing .*shard-00004.bin .*run the same command again"
         ) as raised:
             pack(str(folder), store, shard_size=2)
     finally:
@@ -174,7 +185,9 @@ def test_unreadable_files_are_left_out_and_named(folder, tmp_path):
     (folder / "b" / "07.jpg").symlink_to(folder / "nowhere.jpg")
     store = tmp_path / "store"
     with pytest.raises(
-        DataError, match=r"could not be read, more than --max_broken allows.*repair or remove.*raise --max_broken"
+        DataError,
+        match=r"more than --max_broken allows.*repair them under the same names or raise --max_broken, and go on here; or remove "
+        "them and pack into another folder",
     ):
         pack(str(folder), store, shard_size=2)
     pack(str(folder), store, shard_size=2, max_broken=0.2)
@@ -194,6 +207,35 @@ def test_the_share_of_unreadable_files_counts_over_all_shards(folder, tmp_path):
         DataError, match=r"3 of 12 files could not be read, more than the share of 0.2 allowed.*broken.csv"
     ):
         pack(str(folder), tmp_path / "store", shard_size=2, max_broken=0.2, share=(1, 1), workers=1)
+
+
+@pytest.mark.parametrize("advice", ["repair", "raise", "remove"])
+def test_each_advice_about_unreadable_files_works(folder, tmp_path, advice):
+    store, path = tmp_path / "store", folder / "b" / "08.jpg"
+    path.write_bytes(b"\xff\xd8 nothing")
+    with pytest.raises(DataError, match="could not be read, more than --max_broken allows"):
+        pack(str(folder), store, shard_size=2)
+    if advice == "repair":
+        path.write_bytes(jpeg(8))
+    elif advice == "remove":
+        path.unlink()
+        store = tmp_path / "another"
+    pack(str(folder), store, shard_size=2, max_broken=0.1 if advice == "raise" else 0.0)
+    assert len(StoreFolder(store)) == COUNT - (advice != "repair")
+
+
+@pytest.mark.parametrize("options,larger", [([], True), (["--resize", "16"], False)])
+def test_the_size_of_a_store_stands_beside_that_of_its_files(folder, tmp_path, capsys, options, larger):
+    store = tmp_path / "store"
+    for number in range(3):  # smooth and fine: few bytes in a file, as many blocks as any
+        Image.linear_gradient("L").resize((400, 300)).save(folder / "a" / f"{number}.jpg")
+    assert main(["pack", str(folder), str(store), *options]) == 0
+    said = capsys.readouterr().out.splitlines()[-1]
+    files = sum(path.stat().st_size for path in folder.rglob("*.jpg"))
+    made = sum(path.stat().st_size for suffix in ("bin", "npy") for path in store.glob(f"*.{suffix}"))
+    assert f"{made / 1e6:.1f} MB" in said
+    assert f"files that it was made from have {files / 1e6:.1f} MB, it has {made / files:.2f}x of that" in said
+    assert ("smaller would be one with --resize 256 or so or fewer --bands" in said) == larger == (made > files)
 
 
 def test_no_file_could_be_read(folder, tmp_path):
@@ -246,6 +288,25 @@ def test_flipped_bytes_are_named_by_verify_and_left_out_in_training(store, folde
     assert "every record matches its checksum" in capsys.readouterr().out
 
 
+def test_verify_names_a_part_that_is_not_finished(folder, tmp_path, capsys):
+    for split in ("train", "val"):
+        shutil.copytree(folder, tmp_path / "data" / split)
+    store = tmp_path / "store"
+    pack(str(tmp_path / "data"), store, shard_size=2)
+    index = (store / "val" / "index.json").read_bytes()
+    (store / "val" / "index.json").unlink()
+    capsys.readouterr()
+    assert main(["pack", "--verify", str(store)]) == 1
+    said = capsys.readouterr().out
+    assert "train: every record matches its checksum" in said
+    assert f"val: all shards are finished, but there is no index.json: `dctnet pack --finish {store}/val`" in said
+    (store / "val" / "shard-00003.json").unlink()
+    assert main(["pack", "--verify", str(store)]) == 1
+    assert "1 of 6 shards of" in (said := capsys.readouterr().out) and "are not finished: 3 (counted from 0)" in said
+    pack(str(tmp_path / "data"), store, shard_size=2)
+    assert (store / "val" / "index.json").read_bytes() == index and main(["pack", "--verify", str(store)]) == 0
+
+
 def test_every_flipped_byte_of_a_shard_is_found(store):
     """One byte of each record, wherever it lies: scales, values, name; and of the table."""
     whole, rng = (store / "shard-00000.bin").read_bytes(), np.random.default_rng(0)
@@ -282,6 +343,7 @@ EDITS = {
     ),
     "missing entry": (lambda i: i.pop("shards"), True, "the entry 'shards' is missing"),
     "missing entry of a shard": (lambda i: i["shards"][1].pop("bytes"), True, "the entry 'bytes' is missing"),
+    "no shard": (lambda i: (i["shards"].clear(), i.update(records=0)), True, "it names no record"),
     "path traversal": (
         lambda i: i["shards"][0].update(name="../../shard-00000"),
         True,
@@ -343,6 +405,29 @@ def test_a_lost_or_edited_index_is_made_again_from_the_shards(store):
     assert (store / "index.json").read_bytes() == whole and len(StoreFolder(store)) == COUNT
 
 
+PLAN_EDITS = {
+    "bands": lambda plan: plan["bands"].update(y=list(range(16))),
+    "type": lambda plan: plan.update(dtype="int16"),
+    "classes": lambda plan: plan["classes"].reverse(),
+    "fewer shards": lambda plan: plan.update(shards=5),
+    "no checksum": lambda plan: plan.pop("crc"),
+}
+
+
+@pytest.mark.parametrize("name", PLAN_EDITS)
+def test_an_edited_plan_is_refused(folder, store, name):
+    """All of these would fit the shards as they are, and give their coefficients another meaning."""
+    plan = json.loads((store / "plan.json").read_text())
+    PLAN_EDITS[name](plan)
+    (store / "plan.json").write_text(json.dumps(plan))
+    (store / "index.json").unlink()
+    with pytest.raises(DataError, match=r"plan\.json was changed since the store was begun.*take back the change, or"):
+        finish(store)
+    with pytest.raises(DataError, match=r"plan\.json was changed"):
+        pack(str(folder), store, shard_size=2)
+    assert not (store / "index.json").exists()
+
+
 HOSTILE = {
     "offset": (2**63, 2**64 - 64, 64 * 1000),
     "length": (2**32 - 1, 0),
@@ -387,18 +472,34 @@ def test_a_pickle_in_place_of_a_table_is_not_loaded(store):
     assert TABLE.hasobject is False
 
 
-def test_two_writers_at_once(folder, tmp_path):
+def test_writers_that_start_at_once_share_the_work(folder, store, tmp_path):
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    (shared / "plan.json.1.partial").touch()  # of one more that starts at the same moment
+    writers = [command(folder, shared, "--shard_size", 2, "--shard", f"{number}/3") for number in (1, 2, 3)]
+    for writer in writers:
+        _, said = writer.communicate(timeout=300)
+        assert writer.returncode == 0, said
+    (shared / "plan.json.1.partial").unlink()
+    assert content(shared) == content(store)
+
+
+def test_two_writers_at_one_shard(folder, tmp_path):
     store = tmp_path / "store"
-    store.mkdir()
-    (tmp_path / "store" / "plan.json.1.partial").touch()  # of a writer that starts at the same moment
-    pack(str(folder), store, shard_size=2, share=(2, 2))
-    with (store / "shard-00002.bin.partial").open("wb") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        with pytest.raises(DataError, match=r"another process is writing .*shard-00002.bin now.*--shard 1/N"):
-            pack(str(folder), store, shard_size=2)
-        assert (store / "shard-00002.bin.partial").exists()
+    partial = store / "shard-00004.bin.partial"
+    with stuck_at(folder / "b" / "09.jpg"):
+        first = command(folder, store, "--shard_size", 2)
+        wait_for(lambda: partial.exists() and partial.stat().st_size > 0, first)
+        inode, size = partial.stat().st_ino, partial.stat().st_size
+        second = command(folder, store, "--shard_size", 2)
+        _, said = second.communicate(timeout=300)
+        assert second.returncode == 2 and said.count("\n") == 1
+        assert f"another process is writing {store}/shard-00004.bin now" in said and "--shard 1/N" in said
+        assert first.poll() is None and (partial.stat().st_ino, partial.stat().st_size) == (inode, size)
+        first.kill()
+        first.communicate()
     pack(str(folder), store, shard_size=2)
-    assert len(StoreFolder(store)) == COUNT
+    assert len(StoreFolder(store)) == COUNT and verify(store) == []
 
 
 def test_a_job_array_parts_the_shards_and_the_last_writes_the_index(folder, store, tmp_path):
@@ -410,7 +511,7 @@ def test_a_job_array_parts_the_shards_and_the_last_writes_the_index(folder, stor
 
 
 def test_reading_while_another_process_packs(folder, store, tmp_path):
-    """Readers keep the files that they have mapped, whatever is renamed into their place."""
+    """Readers keep the files that they have open, whatever is renamed into their place."""
     reader = StoreFolder(store)
     planes = [reader.image(index).coefficients.y.clone() for index in range(COUNT)]
     for path in store.glob("shard-0000[135].*"):
@@ -428,6 +529,35 @@ def test_a_shard_replaced_between_opening_and_reading_is_an_error_of_that_sample
         reader.image(0)
     batch = next(iter(KeyedLoader(reader, 4, max_broken=1, report=False)))
     assert len(batch.labels) == 2 and len(batch.broken) == 2
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_shard_cut_short_while_it_is_read_is_named(store, workers):
+    """In place, under readers that have it open: a mapping would end the process."""
+    loader = KeyedLoader(StoreFolder(store), 2, workers=workers, report=False)
+    assert all(not batch.broken for batch in loader)  # each process has read all, and has the shards open
+    os.truncate(store / "shard-00002.bin", 1000)
+    with pytest.raises(
+        DataError, match=r"could not be read.*shard-00002\.bin no longer has its \d+ bytes; `dctnet pack --verify"
+    ):
+        for _ in loader:
+            pass
+
+
+def test_no_more_shards_are_open_than_may_be(store, monkeypatch):
+    monkeypatch.setattr("dctnet.data.store.MOST_OPEN", 2)
+    reader = StoreFolder(store)
+
+    def opened() -> int:
+        links = [os.readlink(path) for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
+        return sum(link.startswith(str(store)) for link in links)
+
+    for _ in range(2):
+        for index in range(COUNT):
+            reader.image(index)
+            assert 1 <= opened() <= 2
+    del reader
+    assert opened() == 0
 
 
 def test_other_settings_or_files_are_refused(folder, store):
@@ -453,6 +583,21 @@ def test_a_share_in_shards_of_another_size_is_refused(folder, tmp_path):
         pack(str(folder), tmp_path / "s", shard_size=5, share=(2, 2))
     pack(str(folder), tmp_path / "s", shard_size=4, share=(2, 2))
     assert len(StoreFolder(tmp_path / "s")) == COUNT - 2
+
+
+def test_a_finished_store_is_packed_again_without_being_written_to(folder, tmp_path, capsys):
+    (folder / "b" / "08.jpg").write_bytes(b"\xff\xd8 nothing")
+    pack(str(folder), tmp_path / "broken", shard_size=2, max_broken=0.1)
+    pack(str(folder), tmp_path / "tars", shard_size=2, format="webdataset")
+
+    for again, form in ((tmp_path / "broken", "store"), (tmp_path / "tars", "webdataset")):
+        paths = [again, *again.iterdir()]  # whatever is made, renamed or removed changes the time of the folder
+        before = {path: path.stat().st_mtime_ns for path in paths}
+        capsys.readouterr()
+        pack(str(folder), again, shard_size=2, max_broken=0.1, format=form)
+        said = capsys.readouterr().out
+        assert "6 of 6 shards are finished already" in said and "records in 6 shards" in said
+        assert {path: path.stat().st_mtime_ns for path in paths} == before
 
 
 @pytest.mark.parametrize("place", ["train", "../pictures/a/b"])

@@ -1,4 +1,4 @@
-"""Records go from the mapped shards into a batch in C++, which reads nothing outside of them."""
+"""Records go from the bytes of shards into a batch in C++, which reads nothing outside of them."""
 
 import numpy as np
 import pytest

@@ -18,7 +18,6 @@ ROOT = Path(__file__).resolve().parents[1]
 KILLER = """
 import os, signal
 from lightning.pytorch.callbacks import Callback
-from dctnet.training import checkpoints
 
 class Killer(Callback):
     def __init__(self, step: int, during_save: bool = False):
@@ -28,7 +27,7 @@ class Killer(Callback):
         if trainer.global_step == self.step:
             if not self.during_save:
                 os.kill(os.getpid(), signal.SIGKILL)
-            checkpoints.os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+            os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 """
 
 RUN = """
@@ -92,7 +91,7 @@ def test_killed_and_resumed_is_bit_for_bit_the_straight_run(place, straight, fol
     killed = fit(place, folder, *arguments, killed_at)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert last(place, folder)["global_step"] == saved_at
-    assert (place / folder / "last.ckpt.new").exists() == (folder == "mid_epoch")  # the kill came within a save
+    assert (place / folder / "last.ckpt.partial").exists() == (folder == "mid_epoch")  # the kill came within a save
     resumed = fit(place, folder, *arguments, "--ckpt_path", "last")
     assert resumed.returncode == 0, resumed.stderr
     found = last(place, folder)

@@ -255,9 +255,94 @@ def test_damaged_tars_and_pictures_are_named(tars, tmp_path):
     assert [item.path for item in batch.broken] == ["x/1.jpg"] and len(batch.labels) == 1
 
 
+def lose_a_header(data: bytearray, place: int) -> bytes:
+    data[place + 100] = 0xFF
+    return bytes(data)
+
+
+# How a tar loses its second half without a word of tarfile, from the place of a header on.
+QUIET_LOSSES = {
+    "flipped byte": (lose_a_header, "at byte {place} stands no header of a member, nor its end .bad checksum"),
+    "cut at a member": (lambda data, place: bytes(data[:place]), "at byte {place} stands no header .*empty header"),
+    "cut in a header": (lambda data, place: bytes(data[: place + 99]), "at byte {place} .*truncated header"),
+    "block of zeros": (
+        lambda data, place: bytes(data[:place]) + bytes(512) + bytes(data[place + 512 :]),
+        "it ends at byte {place}, but data follow: a header is lost",
+    ),
+    "two archives in one": (lambda data, place: bytes(data + data), "but data follow: .*several archives"),
+}
+
+
+@pytest.mark.parametrize("name", QUIET_LOSSES)
+def test_a_tar_that_loses_its_rest_is_named_with_the_place(tmp_path, name):
+    change, message = QUIET_LOSSES[name]
+    path = tmp_path / "x.tar"
+    write_tar(
+        path, [(f"{i}.{extension}", data) for i in range(4) for extension, data in (("jpg", JPEG), ("cls", b"0"))]
+    )
+    with tarfile.open(path) as archive:
+        place = archive.getmembers()[4].offset
+    path.write_bytes(change(bytearray(path.read_bytes()), place))
+    message = r"x\.tar is no tar file, or it is damaged: .*" + message.format(place=place)
+    with pytest.raises(DataError, match=message):
+        TarFolder(tmp_path)
+    with pytest.raises(DataError, match=message):
+        list(TarStream([str(path)]))
+    with pytest.raises(DataError, match=message):
+        pack(str(tmp_path), tmp_path / "store")
+
+
+def test_a_tar_is_held_against_what_was_noted_when_it_was_written(tars, tmp_path):
+    shutil.copytree(tars, tmp_path, dirs_exist_ok=True)
+    with tarfile.open(tmp_path / "shard-00000.tar") as archive:
+        end = archive.getmembers()[-3].offset
+    path = tmp_path / "shard-00000.tar"
+    size = path.stat().st_size
+    path.write_bytes(path.read_bytes()[:end] + bytes(size - end))
+    with pytest.raises(
+        DataError, match=rf"shard-00000\.tar has {size} bytes and 4 pictures; .* with {size} and 5.*remove"
+    ):
+        TarFolder(tmp_path)
+    (tmp_path / "shard-00000.json").unlink()
+    assert len(TarFolder(tmp_path)) == 11
+    (tmp_path / "shard-00001.json").write_text('{"name": "shard-00001", "of": "somebody else"}')
+    assert len(TarFolder(tmp_path)) == 11
+
+
+def test_verify_of_tars(tars, foreign, tmp_path, capsys):
+    shutil.copytree(tars, tmp_path / "ours")
+    shutil.copytree(foreign, tmp_path / "foreign")
+    for root, known in (("ours", 3), ("foreign", 0)):
+        assert main(["pack", "--verify", str(tmp_path / root)]) == 0
+        said = capsys.readouterr().out
+        assert f"{root}: 3 tars, whole by their headers; {known} match the checksums" in said
+    path = tmp_path / "ours" / "shard-00001.tar"
+    data = bytearray(path.read_bytes())
+    data[2000] ^= 1
+    path.write_bytes(data)
+    assert main(["pack", "--verify", str(tmp_path / "ours")]) == 1
+    assert "shard-00001.tar does not match its checksum" in capsys.readouterr().out
+    (tmp_path / "ours" / "shard-00002.tar").unlink()
+    assert main(["pack", "--verify", str(tmp_path / "ours")]) == 1
+    assert "1 of 3 shards of" in (said := capsys.readouterr().out) and "shard-00001.tar does not" in said
+    path = sorted((tmp_path / "foreign").glob("*.tar"))[0]
+    path.write_bytes(path.read_bytes()[:512])
+    assert main(["pack", "--verify", str(tmp_path / "foreign")]) == 1
+    assert f"{path.name} is no tar file, or it is damaged" in capsys.readouterr().out
+
+
 def test_classes_and_labels_that_disagree(tars, tmp_path):
     write_tar(tmp_path / "x.tar", [("1.jpg", JPEG), ("1.cls", b"3")])
     assert TarFolder(tmp_path).classes == ["0", "1", "2", "3"]
+    write_tar(tmp_path / "x.tar", [("1.jpg", JPEG), ("1.cls", b"999999999")])
+    with pytest.raises(
+        DataError, match=r"has the label 999999999; .*Number the labels without gaps, or .*classes\.json"
+    ):
+        TarFolder(tmp_path)
+    with pytest.raises(DataError, match="store has the label 999999999"):
+        pack(str(tmp_path), tmp_path / "store")
+    shutil.rmtree(tmp_path / "store")
+    write_tar(tmp_path / "x.tar", [("1.jpg", JPEG), ("1.cls", b"3")])
     (tmp_path / "classes.json").write_text('["a", "b"]')
     with pytest.raises(DataError, match=r"labels up to 3, classes\.json names 2 classes"):
         TarFolder(tmp_path)

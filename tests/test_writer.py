@@ -112,6 +112,21 @@ def test_pillow_shows_the_same_pixels(name, mode):
             assert after.quantization[0] == before.quantization[0]
 
 
+def test_an_incomplete_progressive_file_is_shown_without_smoothing():
+    """libjpeg smooths blocks of which no scan has brought the AC coefficients; they are zero all the same, and written so."""
+    whole = jpeg(picture(64, 80, "L"), progressive=True)
+    scans = [at for at in range(len(whole)) if whole[at : at + 2] == b"\xff\xda"]
+    tables = whole.index(b"\xff\xc4", scans[0])  # those of the second scan
+    coarse = whole[:tables] + b"\xff\xd9"
+    image = read_jpeg(coarse)
+    written = write_jpeg(image)
+    assert_equal(read_jpeg(written), image)
+    assert image.coefficients.y[0].any() and not image.coefficients.y[1:].any()
+    flat = np.clip(np.rint(image.coefficients.y[0].numpy() / 8 + 128), 0, 255).repeat(8, 0).repeat(8, 1)
+    assert np.abs(np.asarray(Image.open(io.BytesIO(written)), int) - flat).max() <= 1  # each block one gray level
+    assert np.abs(np.asarray(Image.open(io.BytesIO(coarse)), int) - flat).max() > 10
+
+
 @pytest.mark.parametrize("quality", [20, 75, 95])
 def test_files_are_as_small_as_libjpeg_makes_them(quality):
     for mode, subsampling in (("RGB", 0), ("RGB", 2), ("L", 0)):

@@ -29,6 +29,7 @@ from dctnet.jpeg.reader import results_of
 from dctnet.statistics import PLANES, Statistics, card_text
 from dctnet.transforms.compose import Compose
 from dctnet.transforms.geometric import Resize
+from dctnet.whole_file import write_whole
 
 FILES_A_JOB = 64
 JOBS_AT_ONCE = 256  # so that a folder of millions does not wait in memory
@@ -161,13 +162,7 @@ def write_card(folder: str, out: str | None, block_size: tuple[int, int], resize
     if out is None:
         print(text, end="")
         return measured
-    path = Path(out)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_whole(out, text.encode())
     print(f"{out}: {measured.pictures} pictures, {len(measured.broken)} files could not be read")
     return measured
 

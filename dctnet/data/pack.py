@@ -8,11 +8,8 @@ file system; the process that finds all shards finished writes the index.
 
 from __future__ import annotations
 
-import io
-import json
 import os
 import time
-import zlib
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -20,20 +17,15 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from dctnet.bands import BandSet, bands_of
-from dctnet.data.broken import Broken, BrokenList
 from dctnet.data.folder import DataError
+from dctnet.data.pack_finish import finish
+from dctnet.data.pack_plan import TARS, keep_plan
 from dctnet.data.pack_shard import finished, write_shard
-from dctnet.data.pack_sources import SPLITS, FolderPart, TarPart, find_splits, open_source
-from dctnet.data.store_format import Layout, read_layout
-from dctnet.data.store_index import read_json, write_atomically, write_index
-from dctnet.data.tar_samples import CLASSES
-
-PLAN = "plan.json"
-TARS = "WebDataset tars"
+from dctnet.data.pack_sources import FolderPart, TarPart, find_splits, open_source
+from dctnet.data.store_format import Layout
 
 
 def pack(
@@ -141,112 +133,3 @@ def write_shards(
             ) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-
-
-def keep_plan(store: Path, plan: dict[str, Any]) -> None:
-    """Make the folder and write ``plan.json``, or compare it with the one that is there; DataError where they differ."""
-    path = store / PLAN
-    if store.exists() and not path.is_file() and (not store.is_dir() or any(_foreign(store))):
-        raise DataError(f"{store} exists and was not made by `dctnet pack`; remove it or choose another folder")
-    store.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{PLAN}.{os.getpid()}.partial")
-    write_atomically(partial, json.dumps(plan, indent=1).encode())
-    try:
-        os.link(partial, path)  # of several processes that start at once, one wins
-    except FileExistsError:
-        pass
-    finally:
-        partial.unlink()
-    made = read_json(path)
-    differing = [name for name in sorted({*made, *plan}) if made.get(name) != plan.get(name)]
-    if differing:
-        known = {"source": "the files of the source", "shards": "the number of shards"}
-        raise DataError(
-            f"{store} was begun with other settings or files: {', '.join(known.get(name, name) for name in differing)} "
-            f"differ ({'; '.join(_differ(name, made, plan) for name in differing)}). Give the same, or choose another folder."
-        )
-
-
-def _foreign(store: Path) -> Iterator[Path]:
-    """What in a folder without a plan is not from another process that is about to write it, nor a split."""
-    for path in store.iterdir():
-        if not (path.name.startswith(PLAN) and path.name.endswith(".partial")) and path.name not in SPLITS:
-            yield path
-
-
-def _differ(name: str, made: dict[str, Any], plan: dict[str, Any]) -> str:
-    old, new = (text if len(text) <= 40 else f"{text[:37]}..." for text in (str(made.get(name)), str(plan.get(name))))
-    return f"{name} {old} there, {new} now"
-
-
-def finish(store: Path, max_broken: float = 0.01) -> None:
-    """Write the index of a store (or ``classes.json`` of tars) from its finished shards, and ``broken.csv``.
-
-    DataError where shards are missing, or the share of broken files is greater than ``max_broken``.
-    """
-    path = store / PLAN
-    if not path.is_file():
-        raise DataError(f"{store} has no {PLAN}: nothing was packed here. Begin with `dctnet pack FOLDER {store}`.")
-    plan = read_json(path)
-    tars = plan.get("format") == TARS
-    if not tars:
-        read_layout(plan)
-    count = plan.get("shards")
-    if not isinstance(count, int) or not 0 < count < 2**31:
-        raise DataError(f"{path} was changed: shards is {count!r}, not a number. Pack again into another folder.")
-    infos = [finished(store, number, ".tar" if tars else ".bin") for number in range(count)]
-    broken = [Broken(*item) for info in infos if info for item in info["broken"]]
-    (store / "broken.csv").unlink(missing_ok=True)
-    BrokenList(store / "broken.csv").add(broken)
-    records = sum(info["records"] for info in infos if info)
-    missing = [number for number, info in enumerate(infos) if info is None]
-    if len(broken) > max_broken * (records + len(broken)):
-        named = "; ".join(f"{item.path} ({item.reason})" for item in broken[:10])
-        raise DataError(
-            f"{len(broken)} of {records + len(broken)} files could not be read, more than the share of {max_broken:g} allowed: "
-            f"{named}{'; ...' if len(broken) > 10 else ''}; all are named in {store / 'broken.csv'}. Repair them, remove the "
-            f"files of their shards and pack again; or raise --max_broken."
-        )
-    if missing:
-        raise DataError(
-            f"{len(missing)} of {count} shards of {store} are not finished: {', '.join(map(str, missing[:5]))}"
-            f"{', ...' if len(missing) > 5 else ''} (counted from 0). Run their `dctnet pack ... --shard I/{count}` again; shard "
-            "k belongs to I = k + 1."
-        )
-    if not records:
-        raise DataError(f"no file of the source of {store} could be read; see {store / 'broken.csv'}")
-    classes = plan.get("classes") or None
-    if tars:
-        if classes is not None:
-            write_atomically(store / CLASSES, json.dumps(classes, indent=1).encode())
-    else:
-        labels = _labels(store, infos)
-        if classes is not None and labels > len(classes):
-            raise DataError(
-                f"the tars of {store} have labels up to {labels - 1}, but {len(classes)} classes are named: give the whole "
-                f"list with --classes, and another folder for the store"
-            )
-        classes = classes or [str(label) for label in range(labels)]
-        shards = [{key: value for key, value in info.items() if key != "broken"} for info in infos]
-        kind = {key: value for key, value in plan.items() if key not in ("shards", "shard_size", "source", "classes")}
-        write_index(store, {**kind, "classes": classes, "records": records, "shards": shards})
-    total = sum(info["bytes"] for info in infos)
-    pixels = sum(info.get("through_pixels", 0) for info in infos)
-    print(
-        f"{store} holds {records} records in {count} shards, {total / 1e6:.1f} MB, {total / records:.0f} bytes each"
-        f"{f'; {len(broken)} files could not be read, see broken.csv' if broken else ''}"
-        f"{f'; {pixels} came through pixels' if pixels else ''}",
-        flush=True,
-    )
-
-
-def _labels(store: Path, infos: list[dict[str, Any]]) -> int:
-    """One more than the greatest label in the tables."""
-    greatest = 0
-    for info in infos:
-        path = store / f"{info['name']}.npy"
-        data = path.read_bytes()
-        if zlib.crc32(data) != info["table_crc"]:
-            raise DataError(f"{path} is damaged: remove the files of its shard and run the same `dctnet pack` again")
-        greatest = max(greatest, int(np.load(io.BytesIO(data), allow_pickle=False)["label"].max(initial=0)))
-    return 1 + greatest

@@ -18,34 +18,35 @@ from typing import Any
 import numpy as np
 
 from dctnet.coefficients import grid_420
+from dctnet.data.batch import why_broken
 from dctnet.data.broken import Broken, BrokenList
 from dctnet.data.folder import DataError
 from dctnet.data.pack_sources import FolderPart, TarPart
 from dctnet.data.store_format import ALIGNMENT, TABLE, Layout, quantise, write_record
-from dctnet.data.store_index import read_json, sync_folder, write_atomically
+from dctnet.data.store_index import read_json
 from dctnet.jpeg import _native
 from dctnet.jpeg.errors import JPEGError
 from dctnet.jpeg.image import JPEGImage
 from dctnet.jpeg.reader import read_jpeg
 from dctnet.transforms.boxes import resized_size
 from dctnet.transforms.separable import box_to_size
+from dctnet.whole_file import room_for, sync_folder, write_whole
 
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 UNLOCKABLE = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}  # file systems without locks: there the user keeps order
 CHROMA_HALVED = ((2, 2), (1, 1), (1, 1))  # 4:2:0: what transforms write, and the zero chroma of gray pictures
 
 
 class Partial:
-    """A shard in the making: ``write`` appends all bytes or raises OSError; ``bytes`` says how many there are."""
+    """A shard in the making: ``write`` appends all bytes or raises OSError; how many there are, and their CRC-32."""
 
     def __init__(self, handle: int):
-        self.handle, self.bytes = handle, 0
+        self.handle, self.bytes, self.crc = handle, 0, 0
 
     def write(self, data) -> int:
         rest = memoryview(data)
         while rest:
             rest = rest[os.write(self.handle, rest) :]
-        self.bytes += len(data)
+        self.bytes, self.crc = self.bytes + len(data), zlib.crc32(data, self.crc)
         return len(data)
 
 
@@ -111,59 +112,43 @@ def write_shard(
     """Write shard ``number`` of a store (``layout``) or of WebDataset tars (None), if it is not finished; what is known of it.
 
     ``allowed`` is the number of files that may be unreadable: with one more the shard is given up. DataError for that, a
-    damaged tar, or another process at the same shard; OSError, with the number of finished shards, where the disk is full.
+    damaged tar, or another process at the same shard; OSError that names the shard where the disk is full.
     """
     suffix, write = (".tar", _write_tar) if layout is None else (".bin", _write_records)
     path = folder / f"shard-{number:05d}{suffix}"
     if info := finished(folder, number, suffix):
         return info
-    path.with_suffix(".json").unlink(missing_ok=True)
-    try:
-        with exclusively(path) as file:
-            broken: list[Broken] = []
+    with room_for(path), exclusively(path) as file:
+        path.with_suffix(".json").unlink(missing_ok=True)
+        broken: list[Broken] = []
 
-            def leave_out(name: str, error: Exception) -> None:
-                broken.append(Broken(name, _reason(error)))
-                if len(broken) > allowed:
-                    BrokenList(folder / "broken.csv").add(broken)
-                    raise DataError(
-                        f"{len(broken)} files of {path.name} could not be read, more than --max_broken allows; the last is "
-                        f"{name} ({broken[-1].reason}). They are named in {folder / 'broken.csv'}: repair or remove them, or "
-                        "raise --max_broken."
-                    )
+        def leave_out(name: str, error: JPEGError | OSError) -> None:
+            broken.append(Broken(name, why_broken(error)))
+            if len(broken) > allowed:
+                BrokenList(folder / "broken.csv").add(broken)
+                raise DataError(
+                    f"{len(broken)} files of {path.name} could not be read, more than --max_broken allows; the last is "
+                    f"{name} ({broken[-1].reason}). They are named in {folder / 'broken.csv'}: repair them under the "
+                    "same names or raise --max_broken, and go on here; or remove them and pack into another folder."
+                )
 
-            info = write(file, part, layout, leave_out)
-            os.fsync(file.handle)
-            table = info.pop("table", None)
-            if table is not None:
-                write_atomically(path.with_suffix(".npy"), table)
-                info |= {"table_bytes": len(table), "table_crc": zlib.crc32(table)}
-            path.with_name(path.name + ".partial").rename(path)
+        info = write(file, part, layout, leave_out)
+        os.fsync(file.handle)
+        table = info.pop("table", None)
+        if table is not None:
+            write_whole(path.with_suffix(".npy"), table)
+            info |= {"table_bytes": len(table), "table_crc": zlib.crc32(table)}
+        path.with_name(path.name + ".partial").rename(path)
         sync_folder(folder)
         info = {"name": path.stem, "bytes": file.bytes, **info, "broken": [list(item) for item in broken]}
-        write_atomically(path.with_suffix(".json"), json.dumps(info, indent=1).encode())
-    except OSError as error:
-        if error.errno not in FULL:
-            raise
-        kept = len(list(folder.glob("shard-*.json")))
-        raise OSError(
-            error.errno,
-            f"no room left while writing {path} ({os.strerror(error.errno)}); its unfinished file was removed, the {kept} "
-            f"finished shards are kept. Make room in {folder}, then run the same command again: it goes on from there",
-        ) from error
+        write_whole(path.with_suffix(".json"), json.dumps(info, indent=1).encode())
     return info
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, JPEGError):
-        return error.reason if error.offset is None else f"byte {error.offset}: {error.reason}"
-    return getattr(error, "strerror", None) or str(error)
-
-
 def _write_records(
-    file: Partial, part: FolderPart | TarPart, layout: Layout, leave_out: Callable[[str, Exception], None]
+    file: Partial, part: FolderPart | TarPart, layout: Layout, leave_out: Callable[[str, JPEGError | OSError], None]
 ) -> dict[str, Any]:
-    rows, through_pixels = [], 0
+    rows, through_pixels, source_bytes = [], 0, 0
     for item in part.items():
         try:
             with warnings.catch_warnings():
@@ -173,13 +158,19 @@ def _write_records(
             leave_out(item.name, error)
             continue
         through_pixels += image.from_pixels is not None
+        source_bytes += len(item.source) if isinstance(item.source, bytes) else os.path.getsize(item.source)
         data, row = make_record(image, layout, item.name)
         file.write(bytes(-file.bytes % ALIGNMENT))
         rows.append((file.bytes, len(data), zlib.crc32(data), *row[:1], item.label, *row[1:]))
         file.write(data)
     table = io.BytesIO()
     np.lib.format.write_array(table, np.array(rows, dtype=TABLE), version=(1, 0), allow_pickle=False)
-    return {"records": len(rows), "through_pixels": through_pixels, "table": table.getvalue()}
+    return {
+        "records": len(rows),
+        "through_pixels": through_pixels,
+        "source_bytes": source_bytes,
+        "table": table.getvalue(),
+    }
 
 
 def make_record(image: JPEGImage, layout: Layout, name: str) -> tuple[bytes, tuple]:
@@ -214,7 +205,7 @@ def _resized(image: JPEGImage, layout: Layout, size: tuple[int, int]) -> list[np
 
 
 def _write_tar(
-    file: Partial, part: FolderPart | TarPart, layout: None, leave_out: Callable[[str, Exception], None]
+    file: Partial, part: FolderPart | TarPart, layout: None, leave_out: Callable[[str, JPEGError | OSError], None]
 ) -> dict[str, Any]:
     """The files as they are: ``NUMBER.jpg``, ``NUMBER.cls`` with the label, ``NUMBER.json`` with the source's name.
 
@@ -234,4 +225,4 @@ def _write_tar(
                 member.size, member.mode = len(content), 0o644
                 archive.addfile(member, io.BytesIO(content))
             records += 1
-    return {"records": records}
+    return {"records": records, "crc": file.crc}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from bisect import bisect_right
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
@@ -15,15 +16,18 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from dctnet.coefficients import Coefficients, Grid, stack
-from dctnet.data.batch import Batch
+from dctnet.data.batch import Batch, why_broken
 from dctnet.data.broken import Broken
 from dctnet.data.folder import DataError, Sample, Transform
 from dctnet.data.keyed_sampling import SampleKey, sample_generator
 from dctnet.data.lifted_batch import draw_at_once, lifting_of
+from dctnet.data.shard_file import ShardFile
 from dctnet.data.store_format import Layout, Record, blocks, read_record
 from dctnet.data.store_index import mend_advice, open_shard, read_index
 from dctnet.jpeg import _native
 from dctnet.jpeg.errors import JPEGError
+
+MOST_OPEN = 256  # shards in one process, which may have about 1000 files open
 
 
 class StoredImage(NamedTuple):
@@ -44,9 +48,9 @@ class StoreFolder(Dataset):
     ``(seed, epoch, index)``. ``classes`` gives the names and their order where they are known already.
 
     Opening checks the index, the sizes of all files, and the tables with their checksums; each record is checked against its
-    own when it is first read by a process. Shards are mapped when they are first read, by each process for itself; in a
-    pickle goes the path. DataError names damaged shards, and folders that are no store; JPEGError a damaged record. A shard
-    that is cut short while it is mapped kills the process (SIGBUS): files of a store are replaced, never written in place.
+    own when it is first read by a process. Shards are opened when they are first read, by each process for itself, and the
+    ``MOST_OPEN`` last used stay open; in a pickle goes the path. DataError names damaged shards, and folders that are no
+    store; JPEGError a damaged record; OSError a shard that was cut short since it was opened.
     """
 
     def __init__(
@@ -83,11 +87,9 @@ class StoreFolder(Dataset):
         self.labels = np.array([self.class_to_idx[name] for name in self.index.classes], dtype=np.int64)[
             self.table["label"]
         ]
-        self._forget()
-
-    def _forget(self) -> None:
-        """What each process has for itself: the mapped shards, and which records it has checked."""
-        self.mapped: list[np.ndarray | None] = [None] * len(self.index.shards)
+        self.places = self.table[["offset", "length", "crc"]]
+        files = [(f"{root}/{shard.name}.bin", shard.bytes) for shard in self.index.shards]
+        self.shard_file = lru_cache(MOST_OPEN)(lambda number: ShardFile(*files[number]))
         self.checked = np.zeros(len(self.table), dtype=bool)
 
     def __reduce__(self):
@@ -107,42 +109,22 @@ class StoreFolder(Dataset):
 
     def path(self, index: int) -> str:
         """The name of the source file of sample ``index``, below the store's folder; where its shard is gone, that."""
-        row = self.table[index]
-        end = int(row["offset"]) + int(row["length"])
+        offset, length, _ = self.places.item(index)
+        name = int(self.table["name"][index])
+        number = bisect_right(self.first, index) - 1
         try:
-            name = self._shard(index)[end - int(row["name"]) : end]
+            data = self.shard_file(number).read(offset + length - name, name)
         except OSError:
-            return self._place(index)
-        return str(self.root / name.tobytes().decode("utf-8", "surrogateescape"))
+            return f"{self.root}/{self.index.shards[number].name}.bin, record {index - self.first[number]}"
+        return str(self.root / data.decode("utf-8", "surrogateescape"))
 
-    def _place(self, index: int) -> str:
+    def _bytes(self, index: int) -> np.ndarray:
+        """The bytes of record ``index``. JPEGError where it is damaged, OSError where its shard was cut short."""
         number = bisect_right(self.first, index) - 1
-        return f"{self.root}/{self.index.shards[number].name}.bin, record {index - self.first[number]}"
-
-    def _shard(self, index: int) -> np.ndarray:
-        """The bytes of the shard that holds sample ``index``. OSError where it has not the size that it had at opening."""
-        number = bisect_right(self.first, index) - 1
-        data = self.mapped[number]
-        if data is None:
-            shard = self.index.shards[number]
-            path = self.root / f"{shard.name}.bin"
-            if path.stat().st_size != shard.bytes:
-                raise OSError(None, f"{path} no longer has its {shard.bytes} bytes. {mend_advice(self.root)}")
-            # A private mapping that keeps no file open, so thousands of shards are no matter.
-            data = torch.from_file(str(path), shared=False, size=shard.bytes, dtype=torch.uint8).numpy()
-            self.mapped[number] = data
-        return data
-
-    def record(self, index: int) -> Record:
-        """The values of sample ``index`` as they are stored, a view of the mapped shard. JPEGError where it is damaged."""
-        if not 0 <= index < len(self.table):
-            raise IndexError(f"{self.root} has {len(self.table)} records; there is no record {index}")
-        row = self.table[index].tolist()
-        shard = self._shard(index)
+        offset, length, crc = self.places.item(index)
+        data = self.shard_file(number).read(offset, length)
         if not self.checked[index]:
-            offset, length, crc = row[:3]
-            if zlib.crc32(shard[offset : offset + length]) != crc:
-                number = bisect_right(self.first, index) - 1
+            if zlib.crc32(data) != crc:
                 raise JPEGError(
                     f"{self.root}/{self.index.shards[number].name}.bin",
                     offset,
@@ -150,7 +132,13 @@ class StoreFolder(Dataset):
                     f"`dctnet pack --verify {self.root}` names all such shards",
                 )
             self.checked[index] = True
-        return read_record(shard, row, self.layout)
+        return np.frombuffer(data, np.uint8)
+
+    def record(self, index: int) -> Record:
+        """The values of sample ``index`` as they are stored. JPEGError where it is damaged, OSError where it is cut short."""
+        if not 0 <= index < len(self.table):
+            raise IndexError(f"{self.root} has {len(self.table)} records; there is no record {index}")
+        return read_record(self._bytes(index), self.table[index].tolist(), self.layout)
 
     def image(self, index: int) -> StoredImage:
         """The picture of sample ``index`` with all 64 bands."""
@@ -176,49 +164,46 @@ class StoreFolder(Dataset):
 
         A ``Compose`` that can be reduced (``Compose.reduced``) is done for the whole batch in one call of C++.
         """
+        records: dict[int, np.ndarray] = {}
         broken: dict[int, Broken] = {}
-        for index in {key.index for key in keys if not self.checked[key.index]}:
+        for index in {key.index for key in keys}:
             try:
-                self.record(index)
-            except JPEGError as error:
-                broken[index] = Broken(self.path(index), f"byte {error.offset}: {error.reason}")
-            except OSError as error:
-                broken[index] = Broken(self.path(index), error.strerror or str(error))
+                records[index] = self._bytes(index)
+            except (JPEGError, OSError) as error:
+                broken[index] = Broken(self.path(index), why_broken(error))
         good = [key for key in keys if key.index not in broken]
         indices = np.array([key.index for key in good], dtype=np.int64)
         return Batch(
-            self._lifted(good, indices) if good else None,
+            self._lifted(good, [records[key.index] for key in good]) if good else None,
             torch.from_numpy(self.labels[indices]),
             torch.from_numpy(indices),
             len(keys),
             tuple(broken[key.index] for key in keys if key.index in broken),
         )
 
-    def _lifted(self, keys: list[SampleKey], indices: np.ndarray) -> Coefficients:
+    def _lifted(self, keys: list[SampleKey], records: list[np.ndarray]) -> Coefficients:
         """The coefficients of a batch: stored integers scaled, lifted, normalised and written in one call of C++."""
         lifting = lifting_of(self.transform, self.layout.bands)
         if lifting is None:
             return self._stacked(keys)
-        rows = self.table[indices]
+        rows = self.table[[key.index for key in keys]]
         sizes = np.stack([rows["height"], rows["width"]], axis=1).astype(np.int64)
         drawn = draw_at_once(lifting.reduced, sizes, rows["sampling"], self.seed, keys)
         if drawn is None:
             generators = (sample_generator(self.seed, key) for key in keys)
-            records = map(self.record, indices.tolist())
-            drawn = [lifting.reduced.operators(record.grid, g) for record, g in zip(records, generators, strict=True)]
+            grids = (read_record(*pair, self.layout).grid for pair in zip(records, rows.tolist(), strict=True))
+            drawn = [lifting.reduced.operators(grid, g) for grid, g in zip(grids, generators, strict=True)]
             if len({lifting.reduced.blocks(one.size) for one in drawn}) != 1:
                 return self._stacked(keys)
             operators, size = drawn, drawn[0].size
         else:
             operators, size = drawn
         outputs = lifting.outputs(len(keys), size)
-        numbers, shards = np.unique(np.searchsorted(self.first, indices, "right") - 1, return_inverse=True)
-        mapped = [self._shard(self.first[number]) for number in numbers.tolist()]
-        places = np.stack([shards, rows["offset"].astype(np.int64)], axis=1)
+        places = np.stack([np.arange(len(keys)), np.zeros(len(keys), np.int64)], axis=1)
         counts = np.array(blocks(*sizes.T, rows["sampling"].transpose(1, 2, 0).astype(np.int64)))
         counts = np.ascontiguousarray(counts.transpose(2, 0, 1))
         item = np.dtype(self.layout.dtype).itemsize
-        _native.lift_records(mapped, places, counts, item, operators, lifting.formats, outputs, 1)
+        _native.lift_records(records, places, counts, item, operators, lifting.formats, outputs, 1)
         planes = lifting.kind(*(output.movedim(-1, -3) for output in outputs))
         generators = (sample_generator(self.seed, key) for key in keys)
         return lifting.finished(planes, size, list(map(tuple, sizes.tolist())), generators)

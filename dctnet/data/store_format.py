@@ -3,8 +3,9 @@
 A store is a folder:
 
     index.json          what the store holds; written last, so a folder without it is not a store yet
-    plan.json           the settings and a digest of the source list, written first: what a resumed run compares
-    shard-00000.bin     the records of the first shard, memory-mapped by readers
+    plan.json           the settings and a digest of the source list, with a crc like the index's, written first: what a
+                        resumed run compares
+    shard-00000.bin     the records of the first shard
     shard-00000.npy     its table, one row a record (numpy's format 1.0, ``TABLE``; no pickle)
     shard-00000.json    what ``index.json`` says of the shard, written after the two: the mark that it is finished
     broken.csv          the source files that could not be read (``path``, ``reason``), if there are any
@@ -173,17 +174,17 @@ def write_record(planes, scales, name: str) -> bytes:
     return b"".join((*parts, name.encode("utf-8", "surrogateescape")))
 
 
-def read_record(shard: np.ndarray, row: tuple, layout: Layout) -> Record:
-    """The record of a row of the table (``row.tolist()``), which was checked, in the bytes of its shard, without a copy."""
-    place, height, width = row[0], row[5], row[6]
+def read_record(data: np.ndarray, row: tuple, layout: Layout) -> Record:
+    """The record of a row of the table (``row.tolist()``), which was checked, in its bytes, without a copy."""
+    place, height, width = 0, row[5], row[6]
     sampling = tuple(map(tuple, row[7].tolist()))  # the one field that stays an array
     dtype = np.dtype(layout.dtype)
     scales, planes = [], []
     for count in layout.widths:
-        scales.append(np.ndarray(count, np.float32, shard, place))
+        scales.append(np.ndarray(count, np.float32, data, place))
         place += 4 * count
     for (rows, columns), count in zip(blocks(height, width, sampling), layout.widths, strict=True):
-        planes.append(np.ndarray((rows, columns, count), dtype, shard, place))
+        planes.append(np.ndarray((rows, columns, count), dtype, data, place))
         place += rows * columns * count * dtype.itemsize
     return Record(tuple(planes), tuple(scales), Grid((height, width), spacing(sampling)))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
 import zlib
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 
 from dctnet.data.folder import DataError
 from dctnet.data.store_format import FORMAT, Layout, check_table, checksum, read_layout
+from dctnet.whole_file import write_changed
 
 INDEX = "index.json"
 SHARD_NAME = re.compile(r"shard-[0-9]{5,}")
@@ -59,34 +59,10 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """``data`` beside ``path``, forced to the disk, and renamed: a reader sees the old file or the new one, whole."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.rename(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Force renames in ``folder`` to the disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def write_index(root: Path, value: dict[str, Any]) -> None:
-    """Write ``index.json`` with its checksum."""
+    """Write ``index.json`` with its checksum; one that says the same stays, so that a finished store may be read-only."""
     value = {**value, "crc": checksum(value)}
-    write_atomically(root / INDEX, json.dumps(value, indent=1).encode())
+    write_changed(root / INDEX, json.dumps(value, indent=1).encode())
 
 
 def read_index(root: str | Path) -> Index:
@@ -106,6 +82,8 @@ def read_index(root: str | Path) -> Index:
         if value.get("crc") != checksum(value):
             raise DataError("it was changed after packing, its checksum does not agree")
         index = Index(layout, _classes(value), [_shard(entry) for entry in value["shards"]])
+        if not index.records:
+            raise DataError("it names no record")
         if value["records"] != index.records:
             raise DataError(f"it counts {value['records']} records, its shards have {index.records}")
         if len({shard.name for shard in index.shards}) != len(index.shards):

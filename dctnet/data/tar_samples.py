@@ -7,17 +7,20 @@ sample follow one another. Other members (``.json``, ``.txt``) are passed over. 
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import tarfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from dctnet.data.folder import EXTENSIONS, DataError
 
 CLASSES = "classes.json"  # beside the tars: a list of names, in the order of labels
+MOST_NUMBERED = 2**20  # more than any public set has; a label beyond is an id, a hash or a mistake
 PICTURES = tuple(extension[1:] for extension in EXTENSIONS)
 
 
@@ -112,14 +115,76 @@ def members(path: str) -> list[Member]:
             extension = _only_picture(pictures, key, path)
             offset, length = pictures[extension]
             found.append(Member(key, extension, offset, length, _label(places.get("cls"), key, path)))
+        size = os.fstat(stream.fileno()).st_size
+    mark = read_mark(path)
+    if mark is not None and (size, len(found)) != (mark["bytes"], mark["records"]):
+        raise DataError(
+            f"{path} has {size} bytes and {len(found)} pictures; it was written with {mark['bytes']} and {mark['records']}, as "
+            "the file .json of its name says. Copy or make it again; where it was changed on purpose, remove that file."
+        )
     return found
+
+
+def read_mark(path: str | Path) -> dict[str, Any] | None:
+    """What ``dctnet pack`` noted of a tar that it wrote: ``bytes``, ``records``, ``crc``; None of all other tars."""
+    beside = Path(path).with_suffix(".json")
+    try:
+        mark = json.loads(beside.read_text(encoding="utf-8"))
+        ours = mark["name"] == beside.stem and all(isinstance(mark[key], int) for key in ("bytes", "records", "crc"))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return mark if ours else None
+
+
+def verify_tars(folder: Path) -> list[str]:
+    """What is damaged in the tars ``folder/*.tar``: all headers are read, and all bytes of tars that we wrote."""
+    problems = []
+    for path in sorted(folder.glob("*.tar")):
+        try:
+            members(str(path))
+        except DataError as error:
+            problems.append(str(error))
+            continue
+        mark, crc = read_mark(path), 0
+        if mark is not None:
+            with path.open("rb") as file:
+                while block := file.read(1 << 20):
+                    crc = zlib.crc32(block, crc)
+            if crc != mark["crc"]:
+                problems.append(f"{path} does not match its checksum")
+    return problems
+
+
+class _Header(tarfile.TarInfo):
+    """A header of a member. Where tarfile takes a damaged one, or none, for the end of the archive, this is ReadError."""
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        """The next header; EOFHeaderError at a block of zeros, which is the end."""
+        try:
+            return super().fromtarfile(archive)
+        except tarfile.EOFHeaderError:
+            raise
+        except tarfile.HeaderError as error:
+            raise tarfile.ReadError(
+                f"at byte {archive.offset} stands no header of a member, nor its end ({error})"
+            ) from error
+
+
+def _check_end(archive: tarfile.TarFile) -> None:
+    """ReadError where anything but zeros follows the end of an archive."""
+    while block := archive.fileobj.read(1 << 20):
+        if block.count(0) != len(block):
+            raise tarfile.ReadError(
+                f"it ends at byte {archive.offset}, but data follow: a header is lost, or several archives were put together"
+            )
 
 
 def _groups(stream: BinaryIO, url: str, mode: str) -> Iterator[tuple[str, dict]]:
     """(key, {extension: what}) of each sample; what: the bytes in stream mode, and in file mode (offset, length) of pictures."""
     key, group = None, {}
     try:
-        with tarfile.open(fileobj=stream, mode=mode) as archive:
+        with tarfile.open(fileobj=stream, mode=mode, tarinfo=_Header) as archive:
             for member in archive:
                 folder, slash, base = member.name.rpartition("/")
                 stem, dot, extension = base.partition(".")
@@ -137,6 +202,7 @@ def _groups(stream: BinaryIO, url: str, mode: str) -> Iterator[tuple[str, dict]]
                 elif extension in PICTURES or extension == "cls":
                     group[extension] = archive.extractfile(member).read()
                 archive.members = []  # tarfile keeps every member it has seen
+            _check_end(archive)
         if group:
             yield key, group
     except (tarfile.TarError, EOFError, OSError) as error:
@@ -165,6 +231,20 @@ def _label(data: bytes | None, key: str, url: str) -> int:
             f"{url}: sample {key} needs a member {key}.cls with its label, a number from 0; got {text[:20]!r}"
         )
     return int(text)
+
+
+def numbered_classes(greatest: int, whose: str | Path) -> list[str]:
+    """The names "0" to ``greatest`` of classes that have none; DataError where these would be more than ``MOST_NUMBERED``.
+
+    >>> numbered_classes(2, "tars")
+    ['0', '1', '2']
+    """
+    if greatest >= MOST_NUMBERED:
+        raise DataError(
+            f"{whose} has the label {greatest}; labels count the classes from 0, and of more than {MOST_NUMBERED} classes the "
+            f"names are needed. Number the labels without gaps, or give the names in {CLASSES} beside the tars."
+        )
+    return [str(label) for label in range(greatest + 1)]
 
 
 def read_classes(path: str | Path) -> list[str]:

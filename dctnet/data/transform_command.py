@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from functools import partial
 
 from dctnet.data.folder import DataError
 from dctnet.data.transform_folder import BROKEN, Step, transform_folder
 from dctnet.jpeg import lossless
+from dctnet.jpeg.reader import through_pixels_count
 from dctnet.transforms.compose import Compose
 from dctnet.transforms.geometric import CenterCrop, Geometric, Resize
 
@@ -74,22 +76,26 @@ def main(arguments: list[str]) -> int:
     if options.quality is not None and not any(computed):
         raise DataError("--quality goes with --resize or --center-crop; what is without loss keeps the file's own")
 
-    made = transform_folder(
-        options.source,
-        options.target,
-        _steps(operations, options.trim),
-        quality=options.quality,
-        dequantize=any(computed),
-        restart_interval=options.restart_interval,
-        threads=options.threads,
-        description=_description(operations, options.trim),
-        progress=_show if sys.stderr.isatty() else None,
-    )
+    before = through_pixels_count()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*read through pixels")  # they are counted below, or broken
+        made = transform_folder(
+            options.source,
+            options.target,
+            _steps(operations, options.trim),
+            quality=options.quality,
+            dequantize=any(computed),
+            restart_interval=options.restart_interval,
+            threads=options.threads,
+            description=_description(operations, options.trim),
+            progress=_show if sys.stderr.isatty() else None,
+        )
     for broken in made.broken[:5]:
-        named = broken.reason.startswith(broken.path)
-        print(f"not made: {broken.reason if named else f'{broken.path}: {broken.reason}'}", file=sys.stderr)
+        print(f"not made: {broken.path}: {broken.reason}", file=sys.stderr)
     if made.broken:
         print(f"{len(made.broken)} files were not made; {options.target}/{BROKEN} lists them all", file=sys.stderr)
+    if options.quality is not None and (pixels := through_pixels_count() - before):
+        print(f"{pixels} files hold no coefficients that can be read, and came through pixels", file=sys.stderr)
     print(f"{options.target}: {made.written} files written, {made.kept} were there already")
     return 1 if made.broken else 0
 

@@ -11,9 +11,11 @@ from typing import NamedTuple, SupportsIndex
 
 from PIL import Image
 
+from dctnet.data.batch import why_broken
 from dctnet.data.broken import Broken, BrokenList
 from dctnet.data.folder import DataError, find_images
 from dctnet.data.keyed_sampling import SampleKey, sample_generator
+from dctnet.jpeg.errors import JPEGError
 from dctnet.jpeg.image import JPEGImage
 from dctnet.jpeg.quantize import quantize
 from dctnet.jpeg.reader import read_jpeg
@@ -21,6 +23,7 @@ from dctnet.jpeg.writer import check_restart_interval, write_jpeg
 from dctnet.quantization import quality_steps
 from dctnet.transforms.compose import Compose
 from dctnet.transforms.normalize import Normalize
+from dctnet.whole_file import write_whole
 
 Step = Callable[[JPEGImage], JPEGImage] | Compose
 
@@ -85,9 +88,11 @@ def transform_folder(
         try:
             image = read_jpeg(path, dequantize=dequantize or computes)
             data = _bytes(image, steps, quality, restart_interval, (seed, number))
-        except (ValueError, OSError) as error:
+        except (JPEGError, OSError) as error:
+            return Broken(path, why_broken(error))
+        except ValueError as error:
             return Broken(path, str(error))
-        write_whole(made, data)
+        write_whole(made, data, sync=False)
         return True
 
     results: list[Broken | bool] = []
@@ -99,18 +104,6 @@ def transform_folder(
     broken = [result for result in results if isinstance(result, Broken)]
     BrokenList(target / BROKEN).add(broken)
     return Transformed(results.count(True), results.count(False), broken)
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """``data`` as the file ``path``, whole or not at all, in folders that are made where they are missing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_bytes(data)
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
 
 
 def _check(steps: list[Step], quality: int | None, threads: int) -> None:

@@ -14,7 +14,7 @@ from dctnet.data.batch import Batch
 from dctnet.data.folder import DataError, Sample, Transform, load
 from dctnet.data.keyed_sampling import SampleKey
 from dctnet.data.lifted_batch import Files, load_files
-from dctnet.data.tar_samples import CLASSES, Member, members, read_classes
+from dctnet.data.tar_samples import CLASSES, Member, members, numbered_classes, read_classes
 from dctnet.jpeg.errors import JPEGError
 from dctnet.jpeg.reader import read_jpeg
 
@@ -47,7 +47,7 @@ class TarFolder(Dataset):
         named = read_classes(beside) if beside.is_file() else None
         greatest = max((member.label for shard in self.members for member in shard), default=-1)
         if named is None:
-            named = [str(label) for label in range(greatest + 1)]
+            named = numbered_classes(greatest, root)
         if greatest >= len(named):
             raise DataError(f"the shards of {root} have labels up to {greatest}, {CLASSES} names {len(named)} classes")
         self.classes = named if classes is None else list(classes)

@@ -9,6 +9,7 @@ from dctnet.jpeg.image import JPEGImage
 from dctnet.jpeg.pixels import to_pixels
 from dctnet.jpeg.reader import read_jpeg
 from dctnet.report.figures import picture_anatomy
+from dctnet.whole_file import whole_file
 
 
 def facts(image: JPEGImage) -> dict[str, str]:
@@ -47,16 +48,12 @@ def inspect_files(files: Sequence[str | Path], out: str | Path) -> list[Path]:
         ]
     for file, target in zip(files, targets, strict=True):
         image = read_jpeg(file)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        picture_anatomy(
-            to_pixels(image.coefficients, grid=image.grid).movedim(0, -1).numpy(),
-            {
-                name: plane.numpy()
-                for name, plane in zip(("Y", "Cb", "Cr"), image.coefficients, strict=True)
-                if len(image.sampling) == 3 or name == "Y"
-            },
-            facts(image),
-            str(file),
-            target,
-        )
+        pixels = to_pixels(image.coefficients, grid=image.grid).movedim(0, -1).numpy()
+        planes = {
+            name: plane.numpy()
+            for name, plane in zip(("Y", "Cb", "Cr"), image.coefficients, strict=True)
+            if len(image.sampling) == 3 or name == "Y"
+        }
+        with whole_file(target) as png:
+            picture_anatomy(pixels, planes, facts(image), str(file), png)
     return targets

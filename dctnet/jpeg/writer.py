@@ -23,7 +23,9 @@ def write_jpeg(image: JPEGImage, *, restart_interval: int = 0, icc_profile: byte
     """The bytes of a JPEG file that holds exactly the coefficients of ``image``.
 
     ``read_jpeg`` gives back the same integers, quantization tables, sampling factors, size and orientation, and every JPEG
-    decoder shows the same pixels as of the file that ``image`` came from. The file is baseline with Huffman tables made for
+    decoder shows the same pixels as of the file that ``image`` came from, with one exception: of a progressive file whose last
+    scans are missing libjpeg smooths the coarse blocks, and what is written here is a whole file of the same coefficients,
+    shown as they are. The file is baseline with Huffman tables made for
     it, about as large as ``jpegtran -optimize`` makes it; extended sequential (SOF1) where steps above 255 or integers beyond
     baseline's 11 bits need that. ``restart_interval``: MCUs between restart markers, 0 for none, up to 65535.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from matplotlib.colors import LogNorm
@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 
 
 def picture_anatomy(
-    image: np.ndarray, planes: dict[str, np.ndarray], facts: dict[str, str], title: str, path: str | Path
+    image: np.ndarray, planes: dict[str, np.ndarray], facts: dict[str, str], title: str, png: BinaryIO
 ) -> None:
-    """One PNG that shows a picture as a network on coefficients sees it.
+    """One PNG, written to the open file ``png``, that shows a picture as a network on coefficients sees it.
 
     ``image`` is (H, W, 3) uint8; ``planes`` maps a plane's name to its coefficients ``(b*b, H/b, W/b)``; ``facts`` are
     printed as they come. Top row: the picture and each plane's magnitudes, block by block in place (logarithmic). Bottom
@@ -46,7 +46,7 @@ def picture_anatomy(
     for axis in (*axes[0], axes[1, 0]):
         axis.set_axis_off()
     figure.suptitle(title, parse_math=False)  # a file's name may hold dollars
-    figure.savefig(path, dpi=110)
+    figure.savefig(png, dpi=110, format="png")
 
 
 def band_energy(plane: np.ndarray) -> np.ndarray:

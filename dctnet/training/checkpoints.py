@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,13 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
 from dctnet.data.folder import DataError
+from dctnet.whole_file import whole_file
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes ``PATH.new`` beside ``PATH``, forces it to the disk, and then renames it.
+    """Writes each checkpoint as a ``whole_file``: what has its final name is always whole.
 
-    A file under its final name is therefore always whole. (Lightning's own writer passes through the system's temporary
+    (Lightning's own writer passes through the system's temporary
     folder; onto another file system that is a copy, which a kill can cut short.)
     """
 
@@ -28,14 +28,13 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             raise TypeError(
                 f"AtomicCheckpointIO writes local files and takes no storage options; got {storage_options}"
             )
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        new = path.with_name(path.name + ".new")
-        with new.open("wb") as file:
-            torch.save(checkpoint, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(new, path)
+        with whole_file(path) as file:
+            try:
+                torch.save(checkpoint, file)
+            except RuntimeError as error:  # torch hides a full disk behind an error of its own
+                if isinstance(error.__context__, OSError):
+                    raise error.__context__ from None
+                raise
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from dctnet.data.module import ending, evaluation_transform
 from dctnet.data.torch_loader import KeyedLoader
 from dctnet.training.checkpoints import read_checkpoint
 from dctnet.training.classifier import Classifier
+from dctnet.whole_file import room_for
 
 
 class Prediction(NamedTuple):
@@ -164,7 +165,7 @@ def predict_files(
 def write_table(predictions: list[Prediction], top: int, out: str | Path) -> None:
     """One CSV row a file: file, class_1, probability_1, ..., error."""
     Path(out).parent.mkdir(parents=True, exist_ok=True)
-    with open(out, "w", newline="") as file:
+    with room_for(out), open(out, "w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(
             ["file", *(f"{name}_{k}" for k in range(1, top + 1) for name in ("class", "probability")), "error"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import os
+import io
 import sys
 import time
 from pathlib import Path
@@ -12,6 +12,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import RichProgressBar
 
 from dctnet.data.batch import Batch
+from dctnet.whole_file import room_for, write_whole
 
 # What the progress bar shows, under which name.
 SHOWN = {"train_loss": "loss", "img/s": "img/s", "val_top1": "top-1"}
@@ -111,19 +112,17 @@ class EpochTable(Callback):
         if not trainer.is_global_zero:
             return
         row = {name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()}
-        with self.path.open("a", newline="") as file:
+        with room_for(self.path), self.path.open("a", newline="") as file:
             csv.DictWriter(file, self.COLUMNS).writerow(row)
         self._print(row, trainer.max_epochs)
 
     def _write(self, rows: list[dict[str, str]]) -> None:
         """The whole table at once, by a file that takes the old one's place."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        new = self.path.with_suffix(".new")
-        with new.open("w", newline="") as file:
-            writer = csv.DictWriter(file, self.COLUMNS)
-            writer.writeheader()
-            writer.writerows(rows)
-        os.replace(new, self.path)
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, self.COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+        write_whole(self.path, text.getvalue().encode())
 
     @staticmethod
     def _print(row: dict, epochs: int | None) -> None:
