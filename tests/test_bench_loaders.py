@@ -97,7 +97,7 @@ def test_a_folder_without_files(tmp_path, capsys):
 
 def delivers(folder, workshop, name):
     paths = [str(folder / f"{i}.jpg") for i in range(4)]
-    job = Job(paths, *packed(paths, workshop), 2, 0)
+    job = Job(paths, *packed(paths, workshop).values(), 2, 0)
     batches = list(LOADERS[name](job)())
     assert len(batches) == 2
     for batch in batches:
