@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from dctnet.benchmarks import dali
 from dctnet.benchmarks.loader_peers import LOADERS, Job, missing
 from dctnet.benchmarks.loaders import packed
 from dctnet.cli import main
+from dctnet.data.batch_reader import BatchReader
+from dctnet.jpeg.reader import read_jpegs
 from tests.test_decoder import jpeg, picture
 
 
@@ -91,7 +97,7 @@ def test_a_folder_without_files(tmp_path, capsys):
 
 def delivers(folder, workshop, name):
     paths = [str(folder / f"{i}.jpg") for i in range(4)]
-    job = Job(paths, *packed(paths, workshop), 2, 0)
+    job = Job(paths, *packed(paths, workshop).values(), 2, 0)
     batches = list(LOADERS[name](job)())
     assert len(batches) == 2
     for batch in batches:
@@ -120,7 +126,7 @@ def test_dali_delivers_the_same_thing(folder, tmp_path, name):
 
 @pytest.mark.dali
 def test_routes_into_dali(folder, tmp_path, capfd):
-    """Rows for each number of threads; ``test_every_route_delivers_all_pictures`` says what the routes do."""
+    """Rows and file; that the routes do what they say, the next test says."""
     out = tmp_path / "rows.json"
     numbers = ["--repeats", "3", "--batch_size", "2", "--limit", "12", "--threads", "2"]
     assert main(["bench", "dali", str(folder), *numbers, "--out", str(out)]) == 0
@@ -132,6 +138,58 @@ def test_routes_into_dali(folder, tmp_path, capfd):
         low, high = row["spread"]
         assert low <= row["share"] <= high and row["share"] * bare["images_per_second"] > 0
     assert "python_function" in capfd.readouterr().out
+
+
+@pytest.mark.dali
+@pytest.mark.filterwarnings("ignore:unclosed .socket:ResourceWarning")  # DALI leaves its workers' to the collector
+def test_every_route_delivers_all_coefficients(folder, monkeypatch):
+    paths = [str(folder / f"{i}.jpg") for i in range(4)]
+    truth = sum(float(plane.double().abs().sum()) for image in read_jpegs(paths) for plane in image.coefficients)
+    found = {"pictures": 0, "sum": 0.0}
+    read, drain = BatchReader.read, dali.drained
+
+    def read_and_add(self, opened, empty):
+        ready = read(self, opened, empty)
+        found["pictures"] += len(ready.batch.labels)
+        found["sum"] += sum(float(plane.double().abs().sum()) for plane in ready.packed)
+        return ready
+
+    def drain_and_add(pipeline, batches):
+        for outputs in drain(pipeline, batches):
+            found["pictures"] += len(outputs[0])
+            found["sum"] += sum(float(np.abs(plane.at(i).astype(float)).sum()) for plane in outputs for i in range(2))
+            yield outputs
+
+    monkeypatch.setattr(BatchReader, "read", read_and_add)
+    monkeypatch.setattr(dali, "drained", drain_and_add)
+    for (route, _), run in dali.routes(paths, 2, 1).items():
+        found |= {"pictures": 0, "sum": 0.0}
+        run()
+        assert found["pictures"] == 4, route
+        if route == "packed, random crops":
+            assert found["sum"] < truth
+        else:
+            assert found["sum"] == pytest.approx(truth, rel=1e-9), route
+
+
+def test_a_result_says_with_what_it_was_measured(folder, tmp_path, capfd):
+    out = tmp_path / "a result.json"
+    assert main(["bench", "read", str(folder), "--repeats", "3", "--out", str(out)]) == 0
+    result = json.loads(out.read_text())
+    assert shlex.split(result["command"]) == [
+        "dctnet",
+        "bench",
+        "read",
+        str(folder),
+        "--repeats",
+        "3",
+        "--out",
+        str(out),
+    ]
+    assert result["torch"] == torch.__version__ and result["cpu"]
+    described = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    known = subprocess.run(described, capture_output=True, text=True)
+    assert result["commit"] == (known.stdout.strip() if known.returncode == 0 else None)
 
 
 @pytest.mark.parametrize(

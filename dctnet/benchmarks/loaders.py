@@ -53,17 +53,19 @@ OURS = "dctnet"
 PAUSE = 0.1  # seconds
 
 
-def packed(paths: list[str], workshop: Path) -> tuple[str, str]:
-    """A store and WebDataset tars of these files, made in the folder ``workshop``."""
+def packed(paths: list[str], workshop: Path, formats: Sequence[str] = ("store", "webdataset")) -> dict[str, str]:
+    """These files in each of the ``formats`` of ``dctnet pack``, made in the folder ``workshop``."""
     source = workshop / "files" / "all"
     source.mkdir(parents=True)
     for number, path in enumerate(paths):
         (source / f"{number:06d}.jpg").symlink_to(Path(path).resolve())
-    files, store, tars = str(workshop / "files"), workshop / "store", workshop / "tars"
-    pack(files, store, bands=24, dtype="int8", resize=256, workers=cores())
-    # Shards of one size, two for each core: workers then share them evenly.
-    pack(files, tars, format="webdataset", shard_size=-(-len(paths) // (2 * cores())))
-    return str(store), str(tars)
+    # Shards of one size, two for each core: the workers of a stream then share them evenly.
+    options = {"workers": cores(), "shard_size": -(-len(paths) // (2 * cores()))}
+    if "store" in formats:
+        pack(str(workshop / "files"), workshop / "store", bands=24, dtype="int8", resize=256, **options)
+    if "webdataset" in formats:
+        pack(str(workshop / "files"), workshop / "webdataset", format="webdataset", **options)
+    return {format: str(workshop / format) for format in formats}
 
 
 def through(job: Job, name: str) -> Callable[[], None]:
@@ -170,11 +172,13 @@ def loaders(
         paths = readable(folder, limit)
         paths = paths[: len(paths) // batch_size * batch_size] or paths
         batch_size = min(batch_size, len(paths))
-        made, tars = packed(paths, Path(workshop))
+        wanted = ["store"] if "dctnet, store" in names and store is None else []
+        wanted += ["webdataset"] if any("WebDataset" in name for name in names) else []
+        made = packed(paths, Path(workshop), wanted)
         here = [name for name in names if name not in absent]
         rows = []
         for count in sorted({1, cores()}):
-            job = Job(paths, store or made, tars, batch_size, 0 if count == 1 else count)
+            job = Job(paths, made.get("store", store), made.get("webdataset"), batch_size, 0 if count == 1 else count)
             rows += measure(job, here, repeats, count, memory)
     rows += [{"loader": name, "missing": why} for name, why in absent.items() if only is None or name in names]
     show(rows, f"{len(paths)} files of {folder}, batches of {batch_size}, median of {repeats} rounds")
