@@ -24,7 +24,7 @@ from dctnet.data.keyed_sampling import SampleKey, sample_generator
 from dctnet.data.module import DCTDataModule
 from dctnet.data.pack import pack
 from dctnet.data.store import StoreFolder
-from dctnet.data.tar_samples import samples
+from dctnet.data.tar_samples import open_tar, samples
 from dctnet.data.tar_stream import TarStream
 from dctnet.data.torch_loader import KeyedLoader
 from dctnet.data.webdataset_shards import TarFolder
@@ -383,3 +383,17 @@ def test_a_pipe_that_fails_is_named(tmp_path, capsys):
         said = capsys.readouterr().err.splitlines()[-1]
         assert said.startswith(f"dctnet pack: pipe:{command}") and f"Run `{command}` by hand" in said
         shutil.rmtree(tmp_path / "store")
+
+
+def test_a_pipe_that_is_given_up_may_complain():
+    """A pass may end before its tars: that a command then fails to write is no error."""
+
+    def first(url):
+        with open_tar(url) as stream:
+            yield stream.read(3)
+
+    one = first("pipe:printf tar; sleep 1; exit 3")
+    assert next(one) == b"tar"
+    one.close()
+    with pytest.raises(DataError, match="did not end well"):
+        list(first("pipe:printf tar; sleep 1; exit 3"))

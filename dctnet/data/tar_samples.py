@@ -85,15 +85,20 @@ def open_tar(url: str) -> Iterator[BinaryIO]:
         raise DataError(
             f"the package webdataset does not open {url} ({error}); give a command that writes it: 'pipe:COMMAND'"
         ) from error
+    given_up = False
     try:
         yield stream
+    except GeneratorExit:
+        given_up = True
+        raise
     finally:
         try:
             stream.close()
         except OSError as error:  # a command that failed: what it wrote, if anything, is not the whole
-            raise DataError(
-                f"{url} did not end well: its command or address failed. Run `{url.removeprefix('pipe:')}` by hand."
-            ) from error
+            if not given_up:
+                raise DataError(
+                    f"{url} did not end well: its command or address failed. Run `{url.removeprefix('pipe:')}` by hand."
+                ) from error
 
 
 def samples(stream: BinaryIO, url: str) -> Iterator[TarSample]:
