@@ -115,10 +115,10 @@ def block_idct(plane: Tensor) -> Tensor:
     return blocks.transpose(-3, -2).flatten(-2).flatten(-3, -2)
 
 
-def _to_blocks(samples: Tensor, b: int) -> Tensor:
+def _to_blocks(samples: Tensor, b: int, affine: np.ndarray | None = None) -> Tensor:
     height, width = samples.shape[-2:]
     blocks = torch.empty(*samples.shape[:-2], height // b, width // b, b * b)
-    _native.block_dct(as_array(samples, 2), as_array(blocks, 3), b, torch.get_num_threads())
+    _native.block_dct(as_array(samples, 2), as_array(blocks, 3), b, torch.get_num_threads(), affine)
     return blocks
 
 

@@ -2,8 +2,10 @@
 
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
 
 #include <limits>
+#include <optional>
 #include <vector>
 
 #include "banded.hpp"
@@ -39,11 +41,16 @@ void each_row(std::size_t planes, std::size_t rows, std::size_t threads, const R
     in_parallel(planes * rows, threads, [&](std::size_t i) { row(i / rows, i % rows); });
 }
 
-void forward(const Array3<const float>& samples, const Array4<float>& blocks, std::size_t b, std::size_t threads) {
+void forward(const Array3<const float>& samples, const Array4<float>& blocks, std::size_t b, std::size_t threads,
+             const std::optional<Array2<const float>>& affine) {
     check_shapes(samples, Array4<const float>(blocks), b);
+    if (affine && (affine->shape(0) != 2 || affine->shape(1) != b * b)) {
+        throw nb::value_error("a gain and a shift are (2, b * b)");
+    }
+    const Affine own = affine ? Affine{affine->data(), affine->data() + b * b} : Affine{};
     const std::size_t rows = blocks.shape(1), columns = blocks.shape(2), size = rows * columns * b * b;
     each_row(blocks.shape(0), rows, threads, [&, from = samples.data(), to = blocks.data()](std::size_t n, std::size_t row) {
-        blocks_of_samples(b, from + n * size, columns, row, to + n * size);
+        blocks_of_samples(b, from + n * size, columns, row, own, to + n * size);
     });
 }
 
@@ -108,7 +115,9 @@ void warp(const Array4<const float>& planes, const Array2<const double>& maps, c
 
 NB_MODULE(_native, module) {
     module.def("block_dct", &dctnet::forward, nb::arg("samples"), nb::arg("blocks"), nb::arg("b"), nb::arg("threads"),
-               "Samples (n, H, W) float32 into blocks (n, H/b, W/b, b*b) of the orthonormal DCT-II.");
+               nb::arg("affine") = nb::none(),
+               "Samples (n, H, W) float32 into blocks (n, H/b, W/b, b*b) of the orthonormal DCT-II, each coefficient times its "
+               "gain plus its shift, where `affine` (2, b*b) holds them.");
     module.def("block_idct", &dctnet::inverse, nb::arg("blocks"), nb::arg("samples"), nb::arg("b"), nb::arg("threads"),
                "The inverse: blocks into samples.");
     module.def("separable", &dctnet::separable, nb::arg("planes"), nb::arg("vertical_start"), nb::arg("vertical_weights"),

@@ -71,12 +71,16 @@ DCTNET_INLINE void both_axes(const float* matrix, const float* transposed, const
 }
 
 template <std::size_t B, bool Forward>
-DCTNET_INLINE void row_body(const float* from, std::size_t columns, std::size_t row, float* to) {
+DCTNET_INLINE void row_body(const float* from, std::size_t columns, std::size_t row, const Affine& affine, float* to) {
     const Basis<B>& t = basis<B>();
     const std::size_t offset = row * columns * B * B, width = columns * B;
     for (std::size_t column = 0; column < columns; ++column) {
         if constexpr (Forward) {
-            both_axes<B>(t.forward, t.inverse, from + offset + column * B, width, to + offset + column * B * B, B);
+            float* const block = to + offset + column * B * B;
+            both_axes<B>(t.forward, t.inverse, from + offset + column * B, width, block, B);
+            if (affine.gain != nullptr) {
+                for (std::size_t k = 0; k < B * B; ++k) block[k] = affine.gain[k] * block[k] + affine.shift[k];
+            }
         } else {
             both_axes<B>(t.inverse, t.forward, from + offset + column * B * B, B, to + offset + column * B, width);
         }
@@ -84,33 +88,33 @@ DCTNET_INLINE void row_body(const float* from, std::size_t columns, std::size_t 
 }
 
 template <std::size_t B, bool Forward>
-void row_plain(const float* from, std::size_t columns, std::size_t row, float* to) {
-    row_body<B, Forward>(from, columns, row, to);
+void row_plain(const float* from, std::size_t columns, std::size_t row, const Affine& affine, float* to) {
+    row_body<B, Forward>(from, columns, row, affine, to);
 }
 
 #if defined(DCTNET_FAST)
 template <std::size_t B, bool Forward>
-DCTNET_FAST void row_fast(const float* from, std::size_t columns, std::size_t row, float* to) {
-    row_body<B, Forward>(from, columns, row, to);
+DCTNET_FAST void row_fast(const float* from, std::size_t columns, std::size_t row, const Affine& affine, float* to) {
+    row_body<B, Forward>(from, columns, row, affine, to);
 }
 #endif
 
 template <std::size_t B, bool Forward>
-void one_row(const float* from, std::size_t columns, std::size_t row, float* to) {
+void one_row(const float* from, std::size_t columns, std::size_t row, const Affine& affine, float* to) {
 #if defined(DCTNET_FAST)
-    if (fast_processor()) return row_fast<B, Forward>(from, columns, row, to);
+    if (fast_processor()) return row_fast<B, Forward>(from, columns, row, affine, to);
 #endif
-    row_plain<B, Forward>(from, columns, row, to);
+    row_plain<B, Forward>(from, columns, row, affine, to);
 }
 
 template <bool Forward>
-void transform(std::size_t b, const float* from, std::size_t columns, std::size_t row, float* to) {
+void transform(std::size_t b, const float* from, std::size_t columns, std::size_t row, const Affine& affine, float* to) {
     switch (b) {
-        case 2: return one_row<2, Forward>(from, columns, row, to);
-        case 4: return one_row<4, Forward>(from, columns, row, to);
-        case 8: return one_row<8, Forward>(from, columns, row, to);
-        case 16: return one_row<16, Forward>(from, columns, row, to);
-        case 32: return one_row<32, Forward>(from, columns, row, to);
+        case 2: return one_row<2, Forward>(from, columns, row, affine, to);
+        case 4: return one_row<4, Forward>(from, columns, row, affine, to);
+        case 8: return one_row<8, Forward>(from, columns, row, affine, to);
+        case 16: return one_row<16, Forward>(from, columns, row, affine, to);
+        case 32: return one_row<32, Forward>(from, columns, row, affine, to);
         default: return;
     }
 }
@@ -119,12 +123,13 @@ void transform(std::size_t b, const float* from, std::size_t columns, std::size_
 
 bool is_transformed(std::size_t b) { return b == 2 || b == 4 || b == 8 || b == 16 || b == 32; }
 
-void blocks_of_samples(std::size_t b, const float* samples, std::size_t columns, std::size_t row, float* blocks) {
-    transform<true>(b, samples, columns, row, blocks);
+void blocks_of_samples(std::size_t b, const float* samples, std::size_t columns, std::size_t row, const Affine& affine,
+                       float* blocks) {
+    transform<true>(b, samples, columns, row, affine, blocks);
 }
 
 void samples_of_blocks(std::size_t b, const float* blocks, std::size_t columns, std::size_t row, float* samples) {
-    transform<false>(b, blocks, columns, row, samples);
+    transform<false>(b, blocks, columns, row, {}, samples);
 }
 
 }  // namespace dctnet

@@ -34,7 +34,7 @@ bool there_and_back() {
     const std::size_t b = std::size_t{2} << (generator() % 5), rows = upto(3), columns = upto(4);
     const std::vector<float> samples = plane(rows * columns * b * b);
     std::vector<float> blocks(samples.size()), back(samples.size());
-    for (std::size_t row = 0; row < rows; ++row) dctnet::blocks_of_samples(b, samples.data(), columns, row, blocks.data());
+    for (std::size_t row = 0; row < rows; ++row) dctnet::blocks_of_samples(b, samples.data(), columns, row, {}, blocks.data());
     for (std::size_t row = 0; row < rows; ++row) dctnet::samples_of_blocks(b, blocks.data(), columns, row, back.data());
     for (std::size_t i = 0; i < samples.size(); ++i) {
         if (!(std::abs(samples[i] - back[i]) < 1e-3)) return false;
