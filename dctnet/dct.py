@@ -94,6 +94,17 @@ def block_dct(samples: Tensor, b: int = 8) -> Tensor:
     return (matrix @ blocks @ matrix.T).flatten(-2).movedim(-1, -3)
 
 
+def block_dct_ended(samples: Tensor, b: int, ending: Tensor) -> Tensor:
+    """``gain * block_dct(samples, b) + shift`` in one pass, ``ending`` (2, b*b) the gain and the shift of each coefficient.
+
+    For float32 in ordinary memory, without gradient.
+    """
+    if b == 1:
+        gain, shift = ending.flatten().tolist()
+        return (gain * samples + shift)[..., None, :, :]
+    return _to_blocks(samples, b, ending.to(torch.float32)).movedim(-1, -3)
+
+
 def block_idct(plane: Tensor) -> Tensor:
     """Coefficients ``(..., b*b, H/b, W/b)`` to samples ``(..., H, W)``: the inverse of ``block_dct``.
 
@@ -115,10 +126,16 @@ def block_idct(plane: Tensor) -> Tensor:
     return blocks.transpose(-3, -2).flatten(-2).flatten(-3, -2)
 
 
-def _to_blocks(samples: Tensor, b: int, affine: np.ndarray | None = None) -> Tensor:
+def _to_blocks(samples: Tensor, b: int, affine: Tensor | None = None) -> Tensor:
     height, width = samples.shape[-2:]
     blocks = torch.empty(*samples.shape[:-2], height // b, width // b, b * b)
-    _native.block_dct(as_array(samples, 2), as_array(blocks, 3), b, torch.get_num_threads(), affine)
+    _native.block_dct(
+        as_array(samples, 2),
+        as_array(blocks, 3),
+        b,
+        torch.get_num_threads(),
+        None if affine is None else affine.numpy(),
+    )
     return blocks
 
 

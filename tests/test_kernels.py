@@ -8,6 +8,7 @@ from scipy.fft import dctn, idctn
 from dctnet.coefficients import Coefficients, grid_420
 from dctnet.dct import block_dct, block_idct
 from dctnet.kernels import _native
+from dctnet.transforms import CenterCrop, Compose, Normalize, RandomHorizontalFlip
 from dctnet.transforms.affine import inverse_matrix, warp
 from dctnet.transforms.separable import lifted
 from dctnet.transforms.steps import Drawn, Placed, Turned
@@ -210,3 +211,20 @@ def test_loops_and_lifted_operators_are_one(step, blocks):
 def test_arrays_that_do_not_fit(call, message):
     with pytest.raises(ValueError, match=message):
         call(lambda *shape: np.zeros(shape, np.float32))
+
+
+@pytest.mark.parametrize("blocks", [(8, 8), (4, 2), (1, 1), (16, 1)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_normalize_is_part_of_the_operator_in_front(blocks, dtype, monkeypatch):
+    """The values of a chain are those of normalising afterwards, and nothing is normalised afterwards."""
+    planes = Coefficients(*(random(64, *size, seed=i) * 40 for i, size in enumerate(((5, 6), (3, 3), (3, 3))))).to(
+        dtype
+    )
+    counts = [blocks[0] ** 2, blocks[1] ** 2, blocks[1] ** 2]
+    last = Normalize(*([(random(n, seed=n) ** 2 + low).tolist() for n in counts] for low in (0, 0.5)))
+    front = Compose([CenterCrop(40), RandomHorizontalFlip(1.0)], blocks)
+    truth = last(front(planes.to(torch.float64)))
+    monkeypatch.setattr(Normalize, "apply", None)
+    for ours, theirs in zip(Compose([*front.transforms, last], blocks)(planes), truth, strict=True):
+        assert ours.dtype == dtype
+        torch.testing.assert_close(ours.double(), theirs, rtol=0, atol=1e-3 if dtype == torch.float32 else 1e-11)

@@ -9,6 +9,7 @@ import torch
 from dctnet.coefficients import Coefficients, Grid, block_size, block_sizes, infer_grid
 from dctnet.transforms.frequency import SelectBands
 from dctnet.transforms.geometric import Geometric, Reblock
+from dctnet.transforms.normalize import Normalize
 from dctnet.transforms.passing import Passing
 from dctnet.transforms.photometric import Photometric
 from dctnet.transforms.policy import Policy, Transform, check_transforms
@@ -20,9 +21,9 @@ class Compose:
     """Transforms one after the other, from a ``JPEGImage`` (or bare ``Coefficients``) to float ``Coefficients``.
 
     The pixel operators R of consecutive geometric transforms are multiplied, lifted once and applied once, so a resize,
-    a crop and a flip cost as much as one of them. The result lies on the 4:2:0 grid whatever the file's sampling, in
-    blocks of ``block_size`` (a number, or a pair for luma and chroma; default: that of the input) until a ``Reblock``
-    says otherwise. ``dtype`` is that of the result (default: float32, float64 of float64 planes).
+    a crop and a flip cost as much as one of them; a ``Normalize`` behind them is applied with them. The result lies on the
+    4:2:0 grid whatever the file's sampling, in blocks of ``block_size`` (a number, or a pair for luma and chroma; default:
+    that of the input) until a ``Reblock`` says otherwise. ``dtype`` is that of the result (default: float32, float64 of float64 planes).
 
     A data set asks ``reduced`` what the chain comes to, so as to do the whole of it in one pass over many pictures. The
     draws are the same, the values equal to rounding.
@@ -72,6 +73,8 @@ class Compose:
             elif isinstance(transform, Geometric):
                 picture.move(transform.draw(picture.grid.size, generator))
                 picture.blocks = transform.block_size if isinstance(transform, Reblock) else picture.blocks
+            elif type(transform) is Normalize and picture.pending and (ending := transform.ending(picture.blocks)):
+                picture.settle(ending=ending)
             else:
                 picture.settle_for(transform)
                 picture.coefficients = transform(picture.coefficients, generator, picture.grid.size)

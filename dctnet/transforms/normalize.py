@@ -87,6 +87,14 @@ class Normalize(Photometric):
         std = [[value or 1.0 for value in plane] for plane in values_of(statistics.std, bands)]
         return cls(values_of(statistics.mean, bands), std)
 
+    def ending(self, blocks: tuple[int, int]) -> Coefficients | None:
+        """Gain and shift (2, C) float64 of each plane in ``blocks`` (luma, chroma), for ``separable.lifted``; None for others."""
+        luma, chroma = blocks
+        if [len(values) for values in self.mean] != [luma**2, chroma**2, chroma**2]:
+            return None
+        pairs = zip(self.mean.to(torch.float64), self.std.to(torch.float64), strict=True)
+        return Coefficients(*(torch.stack([1 / std, -mean / std]) for mean, std in pairs))
+
     def apply(self, coefficients: Coefficients, parameters: Tensor, size: tuple[int, int]) -> Coefficients:
         return normalize(coefficients, self.mean, self.std)
 

@@ -51,8 +51,16 @@ class Passing:
         luma, chroma = (1 if on else b for on, b in zip(transform.on_samples, kept or self.blocks, strict=True))
         self.settle((luma, chroma))
 
-    def settle(self, blocks: tuple[int, int] | None = None) -> None:
-        """Apply what is pending: ``coefficients`` become floats on the 4:2:0 grid, in ``blocks`` (default: the chain's)."""
+    @property
+    def pending(self) -> bool:
+        """Whether an operator waits to be applied."""
+        return self._pending is not None
+
+    def settle(self, blocks: tuple[int, int] | None = None, ending: Coefficients | None = None) -> None:
+        """Apply what is pending: ``coefficients`` become floats on the 4:2:0 grid, in ``blocks`` (default: the chain's).
+
+        ``ending``: see ``separable.lifted``; only where something is pending.
+        """
         blocks = blocks or self.blocks
         if self._pending is None and self._settled:
             floats = self.coefficients.map(lambda p: p if p.is_floating_point() else p.to(torch.float32))
@@ -60,5 +68,5 @@ class Passing:
             self._settled = blocks
             return
         operators = whole(self.grid) if self._pending is None else self._pending
-        self.coefficients = lifted(self.coefficients, operators, blocks)
+        self.coefficients = lifted(self.coefficients, operators, blocks, ending)
         self.grid, self._pending, self._settled = grid_420(self.grid.size), None, blocks

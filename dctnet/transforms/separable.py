@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dctnet.arguments import several
 from dctnet.coefficients import SPACING_420, Coefficients, Grid, block_size, block_sizes, check_all_bands
-from dctnet.dct import apply, block_dct, block_idct, lift
+from dctnet.dct import apply, block_dct, block_dct_ended, block_idct, lift
 from dctnet.kernels import _native
 from dctnet.kernels.tensors import as_array, is_plain, is_tracked
 from dctnet.resampling import Banded, Resampling, compose, extend, place, resampling
@@ -153,8 +153,16 @@ def after(outer: Separable, inner: Separable) -> Separable:
     )
 
 
-def lifted(coefficients: Coefficients, operators: Separable, block_out: int | tuple[int, int]) -> Coefficients:
-    """Apply the operators to coefficients, block sizes in and out free; what does not fill a block repeats the edge."""
+def lifted(
+    coefficients: Coefficients,
+    operators: Separable,
+    block_out: int | tuple[int, int],
+    ending: Coefficients | None = None,
+) -> Coefficients:
+    """Apply the operators to coefficients, block sizes in and out free; what does not fill a block repeats the edge.
+
+    ``ending``: for each plane a gain and a shift ``(2, c*c)`` float64 of its coefficients, applied last.
+    """
     check_all_bands(coefficients)
     luma, chroma = block_sizes(block_out)
     made = {}
@@ -169,7 +177,7 @@ def lifted(coefficients: Coefficients, operators: Separable, block_out: int | tu
 
     planes = []
     if all(not plane.is_floating_point() or (is_plain(plane) and not is_tracked(plane)) for plane in coefficients):
-        return _by_samples(coefficients, operators, (luma, chroma, chroma))
+        return _by_samples(coefficients, operators, (luma, chroma, chroma), ending)
     for plane, vertical, horizontal, c, fill in zip(
         coefficients,
         operators.vertical,
@@ -185,10 +193,17 @@ def lifted(coefficients: Coefficients, operators: Separable, block_out: int | tu
             plane = raised(plane, -fill * b)
         plane = apply(plane, operator(vertical, b, c), operator(horizontal, b, c))
         planes.append(raised(plane, fill * c) if fill else plane)
-    return Coefficients(*planes)
+    return Coefficients(*planes) if ending is None else Coefficients(*map(_ended, planes, ending))
 
 
-def _by_samples(coefficients: Coefficients, operators: Separable, blocks: tuple[int, int, int]) -> Coefficients:
+def _ended(plane: Tensor, ending: Tensor) -> Tensor:
+    gain, shift = ending.to(plane.device, plane.dtype)[..., None, None]
+    return gain * plane + shift
+
+
+def _by_samples(
+    coefficients: Coefficients, operators: Separable, blocks: tuple[int, int, int], ending: Coefficients | None
+) -> Coefficients:
     """The same in float32 by the compiled loops: T_c, R and T_b' of A = T_c R T_b' one after the other, as that costs least."""
     made: dict[tuple[int, int], Banded] = {}
 
@@ -199,8 +214,9 @@ def _by_samples(coefficients: Coefficients, operators: Separable, blocks: tuple[
         return made[id(axis), c]
 
     planes = []
-    for plane, down, across, c, fill in zip(
-        coefficients, operators.vertical, operators.horizontal, blocks, operators.fill or (0.0, 0.0, 0.0), strict=True
+    fills = operators.fill or (0.0, 0.0, 0.0)
+    for plane, down, across, c, fill, last in zip(
+        coefficients, operators.vertical, operators.horizontal, blocks, fills, ending or (None,) * 3, strict=True
     ):
         b, vertical, horizontal = block_size(plane), rows(down, c), rows(across, c)
         plane = transpose(plane) if operators.transposed else plane
@@ -213,7 +229,8 @@ def _by_samples(coefficients: Coefficients, operators: Separable, blocks: tuple[
             array for R in (vertical, horizontal) for array in (R.start.numpy(), R.weights.to(torch.float32).numpy())
         )
         _native.separable(as_array(samples, 2), *bands, as_array(result, 2), torch.get_num_threads())
-        planes.append(block_dct(result.add_(fill) if fill else result, c))
+        result = result.add_(fill) if fill else result
+        planes.append(block_dct(result, c) if last is None else block_dct_ended(result, c, last))
     return Coefficients(*planes)
 
 
