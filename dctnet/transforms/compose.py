@@ -23,7 +23,8 @@ class Compose:
     The pixel operators R of consecutive geometric transforms are multiplied, lifted once and applied once, so a resize,
     a crop and a flip cost as much as one of them; a ``Normalize`` behind them is applied with them. The result lies on the
     4:2:0 grid whatever the file's sampling, in blocks of ``block_size`` (a number, or a pair for luma and chroma; default:
-    that of the input) until a ``Reblock`` says otherwise. ``dtype`` is that of the result (default: float32, float64 of float64 planes).
+    that of the input) until a ``Reblock`` says otherwise. ``dtype`` is that of the result (default: float32, float64 of
+    float64 planes).
 
     A data set asks ``reduced`` what the chain comes to, so as to do the whole of it in one pass over many pictures. The
     draws are the same, the values equal to rounding.
