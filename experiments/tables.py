@@ -51,11 +51,10 @@ LOADER_CELLS = ("rate_one", "faster_one", "memory_one", "rate_all", "faster_all"
 
 
 def routes(name: str) -> str:
-    """Coefficients through DALI, as a share of the bare reader's rate."""
+    """Coefficients through DALI, as a share of the bare reader's rate on as many threads."""
     rows = json.loads((ROOT / "benchmarks" / f"{name}.json").read_text())["rows"]
-    return markdown(
-        rows, {"route": "{route}", "images/s": "{images_per_second:,.0f}", "of the bare reader": "{share:.2f}"}
-    )
+    columns = {"route": "{route}", "DALI carries": "{through_dali}", "threads": "{threads}"}
+    return markdown(rows, columns | {"images/s": "{images_per_second:,.0f}", "of the bare reader": "{share:.2f}"})
 
 
 def augmentation(name: str) -> str:
