@@ -47,7 +47,12 @@ class SelectedBands(Coefficients):
 
 
 def check_all_bands(coefficients: Coefficients) -> None:
-    """ValueError for ``SelectedBands``."""
+    """ValueError for ``SelectedBands``, and for what are no ``Coefficients``."""
+    if not isinstance(coefficients, Coefficients):
+        raise ValueError(
+            f"this needs Coefficients; got a {type(coefficients).__name__}. Of an image, pass image.coefficients and "
+            "grid=image.grid."
+        )
     if isinstance(coefficients, SelectedBands):
         raise ValueError(
             f"this needs all the bands of each block; got {', '.join(str(plane.shape[-3]) for plane in coefficients)} chosen "

@@ -176,6 +176,55 @@ FUNCTIONS = {
 }
 
 
+OF_A_PICTURE = {  # the functions that take one number for each picture of a batch
+    "adjust_brightness": F.adjust_brightness,
+    "adjust_hue": F.adjust_hue,
+    "adjust_sharpness": F.adjust_sharpness,
+    "drop_chroma": F.drop_chroma,
+    "frequency_enhancement": F.frequency_enhancement,
+    "gaussian_noise": F.gaussian_noise,
+    "jpeg_quality": F.jpeg_quality,
+    "keep_energy": F.keep_energy,
+    "posterize": F.posterize,
+    "solarize": F.solarize,
+    "spectral_sharpness": F.spectral_sharpness,
+}
+
+
+@pytest.mark.parametrize("function", OF_A_PICTURE.values(), ids=OF_A_PICTURE)
+def test_numbers_of_pictures_are_counted(function):
+    numbers = torch.tensor([1, 2, 1]) * (0.25 if function is F.adjust_hue else 1)
+    three = function(PLANES.map(lambda plane: plane.expand(3, *plane.shape)), numbers)
+    assert [len(plane) for plane in three] == [3, 3, 3]
+    for lead in ((), (1,), (2,)):
+        with pytest.raises(
+            ValueError, match=rf"one for each of the \({lead[0] if lead else ''},?\) pictures .* got shape \(3,\)"
+        ):
+            function(PLANES.map(lambda plane, lead=lead: plane.expand(*lead, *plane.shape)), numbers)
+
+
+@pytest.mark.parametrize("function", [F.drop_chroma, F.posterize, F.jpeg_quality])
+def test_no_fractions_of_pictures(function):
+    with pytest.raises(ValueError, match=r"is a whole number in .*; got 1.5"):
+        function(PLANES.map(lambda plane: plane.expand(2, *plane.shape)), torch.tensor([1.0, 1.5]))
+
+
+@pytest.mark.parametrize("wrong", [0.0, -1.0, math.nan, math.inf])
+def test_figures_of_bands_are_checked(wrong):
+    good, bad = (PLANES.map(lambda plane, v=v: torch.full((64,), v)) for v in (1.0, wrong))
+    with pytest.raises(
+        ValueError, match=f"plane y of scales holds finite numbers greater than 0, one a band; got {wrong}"
+    ):
+        F.quantize_int8(PLANES, bad)
+    with pytest.raises(
+        ValueError, match=f"plane y of std holds finite numbers greater than 0, one a band; got {wrong}"
+    ):
+        F.normalize(PLANES, good, bad)
+    if not math.isfinite(wrong):
+        with pytest.raises(ValueError, match=f"plane y of mean holds finite numbers, one a band; got {wrong}"):
+            F.normalize(PLANES, bad, good)
+
+
 @pytest.mark.parametrize("call", FUNCTIONS.values(), ids=FUNCTIONS)
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, None, "red", (), (1, math.nan), (1,) * 5], ids=str)
 def test_a_function_refuses(call, value):

@@ -18,7 +18,7 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from dctnet.coefficients import Coefficients, Grid, infer_grid
+from dctnet.coefficients import Coefficients, Grid, check_all_bands, infer_grid
 from dctnet.dct import block_dct, block_idct
 from dctnet.jpeg.errors import JPEGError
 from dctnet.jpeg.integer_idct import integer_idct
@@ -37,7 +37,8 @@ def to_pixels(coefficients, size: tuple[int, int] | None = None, grid: Grid | No
     Of a ``JPEGImage``, or of ``Coefficients``: then ``size`` (height, width) is the part of the planes that is picture, by
     default all, and ``grid`` (``image.grid``) says it together with the chroma sampling, which is otherwise read off the
     shapes and can be mistaken on pictures of few blocks (``coefficients.infer_grid``). libjpeg's smoothing of progressive
-    files whose last passes are missing is left out. ValueError where the planes do not belong to a picture of that size.
+    files whose last passes are missing is left out. ValueError where the planes do not belong to a picture of that size, and
+    for ``SelectedBands``.
 
     >>> flat = Coefficients(*(torch.zeros(64, n, n) for n in (2, 1, 1)))
     >>> to_pixels(flat, size=(12, 9)).unique()        # zero is the middle gray
@@ -45,6 +46,7 @@ def to_pixels(coefficients, size: tuple[int, int] | None = None, grid: Grid | No
     """
     if hasattr(coefficients, "coefficients"):
         coefficients, grid = coefficients.coefficients, coefficients.grid
+    check_all_bands(coefficients)
     grid = grid or infer_grid(coefficients, size)
     height, width = grid.size
     samples = []

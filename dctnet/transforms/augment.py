@@ -30,7 +30,7 @@ ADJUSTMENTS: dict[str, Callable[[Coefficients, Number, Grid], Coefficients]] = {
     "Color": lambda planes, value, grid: adjust_saturation(planes, 1 + value),
     "Contrast": lambda planes, value, grid: adjust_contrast(planes, 1 + value, grid=grid),
     "Sharpness": lambda planes, value, grid: adjust_sharpness(planes, 1 + value, grid=grid),
-    "Posterize": lambda planes, value, grid: posterize(planes, value),
+    "Posterize": lambda planes, value, grid: posterize(planes, value if isinstance(value, Tensor) else round(value)),
     "Solarize": lambda planes, value, grid: solarize(planes, 255 * value, grid=grid),
     "AutoContrast": lambda planes, value, grid: autocontrast(planes, grid=grid),
     "Equalize": lambda planes, value, grid: equalize(planes, grid=grid),

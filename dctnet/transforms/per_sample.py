@@ -9,7 +9,7 @@ from functools import wraps
 import torch
 from torch import Tensor
 
-from dctnet.arguments import GREATEST, finite
+from dctnet.arguments import GREATEST, finite, whole
 from dctnet.coefficients import Coefficients, check_all_bands
 
 Number = float | Tensor
@@ -45,6 +45,16 @@ def check_range(name: str, value: Number, low: float, high: float = math.inf, *,
         bad = ~((values > low if open_low else values >= max(low, -GREATEST)) & (values <= min(high, GREATEST)))
         if bool(bad.any()):
             finite(name, values[bad][0].item(), low, high, open_low=open_low)
+
+
+def check_whole(name: str, value: Number, low: float, high: float) -> None:
+    """``arguments.whole`` for each of the numbers of a tensor, of whatever dtype it is; see ``check_range``."""
+    if not isinstance(value, Tensor):
+        whole(name, value, low, high)
+        return
+    check_range(name, value, low, high)
+    if value.device.type == "cpu" and len(broken := value[value != value.round()]):
+        whole(name, broken[0].item(), low, high)
 
 
 def computed_wide(function: Callable[..., Coefficients]) -> Callable[..., Coefficients]:

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dctnet.arguments import whole
 from dctnet.bands import BandSet, values_of
-from dctnet.coefficients import Coefficients
+from dctnet.coefficients import Coefficients, check_all_bands
 from dctnet.quantization import all_quality_steps, levels, quality_steps
 from dctnet.statistics import read_statistics
-from dctnet.transforms.normalize import band_values
+from dctnet.transforms.normalize import band_values, check_values
+from dctnet.transforms.per_sample import check_whole, per_sample
 from dctnet.transforms.photometric import Photometric
 
 LIMIT = 127  # of an int8, alike on both sides
@@ -30,7 +30,7 @@ def quantize_int8(
 
     ``scales``: three vectors (C,). None takes those of each picture, max|x| / 127 over the band (1 where it is all zero), as
     a packed store has them. The error is half a scale at most, where |x| is at most 127.5 scales; beyond, x is clipped.
-    ValueError where the numbers of bands differ.
+    ValueError where the numbers of bands differ, and for scales that are not finite numbers above 0.
 
     >>> planes = Coefficients(*(torch.tensor([[[254.0, 3.2]]]) for _ in range(3)))
     >>> quantize_int8(planes).y.tolist()
@@ -50,6 +50,7 @@ def quantize_int8(
                     f"plane {Coefficients._fields[number]} has {x.shape[-3]} bands; scales need one value a band, got "
                     f"{tuple(scales[number].shape)}. Were they measured at another block size, or for other bands?"
                 )
+            check_values("scales", Coefficients._fields[number], scales[number], positive=True)
             scale = scales[number].to(x.device, x.dtype)[:, None, None]
         rounded = (x / scale).round().clamp(-LIMIT, LIMIT) * scale
         made.append(_passed(rounded, x, straight_through).to(_dtype(plane)))
@@ -67,10 +68,10 @@ def jpeg_quality(coefficients: Coefficients, quality: int | Tensor, straight_thr
     >>> jpeg_quality(planes, 50).y[:4, 0, 0].tolist()                            # steps 16, 11, 10, 16
     [16.0, 22.0, 20.0, 16.0]
     """
-    quality = quality if isinstance(quality, Tensor) else torch.tensor(whole("the quality", quality, 1, 100))
-    if not bool(((quality >= 1) & (quality <= 100) & (quality == quality.round())).all()):
-        raise ValueError(f"the quality is a whole number from 1 to 100; got {quality.tolist()!r}")
-    tables = all_quality_steps()[quality.long().cpu()]
+    check_all_bands(coefficients)
+    quality = quality.cpu() if isinstance(quality, Tensor) else quality
+    check_whole("the quality", quality, 1, 100)
+    tables = all_quality_steps()[per_sample(quality, coefficients.y)[..., 0, 0, 0].long().cpu()]
     made = []
     for number, plane in enumerate(coefficients):
         if plane.ndim < 3 or plane.shape[-3] != 64:
