@@ -27,6 +27,7 @@ FLOORS = {
     "packaged": 0,
     "kernels": 0,
     "arguments": 0,
+    "precision": 0,
 }
 MODULES = sorted(p for p in PACKAGE.rglob("*.py") if p.name != "__init__.py")
 

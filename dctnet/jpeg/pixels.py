@@ -22,6 +22,7 @@ from dctnet.coefficients import Coefficients, Grid, check_all_bands, infer_grid
 from dctnet.dct import block_dct, block_idct
 from dctnet.jpeg.errors import JPEGError
 from dctnet.jpeg.integer_idct import integer_idct
+from dctnet.precision import full_precision
 
 # JFIF 1.02 (ITU-T T.871): Y, Cb - 128, Cr - 128 from R, G, B.
 YCC_FROM_RGB = torch.tensor(
@@ -112,7 +113,8 @@ def from_pixels(pixels: Tensor, block_size: int = 8) -> Coefficients:
     if pixels.ndim < 3 or pixels.shape[-3] != 3:
         raise ValueError(f"RGB pixels have shape (..., 3, H, W); got {tuple(pixels.shape)}")
     pixels = pixels if pixels.is_floating_point() else pixels.to(torch.float64)
-    planes = torch.einsum("pc,...chw->...phw", YCC_FROM_RGB.to(pixels), pixels)
+    with full_precision(pixels.device):
+        planes = torch.einsum("pc,...chw->...phw", YCC_FROM_RGB.to(pixels), pixels)
     planes[..., 0, :, :] -= 128
     return Coefficients(*(block_dct(_fill_blocks(planes[..., i, :, :], block_size), block_size) for i in range(3)))
 

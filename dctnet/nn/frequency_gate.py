@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 from dctnet.bands import Bands, top_bands
 from dctnet.coefficients import Coefficients
-from dctnet.nn.pixel_frontend import full_precision
 from dctnet.nn.planes import check_planes
+from dctnet.precision import full_precision
 
 CHANNELS = 64  # of a plane, in blocks of 8
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dctnet.arguments import GREATEST, finite, whole
 from dctnet.coefficients import Coefficients, check_all_bands
+from dctnet.precision import full_precision
 
 Number = float | Tensor
 
@@ -60,7 +61,7 @@ def check_whole(name: str, value: Number, low: float, high: float) -> None:
 def computed_wide(function: Callable[..., Coefficients]) -> Callable[..., Coefficients]:
     """``function`` of planes, computed in float32 (float64 of float64 planes) and rounded once to the dtype of each plane.
 
-    Integer planes become float32. ValueError for ``SelectedBands``: the functions work on whole blocks.
+    Autocast is turned off. Integer planes become float32. ValueError for ``SelectedBands``: the functions work on whole blocks.
     """
 
     @wraps(function)
@@ -68,7 +69,8 @@ def computed_wide(function: Callable[..., Coefficients]) -> Callable[..., Coeffi
         check_all_bands(coefficients)
         dtypes = [plane.dtype if plane.is_floating_point() else torch.float32 for plane in coefficients]
         work = torch.float64 if torch.float64 in dtypes else torch.float32
-        result = function(coefficients.to(work), *args, **kwargs)
+        with full_precision(coefficients.y.device):
+            result = function(coefficients.to(work), *args, **kwargs)
         return Coefficients(*(plane.to(dtype) for plane, dtype in zip(result, dtypes, strict=True)))
 
     return wide
