@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from dctnet import transforms
-from dctnet.coefficients import Coefficients
+from dctnet.coefficients import Coefficients, stack
+from dctnet.jpeg.reader import read_jpeg
 from dctnet.transforms import (
     Affine,
     Compose,
@@ -27,6 +28,7 @@ from dctnet.transforms import (
     Translate,
 )
 from dctnet.transforms import functional as F
+from tests.test_decoder import jpeg, picture
 
 NEEDED = {  # where an argument has no default
     "alpha": 1.0, "bands": 24, "bits": 4, "block_size": 8, "degrees": 10, "kernel_size": 3, "mean": [[0.0] * 64] * 3,
@@ -176,6 +178,29 @@ FUNCTIONS = {
 }
 
 
+@pytest.mark.parametrize("name", F.__all__)
+def test_a_function_takes_coefficients_alone(name):
+    """Not an image, and not its planes by themselves: the first would lose its grid."""
+    function = getattr(F, name)
+    parameters = [*inspect.signature(function).parameters.values()][1:]
+    given = {one.name: GIVEN[one.name] for one in parameters if one.default is one.empty}
+    image = read_jpeg(jpeg(picture(16, 16)))
+    assert function(stack([image.coefficients]), **given)
+    for wrong in (image, tuple(image.coefficients), image.coefficients.y, None):
+        for grid in [{}, {"grid": image.grid}] if "grid" in [one.name for one in parameters] else [{}]:
+            with pytest.raises(
+                ValueError, match=f"got a {type(wrong).__name__}.* pass image.coefficients and grid=image.grid"
+            ):
+                function(wrong, **given, **grid)
+
+
+GIVEN = {
+    "top": 1, "left": 2, "height": 3, "width": 4, "size": 8, "output_size": 8, "padding": 1, "angle": 3, "block_size": 4,
+    "brightness_factor": 2, "contrast_factor": 2, "saturation_factor": 2, "hue_factor": 0.2, "sharpness_factor": 2,
+    "kernel_size": 3, "bits": 3, "threshold": 99, "factor": 2, "strength": 0.3, "percent": 50, "quality": 50, "plane": 1,
+    "bands": 24, "labels": torch.ones(1, 2), "lam": 0.5, "mean": PLANES.map(lambda plane: plane[:, 0, 0]),
+    "std": PLANES.map(lambda plane: plane[:, 0, 0]),
+}  # fmt: skip
 OF_A_PICTURE = {  # the functions that take one number for each picture of a batch
     "adjust_brightness": F.adjust_brightness,
     "adjust_hue": F.adjust_hue,

@@ -147,6 +147,12 @@ def test_a_batch_is_its_pictures_one_by_one():
             assert all(torch.allclose(one, many[number], atol=1e-3) for one, many in zip(alone, batch, strict=True))
             changed = any(not torch.equal(one, two) for one, two in zip(alone, picture, strict=True))
             assert changed == (drawn[number, 2] > 0)
+        of_one_draw = transform(planes, torch.Generator().manual_seed(2), SIZE)  # which is for all
+        for number in range(6):
+            alone = transform(planes.map(lambda p, i=number: p[i]), torch.Generator().manual_seed(2), SIZE)
+            assert all(
+                torch.allclose(one, many[number], atol=1e-3) for one, many in zip(alone, of_one_draw, strict=True)
+            )
 
 
 def test_the_noise_of_random_erasing_is_that_of_normal_pixels():

@@ -134,7 +134,7 @@ def _noise(coefficients: Coefficients, parameters: Tensor, grid: Grid) -> Coeffi
             plane[number].normal_(0, NOISE * deviation / math.sqrt(vertical * horizontal), generator=generator)
     return Coefficients(
         *(
-            noise.view(*plane.shape[:-3], *noise.shape[1:]).movedim(-1, -3)
-            for noise, plane in zip(planes, coefficients, strict=True)
+            noise.view(*parameters.shape[:-1], *noise.shape[1:]).movedim(-1, -3)  # one draw is for all
+            for noise in planes
         )
     )

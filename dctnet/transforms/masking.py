@@ -126,6 +126,7 @@ def constant(coefficients: Coefficients, color: Color) -> Coefficients:
 
     ValueError for other than a gray level from 0 to 255 or three of them (red, green, blue).
     """
+    check_all_bands(coefficients)
     planes = []
     for plane, level in zip(coefficients, fill_of(color), strict=True):
         b = block_size(plane)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from dctnet.arguments import finite, whole
-from dctnet.coefficients import Coefficients, Grid, infer_grid
+from dctnet.coefficients import Coefficients, Grid, check_kind, infer_grid
 from dctnet.transforms.masking import Number, checked_boxes, paste
 from dctnet.transforms.per_sample import check_range
 
@@ -106,6 +106,7 @@ def label_shares(labels: Tensor, num_classes: int | None) -> Tensor:
 
 
 def _check_batch(coefficients: Coefficients, shares: Tensor) -> None:
+    check_kind(coefficients)
     for name, plane in zip(Coefficients._fields, coefficients, strict=True):
         if plane.ndim != 4 or len(plane) != len(shares):
             raise ValueError(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dctnet.bands import BandSet, values_of
-from dctnet.coefficients import Coefficients
+from dctnet.coefficients import Coefficients, check_kind
 from dctnet.statistics import read_statistics
 from dctnet.transforms.photometric import Photometric
 
@@ -25,6 +25,7 @@ def normalize(coefficients: Coefficients, mean: Coefficients, std: Coefficients)
     >>> normalize(planes, bands(2.0), bands(4.0)).y[0, 0]
     tensor([1., 1.])
     """
+    check_kind(coefficients)
     planes = []
     for name, plane, centre, scale in zip(Coefficients._fields, coefficients, mean, std, strict=True):
         if not (centre.shape == scale.shape == plane.shape[-3:-2]):

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from dctnet.bands import BandSet, values_of
-from dctnet.coefficients import Coefficients, check_all_bands
+from dctnet.coefficients import Coefficients, check_all_bands, check_kind
 from dctnet.quantization import all_quality_steps, levels, quality_steps
 from dctnet.statistics import read_statistics
 from dctnet.transforms.normalize import band_values, check_values
@@ -36,6 +36,7 @@ def quantize_int8(
     >>> quantize_int8(planes).y.tolist()
     [[[254.0, 4.0]]]
     """
+    check_kind(coefficients)
     if scales is not None and len(scales) != 3:
         raise ValueError(f"scales are three vectors, for Y, Cb and Cr; got {len(scales)}")
     made = []
