@@ -6,6 +6,7 @@ import re
 
 import pytest
 import torch
+from torchvision.transforms import InterpolationMode
 
 from dctnet import transforms
 from dctnet.coefficients import Coefficients, stack
@@ -17,15 +18,20 @@ from dctnet.transforms import (
     GaussianNoise,
     Normalize,
     Pad,
+    Quantize,
     RandAugment,
     RandomAffine,
     RandomApply,
     RandomChoice,
+    RandomCrop,
     RandomEqualize,
     RandomHorizontalFlip,
+    RandomRotation,
     Resize,
+    Rotate,
     SelectBands,
     Translate,
+    TrivialAugmentWide,
 )
 from dctnet.transforms import functional as F
 from tests.test_decoder import jpeg, picture
@@ -56,15 +62,13 @@ WRONG = [
 ]
 WRONG += [(), (1,), (1, 2.5), (2, 1), (1, math.nan), (math.inf, math.inf), (None, 3), (3, 4, 5), ("a", "b"), (1,) * 5]
 WRONG += [torch.tensor(3), torch.tensor([1.5, math.nan]), torch.zeros(2, 2), [[]] * 3, [[1.5]] * 3, [1, [2]]]
-SWITCHES = {"pad_if_needed", "expand", "straight_through", "per_sample"}  # of which every value is true or false
 
 
 def arguments():
     for name in transforms.__all__:
         kind = getattr(transforms, name)
         for argument in inspect.signature(kind).parameters.values():
-            if argument.name not in SWITCHES:
-                yield pytest.param(kind, argument.name, id=f"{name}-{argument.name}")
+            yield pytest.param(kind, argument.name, id=f"{name}-{argument.name}")
 
 
 def needed(kind, but):
@@ -102,6 +106,18 @@ def test_an_argument_is_taken_or_refused(kind, argument):
         (lambda: Cutout(2.7), "size is a whole number at least 1; got 2.7"),
         (lambda: Cutout(math.inf), "got inf"),
         (lambda: SelectBands([[2.7], [0], [0]]), r"bands of plane y is a whole number in \[0, 63\]; got 2.7"),
+        (
+            lambda: RandomRotation(30, InterpolationMode.BILINEAR),
+            "expand is True or False; got <InterpolationMode.BILINEAR",
+        ),
+        (lambda: Rotate(30, "false"), "expand is True or False; got 'false'"),
+        (lambda: RandomCrop(8, None, "no"), "pad_if_needed is True or False; got 'no'"),
+        (lambda: Quantize(straight_through="no"), "straight_through is True or False; got 'no'"),
+        (lambda: F.rotate(PLANES, 30, 1), "expand is True or False; got 1"),
+        (lambda: F.jpeg_quality(PLANES, 30, None), "straight_through is True or False; got None"),
+        (lambda: RandAugment(num_ops=2**70), r"num_ops is a whole number in \[0, 100\]; got 1180591620717411303424"),
+        (lambda: RandAugment(interpolation="nearest"), "interpolation is bilinear, .*; got 'nearest'"),
+        (lambda: TrivialAugmentWide(31, InterpolationMode.NEAREST), "is bilinear, .*; got <InterpolationMode.NEAREST"),
         (lambda: GaussianNoise(mean=math.nan), "mean is a finite number; got nan"),
         (lambda: RandomAffine(0, scale=(1, math.inf)), r"scale .* greater than 0; got \(1, inf\)"),
         (lambda: RandomChoice([Pad(1)], p=[math.inf]), r"p, .*, is 1 finite numbers at least 0; got \[inf\]"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 
 import torch
 from torch import Tensor
@@ -66,7 +66,8 @@ class RandomErasing(_Erasing):
             raise ValueError(f'value is a color in gray levels or "random"; got {value!r}')
         if not isinstance(value, str):
             fill_of(value)  # which refuses what is no color
-        self.value = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
+            value = value.tolist() if hasattr(value, "tolist") else value
+        self.value = tuple(value) if isinstance(value, list) else value
         self._threshold = torch.tensor(self.p).item()  # float32, as what is drawn
         self._log_ratio = torch.tensor(self.ratio).log().tolist()
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from dctnet.arguments import flag
 from dctnet.bands import BandSet, values_of
 from dctnet.coefficients import Coefficients, check_all_bands, check_kind
 from dctnet.quantization import all_quality_steps, levels, quality_steps
@@ -98,7 +99,7 @@ def _floats(plane: Tensor) -> Tensor:
 
 def _passed(rounded: Tensor, x: Tensor, straight_through: bool) -> Tensor:
     """``rounded``, with its own gradient or that of x."""
-    return rounded.detach() + (x - x.detach()) if straight_through else rounded
+    return rounded.detach() + (x - x.detach()) if flag("straight_through", straight_through) else rounded
 
 
 class Quantize(Photometric):
@@ -112,7 +113,7 @@ class Quantize(Photometric):
     in_gray_levels = False
 
     def __init__(self, scales: Sequence[Sequence[float]] | None = None, straight_through: bool = False):
-        self.straight_through = straight_through
+        self.straight_through = flag("straight_through", straight_through)
         self.scales = None if scales is None else band_values("scales", scales, positive=True)
 
     @classmethod
@@ -139,7 +140,7 @@ class JPEGQuality(Photometric):
 
     def __init__(self, quality: int, straight_through: bool = False):
         quality_steps(quality)
-        self.quality, self.straight_through = quality, straight_through
+        self.quality, self.straight_through = quality, flag("straight_through", straight_through)
 
     def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> tuple[float, ...]:
         return (float(self.quality),)
@@ -161,7 +162,7 @@ class RandomJPEGQuality(Photometric):
         quality_steps(low), quality_steps(high)
         if low > high:
             raise ValueError(f"quality is a pair (from, to) with from <= to; got {quality!r}")
-        self.quality, self.straight_through = (low, high), straight_through
+        self.quality, self.straight_through = (low, high), flag("straight_through", straight_through)
 
     def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> tuple[float, ...]:
         low, high = self.quality
