@@ -65,7 +65,7 @@ def test_operations_and_magnitudes_are_torchvisions(ours, theirs):
         expected = []
         for name, value in recorded.chosen:
             if name in MOVES:
-                expected.append(repr(MOVES[name](value, 0)))
+                expected.append(repr(MOVES[name](value, ours.fill)))
             elif name in ADJUSTMENTS:
                 expected.append(repr(Adjusted(name, value)))
         assert [repr(t) for t in ours.choose(SIZE, torch.Generator().manual_seed(seed))] == expected
