@@ -36,6 +36,18 @@ def whole(name: str, value: Any, low: float = -math.inf, high: float = math.inf)
     return int(plain)
 
 
+def flag(name: str, value: Any) -> bool:
+    """True or False, and nothing that may pass for them: what was meant for another argument is not swallowed.
+
+    >>> flag("expand", "false")
+    Traceback (most recent call last):
+    ValueError: expand is True or False; got 'false'
+    """
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} is True or False; got {value!r}")
+    return value
+
+
 def several(
     name: str,
     value: Any,

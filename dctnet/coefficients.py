@@ -46,8 +46,18 @@ class SelectedBands(Coefficients):
     __slots__ = ()
 
 
+def check_kind(coefficients: Coefficients) -> None:
+    """ValueError for what are no ``Coefficients``."""
+    if not isinstance(coefficients, Coefficients):
+        raise ValueError(
+            f"this needs Coefficients; got a {type(coefficients).__name__}. Of an image, pass image.coefficients and "
+            "grid=image.grid."
+        )
+
+
 def check_all_bands(coefficients: Coefficients) -> None:
-    """ValueError for ``SelectedBands``."""
+    """ValueError for ``SelectedBands``, and for what are no ``Coefficients``."""
+    check_kind(coefficients)
     if isinstance(coefficients, SelectedBands):
         raise ValueError(
             f"this needs all the bands of each block; got {', '.join(str(plane.shape[-3]) for plane in coefficients)} chosen "

@@ -7,6 +7,7 @@ X = T_b P T_b'. A separable linear operator on samples, P -> R_v P R_h', acts on
 
 exactly, to rounding: ``lift`` makes A from R, ``apply`` applies the pair. R has few non-zeros a row, so a block of the
 output depends on a short run of input blocks; A is kept and multiplied as those runs only.
+The arithmetic is done in the dtype of the planes, whatever autocast says.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from torch import Tensor
 from dctnet.coefficients import BLOCK_SIZES, block_size
 from dctnet.kernels import _native
 from dctnet.kernels.tensors import as_array, is_plain, is_tracked
+from dctnet.precision import full_precision
 from dctnet.resampling import Banded, banded
 
 
@@ -88,10 +90,11 @@ def block_dct(samples: Tensor, b: int = 8) -> Tensor:
     if is_plain(samples):
         return (_ToBlocks.apply if is_tracked(samples) else _to_blocks)(samples, b).movedim(-1, -3)
     blocks = samples.unflatten(-1, (-1, b)).unflatten(-3, (-1, b)).transpose(-3, -2)
-    if b <= PRODUCT:
-        return (blocks.flatten(-2) @ _product(b, samples.dtype, str(samples.device)).T).movedim(-1, -3)
-    matrix = basis(b, samples.dtype, samples.device)
-    return (matrix @ blocks @ matrix.T).flatten(-2).movedim(-1, -3)
+    with full_precision(samples.device):
+        if b <= PRODUCT:
+            return (blocks.flatten(-2) @ _product(b, samples.dtype, str(samples.device)).T).movedim(-1, -3)
+        matrix = basis(b, samples.dtype, samples.device)
+        return (matrix @ blocks @ matrix.T).flatten(-2).movedim(-1, -3)
 
 
 def block_dct_ended(samples: Tensor, b: int, ending: Tensor) -> Tensor:
@@ -118,11 +121,12 @@ def block_idct(plane: Tensor) -> Tensor:
     blocks = plane.movedim(-3, -1)
     if is_plain(plane):
         return (_ToSamples.apply if is_tracked(plane) else _to_samples)(blocks, b)
-    if b <= PRODUCT:
-        blocks = (blocks @ _product(b, plane.dtype, str(plane.device))).unflatten(-1, (b, b))
-    else:
-        matrix = basis(b, plane.dtype, plane.device)
-        blocks = matrix.T @ blocks.unflatten(-1, (b, b)) @ matrix
+    with full_precision(plane.device):
+        if b <= PRODUCT:
+            blocks = (blocks @ _product(b, plane.dtype, str(plane.device))).unflatten(-1, (b, b))
+        else:
+            matrix = basis(b, plane.dtype, plane.device)
+            blocks = matrix.T @ blocks.unflatten(-1, (b, b)) @ matrix
     return blocks.transpose(-3, -2).flatten(-2).flatten(-3, -2)
 
 
@@ -271,9 +275,10 @@ def apply(plane: Tensor, vertical: Lifted, horizontal: Lifted) -> Tensor:
     run_v, run_h = vertical.blocks.shape[-2] * b, horizontal.blocks.shape[-2] * b
     rows_in, columns_in = x.shape[-2:]
     rows_out, columns_out = vertical.blocks.shape[-4] * c, horizontal.blocks.shape[-4] * c
-    if rows_out * (run_v * columns_in + run_h * columns_out) <= columns_out * (run_h * rows_in + run_v * rows_out):
-        x = _apply_rows(horizontal, _apply_rows(vertical, x).transpose(-2, -1)).transpose(-2, -1)
-    else:
-        x = _apply_rows(vertical, _apply_rows(horizontal, x.transpose(-2, -1)).transpose(-2, -1))
+    with full_precision(x.device):
+        if rows_out * (run_v * columns_in + run_h * columns_out) <= columns_out * (run_h * rows_in + run_v * rows_out):
+            x = _apply_rows(horizontal, _apply_rows(vertical, x).transpose(-2, -1)).transpose(-2, -1)
+        else:
+            x = _apply_rows(vertical, _apply_rows(horizontal, x.transpose(-2, -1)).transpose(-2, -1))
     blocks = x.unflatten(-1, (-1, c)).unflatten(-3, (-1, c)).transpose(-3, -2)
     return blocks.flatten(-2).contiguous().movedim(-1, -3)

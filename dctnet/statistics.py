@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from dctnet.arguments import finite, several
 from dctnet.packaged import packaged_file, packaged_names
 
 Planes = tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]
@@ -58,9 +59,12 @@ def read_statistics(card: str | os.PathLike[str]) -> Statistics:
         path = packaged_file("statistics", str(card))
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
-        luma, chroma = (int(size) for size in found["block_size"])
-        figures = [tuple(tuple(float(x) for x in found[name][plane]) for plane in PLANES) for name in FIGURES]
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
+        luma, chroma = several("block_size", found["block_size"], (2,), 1, 32, of_whole=True)
+        figures = [
+            tuple(tuple(finite(f"a number of {name} of {plane}", x) for x in found[name][plane]) for plane in PLANES)
+            for name in FIGURES
+        ]
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no card of `dctnet stats` ({error!r}); make one: dctnet stats FOLDER") from error
     statistics = Statistics((luma, chroma), *figures)
     for name, planes in zip(FIGURES, figures, strict=True):

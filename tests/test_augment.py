@@ -20,6 +20,7 @@ from dctnet.transforms import (
 from dctnet.transforms.augment import ADJUSTMENTS, MOVES, Adjusted
 from dctnet.transforms.batched import plan
 
+BILINEAR = v2.InterpolationMode.BILINEAR
 SIZE = (48, 64)
 
 
@@ -48,9 +49,9 @@ class Recorded:
     ("ours", "theirs"),
     [
         (RandAugment(), v2.RandAugment()),
-        (RandAugment(4, 20, 25), v2.RandAugment(4, 20, 25)),
+        (RandAugment(4, 20, 25, BILINEAR, 3), v2.RandAugment(4, 20, 25, BILINEAR, 3)),
         (TrivialAugmentWide(), v2.TrivialAugmentWide()),
-        (TrivialAugmentWide(11), v2.TrivialAugmentWide(11)),
+        (TrivialAugmentWide(11, BILINEAR), v2.TrivialAugmentWide(11, BILINEAR)),
     ],
     ids=str,
 )
@@ -64,7 +65,7 @@ def test_operations_and_magnitudes_are_torchvisions(ours, theirs):
         expected = []
         for name, value in recorded.chosen:
             if name in MOVES:
-                expected.append(repr(MOVES[name](value, 0)))
+                expected.append(repr(MOVES[name](value, ours.fill)))
             elif name in ADJUSTMENTS:
                 expected.append(repr(Adjusted(name, value)))
         assert [repr(t) for t in ours.choose(SIZE, torch.Generator().manual_seed(seed))] == expected

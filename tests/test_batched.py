@@ -153,6 +153,22 @@ def test_what_cannot_be_done_at_once(images):
         plan(CHAINS["training"], [torch.zeros(64, 1, 1)], [None])
     with pytest.raises(ValueError, match="one generator for each image; got 1 for 2 images"):
         plan(CHAINS["training"], images[:2], generators(1))
+    with pytest.raises(ValueError, match="each image has a generator of its own; got 1 for 2 images"):
+        plan(CHAINS["training"], images[:2], generators(1) * 2)
+
+
+def test_a_plan_takes_the_pictures_it_was_made_for(images):
+    made = plan(CHAINS["training"], images, generators(len(images)))
+    packed = made.pack(images)
+    same = made.pack([image.coefficients for image in images])
+    for plane, truth in zip(made.apply(packed), made.apply(same), strict=True):
+        assert torch.equal(plane, truth)
+    with pytest.raises(ValueError, match="a plan for 6 pictures; got 5"):
+        made.pack(images[1:])
+    with pytest.raises(ValueError, match="this needs Coefficients; got a Tensor"):
+        made.pack([image.coefficients.y for image in images])
+    with pytest.raises(ValueError, match=r"coefficients become floats; got dtype=torch\.int16"):
+        made.apply(packed, torch.int16)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import math
 
 import pytest
 import torch
@@ -174,10 +175,17 @@ def test_networks_read_selected_bands():
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: FrequencyGate(weight=-1), "weight is at least 0"),
-        (lambda: FrequencyGate(temperature=0), "temperature above 0"),
-        (lambda: FrequencyGate().harden(threshold=2), "between 0 and 1; got 2"),
-        (lambda: FrequencyGate().harden(count=2), "from 3 to 192; got 2"),
+        (lambda: FrequencyGate(weight=-1), "weight is a finite number at least 0; got -1"),
+        (lambda: FrequencyGate(weight=math.inf), "weight is a finite number at least 0; got inf"),
+        (lambda: FrequencyGate(temperature=0), "temperature is a finite number greater than 0; got 0"),
+        (lambda: FrequencyGate(temperature=math.inf), "got inf"),
+        (lambda: FrequencyGate(hidden=4.5), "hidden is a whole number at least 1; got 4.5"),
+        (lambda: FrequencyGate(hidden="a"), "got 'a'"),
+        (lambda: FrequencyGate(start=1), "start is a number in .*; got 1"),
+        (lambda: FrequencyGate(momentum=0), r"momentum is a number in \(0, 1\]; got 0"),
+        (lambda: FrequencyGate().harden(threshold=2), r"threshold is a number in \[0, 1\]; got 2"),
+        (lambda: FrequencyGate().harden(threshold="a"), "got 'a'"),
+        (lambda: FrequencyGate().harden(count=2), r"count is a whole number in \[3, 192\]; got 2"),
         (lambda: FrequencyGate()(SelectBands(24)(planes())), "block size 8"),
         (lambda: GatedResNet("late_concat", depth=18, block_size=4), "blocks of 8"),
         (lambda: GatedResNet("deconvolution_rfa", depth=18), "once more after the gate"),

@@ -28,6 +28,7 @@ FLOORS = {
     "kernels": 0,
     "arguments": 0,
     "whole_file": 0,
+    "precision": 0,
 }
 MODULES = sorted(p for p in PACKAGE.rglob("*.py") if p.name != "__init__.py")
 

@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 
+import numpy as np
 import pytest
 import torch
 from torchvision.transforms import v2
@@ -147,6 +148,23 @@ def test_a_batch_is_its_pictures_one_by_one():
             assert all(torch.allclose(one, many[number], atol=1e-3) for one, many in zip(alone, batch, strict=True))
             changed = any(not torch.equal(one, two) for one, two in zip(alone, picture, strict=True))
             assert changed == (drawn[number, 2] > 0)
+        of_one_draw = transform(planes, torch.Generator().manual_seed(2), SIZE)  # which is for all
+        for number in range(6):
+            alone = transform(planes.map(lambda p, i=number: p[i]), torch.Generator().manual_seed(2), SIZE)
+            assert all(
+                torch.allclose(one, many[number], atol=1e-3) for one, many in zip(alone, of_one_draw, strict=True)
+            )
+
+
+@pytest.mark.parametrize(
+    "color", [[1, 2, 3], np.array([1, 2, 3]), torch.tensor([1.0, 2.0, 3.0])], ids=["list", "array", "tensor"]
+)
+def test_a_color_comes_in_any_kind_of_sequence(color):
+    planes = coefficients_of(samples_of(5), (8, 8))
+    found, wanted = (
+        RandomErasing(1.0, value=v)(planes, torch.Generator().manual_seed(0), SIZE) for v in (color, (1, 2, 3))
+    )
+    assert all(torch.equal(one, two) for one, two in zip(found, wanted, strict=True))
 
 
 def test_the_noise_of_random_erasing_is_that_of_normal_pixels():

@@ -67,6 +67,8 @@ def test_the_seed_decides_whatever_the_batch(transform):
         for together, plane in zip(batch, alone, strict=True):
             torch.testing.assert_close(together[i], plane, rtol=0, atol=1e-5)
     assert batch.y.is_contiguous(memory_format=torch.channels_last)
+    of_one_draw = transform(silence(8, 64, (4,)), torch.Generator().manual_seed(0))
+    assert len({plane.sum().item() for plane in of_one_draw.y}) == 4
     half = transform.apply(silence(8, 64, (4,)).to(torch.bfloat16), torch.stack(drawn), (64, 64))
     torch.testing.assert_close(half.y, batch.y.to(torch.bfloat16))
 

@@ -15,11 +15,12 @@ from PIL import Image
 
 from dctnet import dct
 from dctnet.bands import bands_of
-from dctnet.coefficients import Coefficients
+from dctnet.coefficients import Coefficients, SelectedBands, grid_420
 from dctnet.jpeg import reader
 from dctnet.jpeg.image import JPEGImage
 from dctnet.jpeg.pixels import to_pixels
 from dctnet.jpeg.reader import read_jpeg, read_jpegs
+from dctnet.transforms import functional as F
 from dctnet.transforms.compose import Compose
 from tests.test_decoder import jpeg, picture
 
@@ -168,6 +169,19 @@ def test_options_that_do_not_fit_are_refused(options, message):
         read_jpeg(FILES["420"], **options)
 
 
+USES = [
+    to_pixels,
+    lambda planes: to_pixels(planes, grid=grid_420((37, 50))),
+    Compose([]),
+    F.horizontal_flip,
+    lambda planes: F.crop(planes, 1, 2, 3, 4),
+    F.equalize,
+    F.rgb_to_grayscale,
+    lambda planes: F.drop_chroma(planes, 1),
+]
+
+
+@pytest.mark.filterwarnings("ignore:.*read through pixels")
 def test_selected_bands_are_not_taken_for_small_blocks():
     """16 kept channels look like blocks of 4; transforms and pixels must refuse them."""
     image = read_jpeg(FILES["420"], bands=24)
@@ -175,6 +189,15 @@ def test_selected_bands_are_not_taken_for_small_blocks():
         Compose([])(image)
     with pytest.raises(ValueError, match="bands"):
         to_pixels(image)
+    out = image.coefficients.map(lambda plane: plane.movedim(0, -1).clone()[None].movedim(-1, 1))
+    through_pixels = read_jpeg(jpeg(picture(16, 24).convert("CMYK")), bands=24)
+    for chosen in (image, through_pixels, read_jpegs([FILES["420"]], bands=24, out=Coefficients(*out))[0]):
+        assert type(chosen.coefficients) is SelectedBands
+        for use in USES:
+            with pytest.raises(ValueError, match=r"got 16, 4, 4 chosen bands of Y, Cb and Cr"):
+                use(chosen.coefficients)
+    for whole in (read_jpeg(FILES["420"], bands=192), read_jpeg(FILES["420"], scale=0.5)):
+        assert type(whole.coefficients) is Coefficients
 
 
 def test_damage_in_a_batch_with_out_is_skipped():

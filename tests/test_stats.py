@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from fractions import Fraction
@@ -18,7 +19,7 @@ from dctnet.data.folder import DataError, find_images
 from dctnet.data.measure import measure
 from dctnet.data.moments import merge, moments_of
 from dctnet.jpeg.reader import read_jpeg
-from dctnet.packaged import packaged_names
+from dctnet.packaged import packaged_file, packaged_names
 from dctnet.statistics import read_statistics
 from dctnet.transforms import Compose, Normalize, Resize
 from tests.test_decoder import picture
@@ -145,6 +146,31 @@ def test_the_command_writes_the_card_that_normalize_reads(folder, tmp_path, caps
     text = capsys.readouterr().out
     assert yaml.safe_load(text)["command"] == f"dctnet stats {folder} --block_size 4 2 --resize 32"
     assert read_statistics(card).block_size == (8, 8)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.replace("block_size: [8, 8]", "block_size: [.inf, 8]"),
+        lambda text: text.replace("block_size: [8, 8]", "block_size: [8.5, 8]"),
+        lambda text: text.replace("block_size: [8, 8]", "block_size: [true, 8]"),
+        lambda text: text.replace("block_size: [8, 8]", "block_size: '88'"),
+        lambda text: text.replace("block_size: [8, 8]", "block_size: [1" + "0" * 400 + ", 8]"),
+        lambda text: re.sub(r"(mean:\s+y: \[)[^,]+", r"\g<1>1" + "0" * 400, text),
+        lambda text: re.sub(r"(mean:\s+y: \[)[^,]+", r"\g<1>true", text),
+        lambda text: re.sub(r"(mean:\s+y: )\[[^]]+\]", r"\g<1>'" + "8" * 64 + "'", text),
+        lambda text: "[" * 100_000,
+    ],
+)
+def test_a_damaged_card_is_named(change, tmp_path):
+    card = tmp_path / "card.yaml"
+    text = packaged_file("statistics", "cifar10").read_text()
+    card.write_text(text)
+    assert read_statistics(card) == read_statistics("cifar10")
+    card.write_text(change(text))
+    assert card.read_text() != text
+    with pytest.raises(ValueError, match=r"card.yaml is no card of `dctnet stats` .* make one: dctnet stats FOLDER"):
+        read_statistics(card)
 
 
 def in_memory_without(folder, name):

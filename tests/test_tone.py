@@ -112,7 +112,7 @@ def test_how_far_photographs_are_from_torchvision(real_data):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda p: F.posterize(p, 9), r"bits is a number in \[0, 8\]; got 9"),
+        (lambda p: F.posterize(p, 9), r"bits is a whole number in \[0, 8\]; got 9"),
         (lambda p: F.posterize(p, 2.5), r"bits is a whole number in \[0, 8\]; got 2.5"),
         (lambda p: F.solarize(p, 256), "threshold is a finite number at most 255; got 256"),
         (lambda p: RandomPosterize(-1), r"bits is a whole number in \[0, 8\]; got -1"),

@@ -11,10 +11,13 @@ from dctnet import dct
 from dctnet.coefficients import Coefficients, Grid, infer_grid, stack
 from dctnet.transforms import (
     CenterCrop,
+    ColorJitter,
     Compose,
+    GaussianBlur,
     Normalize,
     RandomHorizontalFlip,
     RandomResizedCrop,
+    RandomRotation,
     Reblock,
     Resize,
 )
@@ -190,6 +193,25 @@ def test_compose_applies_fused_what_it_would_apply_in_steps():
         torch.testing.assert_close(one, other, rtol=0, atol=1e-9)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_rounded_once(dtype):
+    half = Picture((96, 128)).coefficients.to(dtype)
+    mean, std = ([[v] * n for n in (64, 16, 16)] for v in (3.0, 7.0))
+    chain = [Resize(72), ColorJitter((0.7, 0.7), 0.4), RandomRotation(30), GaussianBlur(5, 1.0), Normalize(mean, std)]
+    for came, asked, given in (
+        (dtype, None, dtype),
+        (dtype, torch.float32, torch.float32),
+        (torch.float32, dtype, dtype),
+    ):
+        found, wanted = (
+            Compose(chain, (8, 4), asked_)(half.to(came_), torch.Generator().manual_seed(0))
+            for came_, asked_ in ((came, asked), (torch.float32, None))
+        )
+        for plane, truth in zip(found, wanted, strict=True):
+            assert plane.dtype == given
+            assert torch.equal(plane, truth.to(given))
+
+
 def test_reblock_in_a_chain_sets_the_blocks_that_follow():
     picture = Picture((96, 128))
     chain = Compose([CenterCrop(64), Reblock((4, 2)), RandomHorizontalFlip(1.0)])(picture)
@@ -291,6 +313,7 @@ def test_gradients_pass_through():
         (lambda p: infer_grid(p, (73, 64)), "does not fit a luma plane"),
         (lambda p: infer_grid(p._replace(cb=torch.zeros(64, 7, 4))), "does not belong to a picture"),
         (lambda p: stack([p, p.map(lambda t: t[:, :2])]), "samples of one shape"),
+        (lambda p: Compose([], dtype=torch.int16), "coefficients become floats; got dtype=torch.int16"),
     ],
 )
 def test_bad_input_is_named(call, message):

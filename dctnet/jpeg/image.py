@@ -12,8 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from dctnet.bands import Bands
-from dctnet.coefficients import Coefficients, Grid
+from dctnet.bands import BAND_SETS, Bands
+from dctnet.coefficients import Coefficients, Grid, SelectedBands
 from dctnet.jpeg import _native
 
 Source = str | os.PathLike | bytes | bytearray | memoryview
@@ -38,6 +38,16 @@ class Request(NamedTuple):
     scale: float
     out: Coefficients | None
 
+    @property
+    def bands_read(self) -> Bands | None:
+        """The bands that the planes hold, None for all: a smaller picture is all of its own."""
+        return self.bands if self.scale == 1 else None
+
+    @property
+    def kind(self) -> type[Coefficients]:
+        """What the planes are: ``SelectedBands`` where they hold some bands only."""
+        return Coefficients if self.bands_read in (None, BAND_SETS[192]) else SelectedBands
+
 
 class Undecoded(_native.Origin):
     """What a ``JPEGImage`` is filled from when one of its fields is first asked for: most of a large batch may never be."""
@@ -57,12 +67,13 @@ class Undecoded(_native.Origin):
 class JPEGImage(Undecoded):
     """The coefficients of a JPEG file and what its header says about them.
 
-    ``coefficients``: int16 planes ``(64, H/8, W/8)`` of ``height_in_blocks x width_in_blocks`` blocks; a gray file has zero
-    chroma planes at the resolution that 4:2:0 would give. ``size``: (height, width) in pixels. ``sampling``: the (vertical,
-    horizontal) factors of each component in the file. ``quantization``: (components, 64) uint16, row-major, the steps that
-    multiply the raw integers. ``dequantized``: whether ``coefficients`` were multiplied (saturating at int16) or are the
-    raw integers. ``orientation``: EXIF 1..8, not applied. ``source``: the path, or "<bytes>". ``from_pixels``: why the
-    file was read through pixels; None for a true read. ``bands``: the channels that the planes hold, None for all.
+    ``coefficients``: int16 planes ``(64, H/8, W/8)`` of ``height_in_blocks x width_in_blocks`` blocks, ``SelectedBands``
+    where only some bands were read; a gray file has zero chroma planes at the resolution that 4:2:0 would give. ``size``:
+    (height, width) in pixels. ``sampling``: the (vertical, horizontal) factors of each component in the file.
+    ``quantization``: (components, 64) uint16, row-major, the steps that multiply the raw integers. ``dequantized``: whether
+    ``coefficients`` were multiplied (saturating at int16) or are the raw integers. ``orientation``: EXIF 1..8, not applied.
+    ``source``: the path, or "<bytes>". ``from_pixels``: why the file was read through pixels; None for a true read.
+    ``bands``: the channels that the planes hold, None for all.
     ``scale``: what the file's size was multiplied with; below 1 the planes are float32 in blocks of 4, 2 or 1.
     """
 
@@ -135,14 +146,14 @@ def _fields(decoded: _native.Decoded) -> tuple:
     """The fields of a ``JPEGImage``, in their order."""
     request = decoded.request
     if request.out is None:
-        planes = Coefficients(*(torch.from_numpy(plane).permute(2, 0, 1) for plane in decoded.planes))
+        planes = (torch.from_numpy(plane).permute(2, 0, 1) for plane in decoded.planes)
     else:
-        planes = request.out.map(lambda plane: plane[decoded.index])
+        planes = (plane[decoded.index] for plane in request.out)
+    planes = request.kind(*planes)
     size = decoded.size
     if request.scale != 1:
         planes = planes.map(lambda plane: plane.to(torch.float32) * request.scale)
         size = (math.ceil(size[0] * request.scale), math.ceil(size[1] * request.scale))
-    bands = request.bands if request.scale == 1 else None
     steps = torch.from_numpy(decoded.quantization)
     head = (request.dequantize, decoded.progressive, decoded.orientation, source_name(decoded.source))
-    return planes, size, decoded.sampling, steps, *head, None, bands, request.scale
+    return planes, size, decoded.sampling, steps, *head, None, request.bands_read, request.scale

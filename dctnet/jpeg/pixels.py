@@ -18,10 +18,11 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from dctnet.coefficients import Coefficients, Grid, infer_grid
+from dctnet.coefficients import Coefficients, Grid, check_all_bands, infer_grid
 from dctnet.dct import block_dct, block_idct
 from dctnet.jpeg.errors import JPEGError
 from dctnet.jpeg.integer_idct import integer_idct
+from dctnet.precision import full_precision
 
 # JFIF 1.02 (ITU-T T.871): Y, Cb - 128, Cr - 128 from R, G, B.
 YCC_FROM_RGB = torch.tensor(
@@ -37,7 +38,8 @@ def to_pixels(coefficients, size: tuple[int, int] | None = None, grid: Grid | No
     Of a ``JPEGImage``, or of ``Coefficients``: then ``size`` (height, width) is the part of the planes that is picture, by
     default all, and ``grid`` (``image.grid``) says it together with the chroma sampling, which is otherwise read off the
     shapes and can be mistaken on pictures of few blocks (``coefficients.infer_grid``). libjpeg's smoothing of progressive
-    files whose last passes are missing is left out. ValueError where the planes do not belong to a picture of that size.
+    files whose last passes are missing is left out. ValueError where the planes do not belong to a picture of that size, and
+    for ``SelectedBands``.
 
     >>> flat = Coefficients(*(torch.zeros(64, n, n) for n in (2, 1, 1)))
     >>> to_pixels(flat, size=(12, 9)).unique()        # zero is the middle gray
@@ -45,6 +47,7 @@ def to_pixels(coefficients, size: tuple[int, int] | None = None, grid: Grid | No
     """
     if hasattr(coefficients, "coefficients"):
         coefficients, grid = coefficients.coefficients, coefficients.grid
+    check_all_bands(coefficients)
     grid = grid or infer_grid(coefficients, size)
     height, width = grid.size
     samples = []
@@ -110,7 +113,8 @@ def from_pixels(pixels: Tensor, block_size: int = 8) -> Coefficients:
     if pixels.ndim < 3 or pixels.shape[-3] != 3:
         raise ValueError(f"RGB pixels have shape (..., 3, H, W); got {tuple(pixels.shape)}")
     pixels = pixels if pixels.is_floating_point() else pixels.to(torch.float64)
-    planes = torch.einsum("pc,...chw->...phw", YCC_FROM_RGB.to(pixels), pixels)
+    with full_precision(pixels.device):
+        planes = torch.einsum("pc,...chw->...phw", YCC_FROM_RGB.to(pixels), pixels)
     planes[..., 0, :, :] -= 128
     return Coefficients(*(block_dct(_fill_blocks(planes[..., i, :, :], block_size), block_size) for i in range(3)))
 

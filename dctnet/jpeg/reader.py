@@ -241,12 +241,12 @@ def _not_decoded(source: Source, index: int, kind: str, offset: int | None, reas
             into.copy_(plane)
         planes = slices
     return JPEGImage(
-        **(fields | {"coefficients": planes}),
+        **(fields | {"coefficients": request.kind(*planes)}),
         dequantized=request.dequantize,
         progressive=False,
         source=name,
         from_pixels=reason,
-        bands=request.bands if request.scale == 1 else None,
+        bands=request.bands_read,
         scale=request.scale,
     )
 

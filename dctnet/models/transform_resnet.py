@@ -22,7 +22,8 @@ from dctnet.coefficients import Coefficients
 from dctnet.dct import basis
 from dctnet.models.blocks import initialise
 from dctnet.models.stages import residual, stage
-from dctnet.nn.pixel_frontend import PixelFrontend, full_precision
+from dctnet.nn.pixel_frontend import PixelFrontend
+from dctnet.precision import full_precision
 
 KINDS = ("learned_dct", "orthonormal_dct", "frozen_dct", "frozen_dct_x2")
 

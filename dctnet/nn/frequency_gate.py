@@ -19,10 +19,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dctnet.arguments import finite, whole
 from dctnet.bands import Bands, top_bands
 from dctnet.coefficients import Coefficients
-from dctnet.nn.pixel_frontend import full_precision
 from dctnet.nn.planes import check_planes
+from dctnet.precision import full_precision
 
 CHANNELS = 64  # of a plane, in blocks of 8
 
@@ -55,12 +56,12 @@ class FrequencyGate(nn.Module):
         momentum: float = 0.05,
     ):
         super().__init__()
-        if not (weight >= 0 and temperature > 0 and hidden >= 1 and 0 < start < 1 and 0 < momentum <= 1):
-            raise ValueError(
-                "weight is at least 0, temperature above 0, hidden at least 1, start between 0 and 1, momentum above 0 and at "
-                f"most 1; got {weight}, {temperature}, {hidden}, {start} and {momentum}"
-            )
-        self.weight, self.temperature, self.momentum = weight, temperature, momentum
+        self.weight, self.temperature = (
+            finite("weight", weight, 0),
+            finite("temperature", temperature, 0, open_low=True),
+        )
+        self.momentum, hidden = finite("momentum", momentum, 0, 1, open_low=True), whole("hidden", hidden, 1)
+        start = finite("start", start, 2**-20, 1 - 2**-20)  # of which the logits are finite in float32
         self.reduce = nn.Linear(3 * CHANNELS, hidden)
         self.scores = nn.Linear(hidden, 2 * 3 * CHANNELS)
         nn.init.normal_(self.scores.weight, std=0.01)
@@ -103,12 +104,9 @@ class FrequencyGate(nn.Module):
         Each plane keeps one band at least. ValueError for a threshold outside of 0..1 or a count outside of 3..192.
         """
         if count is None:
-            if not 0 <= threshold <= 1:
-                raise ValueError(f"the threshold of openness is between 0 and 1; got {threshold!r}")
-            parts = self.openness.split(CHANNELS)
+            threshold, parts = finite("threshold", threshold, 0, 1), self.openness.split(CHANNELS)
             count = sum(max(1, int((part > threshold).sum())) for part in parts)
-        elif isinstance(count, bool) or not isinstance(count, int) or not 3 <= count <= 3 * CHANNELS:
-            raise ValueError(f"count is a number of gates from 3 to {3 * CHANNELS}; got {count!r}")
+        count = whole("count", count, 3, 3 * CHANNELS)
         self.bands = top_bands([part.tolist() for part in self.openness.split(CHANNELS)], count)
         return self.bands
 

@@ -10,7 +10,6 @@ matrix and a vector, multiplied out when the layer is made.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 from dctnet.coefficients import Coefficients, block_sizes
 from dctnet.dct import basis
 from dctnet.nn.planes import check_planes
+from dctnet.precision import full_precision
 
 # JFIF 1.02: from (Y, Cb - 128, Cr - 128) to (R, G, B); follows from the luma weights 0.299, 0.587, 0.114 of BT.601.
 _TO_RGB = (
@@ -102,13 +102,6 @@ class PixelFrontend(nn.Module):
             if self.clamp:
                 pixels = torch.maximum(torch.minimum(pixels, self.white), self.black)
         return pixels
-
-
-def full_precision(device: torch.device) -> AbstractContextManager:
-    """A context without autocast, on the devices that have autocast ("meta" has not)."""
-    if torch.amp.is_autocast_available(device.type):
-        return torch.autocast(device.type, enabled=False)
-    return nullcontext()
 
 
 def _blocks(length: int, size: int) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Sequence
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,11 +31,12 @@ ADJUSTMENTS: dict[str, Callable[[Coefficients, Number, Grid], Coefficients]] = {
     "Color": lambda planes, value, grid: adjust_saturation(planes, 1 + value),
     "Contrast": lambda planes, value, grid: adjust_contrast(planes, 1 + value, grid=grid),
     "Sharpness": lambda planes, value, grid: adjust_sharpness(planes, 1 + value, grid=grid),
-    "Posterize": lambda planes, value, grid: posterize(planes, value),
+    "Posterize": lambda planes, value, grid: posterize(planes, value if isinstance(value, Tensor) else round(value)),
     "Solarize": lambda planes, value, grid: solarize(planes, 255 * value, grid=grid),
     "AutoContrast": lambda planes, value, grid: autocontrast(planes, grid=grid),
     "Equalize": lambda planes, value, grid: equalize(planes, grid=grid),
 }
+MOST_OPERATIONS = 100  # of a policy on one picture; each takes its time
 ON_SAMPLES = {"Sharpness": (True, True), "Solarize": (True, True)}  # of luma, of chroma
 ON_SAMPLES |= dict.fromkeys(("Posterize", "AutoContrast", "Equalize"), (True, False))
 MOVES: dict[str, Callable[[float, float | Sequence[float]], Transform]] = {
@@ -121,8 +123,11 @@ class _AutoAugment(Policy):
     keeps_size = True
     space: Space
 
-    def __init__(self, num_ops: int, num_magnitude_bins: int, fill: float | Sequence[float]):
-        self.num_ops = whole("num_ops", num_ops, 0)
+    def __init__(self, num_ops: int, num_magnitude_bins: int, interpolation: Any, fill: float | Sequence[float]):
+        self.num_ops = whole("num_ops", num_ops, 0, MOST_OPERATIONS)
+        # torchvision's InterpolationMode has the name as its value.
+        if getattr(interpolation, "value", interpolation) != "bilinear":
+            raise ValueError(f"interpolation is bilinear, no other is offered; got {interpolation!r}")
         self.num_magnitude_bins = whole("num_magnitude_bins", num_magnitude_bins, 2)
         fill_of(fill)
         self.fill = fill
@@ -151,9 +156,10 @@ class _AutoAugment(Policy):
 class RandAugment(_AutoAugment):
     """``num_ops`` operations at one ``magnitude``, chosen as ``torchvision.transforms.v2.RandAugment`` chooses them.
 
-    The bin ``magnitude`` of ``num_magnitude_bins`` is the strength of all; ``fill`` (in gray levels, one or red, green, blue) is
-    what moves uncover. The interpolation is bilinear; colours are not clamped between operations (see ``color``), and
-    Posterize, Solarize, AutoContrast and Equalize act on luma (see ``tone``).
+    The bin ``magnitude`` of ``num_magnitude_bins`` is the strength of all; ``fill`` (in gray levels, one or red, green,
+    blue) is what moves uncover. ``interpolation`` is "bilinear", also as torchvision's; ``num_ops`` at most
+    ``MOST_OPERATIONS``. Colours are not clamped between operations (see ``color``), and Posterize, Solarize, AutoContrast
+    and Equalize act on luma (see ``tone``).
 
     Source: Cubuk, Zoph, Shlens and Le, "RandAugment: practical automated data augmentation with a reduced search space", 2020.
 
@@ -164,9 +170,14 @@ class RandAugment(_AutoAugment):
     space = RAND_AUGMENT
 
     def __init__(
-        self, num_ops: int = 2, magnitude: int = 9, num_magnitude_bins: int = 31, fill: float | Sequence[float] = 0
+        self,
+        num_ops: int = 2,
+        magnitude: int = 9,
+        num_magnitude_bins: int = 31,
+        interpolation: Any = "bilinear",
+        fill: float | Sequence[float] = 0,
     ):
-        super().__init__(num_ops, num_magnitude_bins, fill)
+        super().__init__(num_ops, num_magnitude_bins, interpolation, fill)
         self.magnitude = whole("magnitude", magnitude, 0, num_magnitude_bins - 1)
 
     def _bin(self, generator: torch.Generator | None) -> int:
@@ -187,8 +198,10 @@ class TrivialAugmentWide(_AutoAugment):
 
     space = TRIVIAL_AUGMENT
 
-    def __init__(self, num_magnitude_bins: int = 31, fill: float | Sequence[float] = 0):
-        super().__init__(1, num_magnitude_bins, fill)
+    def __init__(
+        self, num_magnitude_bins: int = 31, interpolation: Any = "bilinear", fill: float | Sequence[float] = 0
+    ):
+        super().__init__(1, num_magnitude_bins, interpolation, fill)
 
     def _bin(self, generator: torch.Generator | None) -> int:
         return int(torch.randint(self.num_magnitude_bins, (), generator=generator))

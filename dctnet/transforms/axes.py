@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dctnet.coefficients import Coefficients, Grid, grid_420
 from dctnet.dct import basis
+from dctnet.precision import full_precision
 from dctnet.transforms.separable import Fill
 from dctnet.transforms.stages import Canvas, Stage, stages
 from dctnet.transforms.steps import Step
@@ -144,13 +145,14 @@ def apply_axes(
     planes = []
     fills = fill or (0.0, 0.0, 0.0)
     sizes = (blocks_in[0], blocks_in[1], blocks_in[1])
-    for rows, pair, corner, b, colour in zip(packed, axes, corners, sizes, fills, strict=True):
-        for part in pair:
-            if id(part) not in made:
-                there = part.to(rows.device)
-                made[id(part)] = there, there.operators(b)
-        (vertical, down), (horizontal, across) = (made[id(part)] for part in pair)
-        planes.append(_apply(rows, vertical, down, horizontal, across, corner, b, colour, dtype))
+    with full_precision(packed.y.device):
+        for rows, pair, corner, b, colour in zip(packed, axes, corners, sizes, fills, strict=True):
+            for part in pair:
+                if id(part) not in made:
+                    there = part.to(rows.device)
+                    made[id(part)] = there, there.operators(b)
+            (vertical, down), (horizontal, across) = (made[id(part)] for part in pair)
+            planes.append(_apply(rows, vertical, down, horizontal, across, corner, b, colour, dtype))
     return Coefficients(*planes)
 
 

@@ -24,9 +24,9 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
-from dctnet.coefficients import Coefficients, Grid, block_size
+from dctnet.coefficients import Coefficients, Grid, block_size, check_all_bands
 from dctnet.transforms.axes import Axis, apply_axes, axes_of
-from dctnet.transforms.compose import Compose, planes_of
+from dctnet.transforms.compose import Compose, floating, planes_of
 from dctnet.transforms.geometric import Geometric, Reblock
 from dctnet.transforms.policy import Transform
 from dctnet.transforms.separable import Fill
@@ -71,13 +71,19 @@ class Plan:
             planes.append([(*window, row) for window, row in zip(windows, rows, strict=False)])
         return [list(three) for three in zip(*planes, strict=True)]
 
-    def pack(self, pictures: Sequence[Coefficients], empty: Callable[..., Tensor] = torch.empty) -> Coefficients:
+    def pack(self, pictures: Sequence, empty: Callable[..., Tensor] = torch.empty) -> Coefficients:
         """The windows of the pictures, one below the other: for each plane ``(rows of all, widest, b*b)``, dtype as read
-        (float32 where pictures differ in it, or are bfloat16). Gradients pass.
+        (float32 where pictures differ in it, or are bfloat16). Gradients pass. ``pictures`` are as many as the plan is made
+        for, each ``Coefficients`` or an image that has ``.coefficients`` (ValueError).
 
         What lies to the right of a narrower window is not used. ``empty(shape, dtype=...)`` gives the memory, unless gradients
         pass.
         """
+        pictures = [getattr(picture, "coefficients", picture) for picture in pictures]
+        for picture in pictures:
+            check_all_bands(picture)
+        if len(pictures) != (count := len(self.windows[0])):
+            raise ValueError(f"this is a plan for {count} pictures; got {len(pictures)}")
         packed = []
         for number, windows in enumerate(self.windows):
             planes = [picture[number] for picture in pictures]
@@ -101,9 +107,11 @@ class Plan:
     def apply(self, packed: Coefficients, dtype: torch.dtype = torch.float32) -> Coefficients:
         """The transformed batch ``(n, c*c, P, Q)`` of ``dtype``, on the device of ``packed``, blocks contiguous.
 
-        Computed in float32 and rounded once at the end. On CUDA the products are as exact as
+        Computed in float32 and rounded once at the end; ValueError for a ``dtype`` of no floats. Where transforms follow the
+        boxes, each call draws anew, from where the generators then are. On CUDA the products are as exact as
         ``torch.set_float32_matmul_precision`` asks for.
         """
+        floating(dtype)
         corners = []
         for windows in self.windows:
             tops = accumulate((bottom - top for top, bottom, _, _ in windows), initial=0)
@@ -136,7 +144,11 @@ def plan(transform: Compose, images: Sequence, generators: Iterable[torch.Genera
 
     Images have ``.coefficients`` and ``.grid``, or are ``Coefficients`` that are all picture. ValueError where there are
     none, where block sizes differ among them, and where the boxes and paddings that the chain begins with bring them to
-    different sizes, and where there is not one generator (or None) for each.
+    different sizes, and where there is not one generator of its own for each.
+
+    Of None, torch's own generator draws, step by step for all pictures, not picture by picture as a loop would; draws of one
+    generator for several pictures would be mixed up likewise, so that is a ValueError. ``Plan.apply`` draws what follows the
+    boxes: for the draws of ``transform`` it is called once.
 
     >>> from dctnet.transforms.geometric import RandomHorizontalFlip, RandomResizedCrop
     >>> chain = Compose([RandomResizedCrop(32), RandomHorizontalFlip()], block_size=8)
@@ -169,6 +181,9 @@ def plan_grids(
     blocks_out, generators = transform.block_size or blocks_in, list(generators)
     if len(generators) != len(grids):
         raise ValueError(f"there is one generator for each image; got {len(generators)} for {len(grids)} images")
+    own = [id(generator) for generator in generators if generator is not None]
+    if len(set(own)) < len(own):
+        raise ValueError(f"each image has a generator of its own; got {len(set(own))} for {len(own)} images")
     slots: list[list[Step]] = []
     sizes, fill, rest = [grid.size for grid in grids], None, list(transform.transforms)
     while (

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from dctnet.arguments import several, whole
+from dctnet.arguments import flag, several, whole
 from dctnet.resampling import PADDING_MODES
 from dctnet.transforms.boxes import Size, pair
 from dctnet.transforms.geometric import Geometric
@@ -76,7 +76,8 @@ class RandomCrop(Geometric):
     ):
         self.size = pair(size)
         self.padding = None if padding is None else padding_of(padding)
-        self.pad_if_needed, self.fill, self.padding_mode = bool(pad_if_needed), fill, _check_mode(padding_mode)
+        self.pad_if_needed = flag("pad_if_needed", pad_if_needed)
+        self.fill, self.padding_mode = fill, _check_mode(padding_mode)
         self._fill = fill_of(fill)
         if self.padding is None and not self.pad_if_needed:
             self.steps = Drawn

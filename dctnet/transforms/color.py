@@ -23,11 +23,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dctnet.arguments import finite, interval, whole
-from dctnet.coefficients import Coefficients, Grid, block_size, infer_grid
+from dctnet.arguments import finite, interval
+from dctnet.coefficients import Coefficients, Grid, block_size, check_all_bands, infer_grid
 from dctnet.dct import basis
 from dctnet.transforms.chance import Chance
-from dctnet.transforms.per_sample import Number, check_range, computed_wide, per_sample
+from dctnet.transforms.per_sample import Number, check_range, check_whole, computed_wide, per_sample
 from dctnet.transforms.photometric import Photometric
 
 
@@ -130,6 +130,7 @@ def adjust_hue(coefficients: Coefficients, hue_factor: Number) -> Coefficients:
 
 def rgb_to_grayscale(coefficients: Coefficients) -> Coefficients:
     """Chroma set to zero: exact. The planes stay three, as with torchvision's ``num_output_channels=3``."""
+    check_all_bands(coefficients)
     return Coefficients(coefficients.y, torch.zeros_like(coefficients.cb), torch.zeros_like(coefficients.cr))
 
 
@@ -145,12 +146,11 @@ def drop_chroma(coefficients: Coefficients, plane: int | Tensor) -> Coefficients
 
     Source: Park and Johnson, "RGB no more: Minimally-decoded JPEG Vision Transformers", CVPR 2023, section 5.1.
     """
-    if isinstance(plane, Tensor):
-        check_range("plane", plane, 0, 2)
-    plane = plane if isinstance(plane, Tensor) else torch.tensor(whole("plane", plane, 0, 2))
+    check_all_bands(coefficients)
+    check_whole("plane", plane, 0, 2)
     kept = [coefficients.y]
     for number, chroma in enumerate(coefficients[1:], 1):
-        kept.append(chroma * (plane != number).to(chroma.device, chroma.dtype)[..., None, None, None])
+        kept.append(chroma * (per_sample(plane, chroma) != number).to(chroma.dtype))
     return Coefficients(*kept)
 
 

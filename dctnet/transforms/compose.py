@@ -23,8 +23,8 @@ class Compose:
     The pixel operators R of consecutive geometric transforms are multiplied, lifted once and applied once, so a resize,
     a crop and a flip cost as much as one of them; a ``Normalize`` behind them is applied with them. The result lies on the
     4:2:0 grid whatever the file's sampling, in blocks of ``block_size`` (a number, or a pair for luma and chroma; default:
-    that of the input) until a ``Reblock`` says otherwise. ``dtype`` is that of the result (default: float32, float64 of
-    float64 planes).
+    that of the input) until a ``Reblock`` says otherwise. ``dtype`` is that of the result (default: that of the planes that
+    come, float32 of integers); half precision is computed in float32 and rounded once, at the end.
 
     A data set asks ``reduced`` what the chain comes to, so as to do the whole of it in one pass over many pictures. The
     draws are the same, the values equal to rounding.
@@ -45,9 +45,7 @@ class Compose:
         dtype: torch.dtype | None = None,
     ):
         self.transforms = tuple(check_transforms(transforms))
-        if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
-            raise ValueError(f"coefficients become floats; got dtype={dtype}")
-        self.dtype = dtype
+        self.dtype = None if dtype is None else floating(dtype)
         check_order(self.transforms)
         self.block_size = None if block_size is None else block_sizes(block_size)
 
@@ -63,9 +61,7 @@ class Compose:
         )
         self._pass(picture, self.transforms, generator)
         # Even without a geometric transform the chroma is brought to the 4:2:0 grid, and the blocks to their size.
-        picture.settle()
-        coefficients = picture.coefficients
-        return coefficients if self.dtype is None else coefficients.to(self.dtype), picture.grid
+        return picture.result(self.dtype), picture.grid
 
     def _pass(self, picture: Passing, transforms: Sequence[Transform], generator: torch.Generator | None) -> None:
         for transform in transforms:
@@ -98,6 +94,13 @@ class Compose:
     def __repr__(self) -> str:
         dtype = "" if self.dtype is None else f", dtype={self.dtype}"
         return f"Compose({list(self.transforms)}, block_size={self.block_size}{dtype})"
+
+
+def floating(dtype: torch.dtype) -> torch.dtype:
+    """The dtype; ValueError where it is none of floats."""
+    if not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        raise ValueError(f"coefficients become floats; got dtype={dtype}")
+    return dtype
 
 
 def planes_of(image) -> tuple[Coefficients, Grid]:

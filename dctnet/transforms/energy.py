@@ -7,7 +7,7 @@ from torch import Tensor
 
 from dctnet.arguments import finite
 from dctnet.coefficients import Coefficients, check_all_bands
-from dctnet.transforms.per_sample import check_range
+from dctnet.transforms.per_sample import check_range, per_sample
 from dctnet.transforms.photometric import Photometric
 
 
@@ -27,13 +27,12 @@ def keep_energy(coefficients: Coefficients, percent: float | Tensor) -> Coeffici
     """
     check_all_bands(coefficients)
     check_range("percent, the share of energy,", percent, 0, 100, open_low=True)
-    percent = torch.as_tensor(percent, dtype=torch.float64)
     # Blocks last, as they lie in memory.
     planes = [plane.movedim(-3, -1) for plane in coefficients]
     squares = [plane[..., 1:].detach().to(torch.float64).square().flatten(-3) for plane in planes]
     ranked, order = torch.cat(squares, -1).sort(dim=-1, descending=True, stable=True)
     held = ranked.cumsum(-1)
-    needed = held[..., -1:] * (percent.to(held.device)[..., None] / 100)
+    needed = held[..., -1:] * (per_sample(percent, held[..., None, None])[..., 0, 0] / 100)
     enough = torch.cat([torch.zeros_like(needed), held[..., :-1]], -1)[..., : held.shape[-1]] >= needed
     dropped = torch.empty_like(enough).scatter_(-1, order, enough)
     made = []

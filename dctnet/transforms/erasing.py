@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 
 import torch
 from torch import Tensor
@@ -66,7 +66,8 @@ class RandomErasing(_Erasing):
             raise ValueError(f'value is a color in gray levels or "random"; got {value!r}')
         if not isinstance(value, str):
             fill_of(value)  # which refuses what is no color
-        self.value = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
+            value = value.tolist() if hasattr(value, "tolist") else value
+        self.value = tuple(value) if isinstance(value, list) else value
         self._threshold = torch.tensor(self.p).item()  # float32, as what is drawn
         self._log_ratio = torch.tensor(self.ratio).log().tolist()
 
@@ -134,7 +135,7 @@ def _noise(coefficients: Coefficients, parameters: Tensor, grid: Grid) -> Coeffi
             plane[number].normal_(0, NOISE * deviation / math.sqrt(vertical * horizontal), generator=generator)
     return Coefficients(
         *(
-            noise.view(*plane.shape[:-3], *noise.shape[1:]).movedim(-1, -3)
-            for noise, plane in zip(planes, coefficients, strict=True)
+            noise.view(*parameters.shape[:-1], *noise.shape[1:]).movedim(-1, -3)  # one draw is for all
+            for noise in planes
         )
     )

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from dctnet.bands import BAND_SETS, CHANNELS, BandSet, bands_of
-from dctnet.coefficients import Coefficients, SelectedBands
+from dctnet.coefficients import Coefficients, SelectedBands, check_kind
 from dctnet.transforms.photometric import Photometric
 
 
@@ -22,6 +22,7 @@ def select_bands(coefficients: Coefficients, bands: BandSet) -> Coefficients:
     >>> select_bands(planes, 6).y.flatten().tolist()
     [0.0, 1.0, 8.0, 9.0]
     """
+    check_kind(coefficients)
     kept = bands_of(bands)
     for name, plane in zip(Coefficients._fields, coefficients, strict=True):
         if plane.ndim < 3 or plane.shape[-3] != CHANNELS:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dctnet.arguments import several
-from dctnet.coefficients import Coefficients, Grid, block_size, block_sizes, infer_grid
+from dctnet.coefficients import Coefficients, Grid, block_size, block_sizes, check_all_bands, infer_grid
 from dctnet.transforms.boxes import Size, center_box, checked_target, pair, resized_size
 from dctnet.transforms.canvas import Pad
 from dctnet.transforms.color import (
@@ -86,6 +86,7 @@ __all__ = [
 
 
 def _kept_blocks(coefficients: Coefficients) -> tuple[int, int]:
+    check_all_bands(coefficients)
     return block_size(coefficients.y), block_size(coefficients.cb)
 
 
@@ -236,8 +237,7 @@ def _moved(coefficients: Coefficients, step: Step, grid: Grid, block_size: Size 
     kept = _kept_blocks(coefficients) if block_size is None else block_sizes(block_size)
     picture = Passing(coefficients, grid, kept)
     picture.move(step)
-    picture.settle()
-    return picture.coefficients
+    return picture.result()
 
 
 def reblock(coefficients: Coefficients, block_size: Size, *, grid: Grid | None = None) -> Coefficients:

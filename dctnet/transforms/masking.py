@@ -24,6 +24,7 @@ from torch import Tensor
 from dctnet.arguments import finite
 from dctnet.coefficients import Coefficients, Grid, block_size, check_all_bands, infer_grid
 from dctnet.dct import basis
+from dctnet.precision import full_precision
 from dctnet.transforms.separable import fill_of
 
 Number = float | Tensor
@@ -125,6 +126,7 @@ def constant(coefficients: Coefficients, color: Color) -> Coefficients:
 
     ValueError for other than a gray level from 0 to 255 or three of them (red, green, blue).
     """
+    check_all_bands(coefficients)
     planes = []
     for plane, level in zip(coefficients, fill_of(color), strict=True):
         b = block_size(plane)
@@ -225,5 +227,6 @@ def _cut(start: np.ndarray, end: np.ndarray, spacing: tuple[int, int], blocks: i
 
 def _masked(x: Tensor, vertical: Cut, horizontal: Cut) -> Tensor:
     """M_v X M_h' of blocks ``(n, rows, columns, b, b)``."""
-    x = torch.einsum("npiv,npqvu->npqiu", vertical.operators, x)
-    return torch.einsum("nqju,npqiu->npqij", horizontal.operators, x)
+    with full_precision(x.device):
+        x = torch.einsum("npiv,npqvu->npqiu", vertical.operators, x)
+        return torch.einsum("nqju,npqiu->npqij", horizontal.operators, x)

@@ -11,8 +11,8 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
-from dctnet.arguments import finite, whole
-from dctnet.coefficients import Coefficients, Grid, infer_grid
+from dctnet.arguments import finite, flag, whole
+from dctnet.coefficients import Coefficients, Grid, check_kind, infer_grid
 from dctnet.transforms.masking import Number, checked_boxes, paste
 from dctnet.transforms.per_sample import check_range
 
@@ -106,6 +106,7 @@ def label_shares(labels: Tensor, num_classes: int | None) -> Tensor:
 
 
 def _check_batch(coefficients: Coefficients, shares: Tensor) -> None:
+    check_kind(coefficients)
     for name, plane in zip(Coefficients._fields, coefficients, strict=True):
         if plane.ndim != 4 or len(plane) != len(shares):
             raise ValueError(
@@ -130,7 +131,7 @@ class Mixing(ABC):
         self.alpha = finite("alpha, of Beta(alpha, alpha),", alpha, 0, open_low=True)
         # None where labels are shares.
         self.num_classes = None if num_classes is None else whole("num_classes", num_classes, 1)
-        self.per_sample = bool(per_sample)
+        self.per_sample = flag("per_sample", per_sample)
 
     @abstractmethod
     def __call__(

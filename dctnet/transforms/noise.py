@@ -148,9 +148,10 @@ def _checked(sigma: float | Sequence[float]) -> float | tuple[float, ...]:
 
 
 def _drawn(parameters: Tensor) -> tuple[tuple[Tensor, ...], Generators]:
-    """What ``_Noise.draw`` drew: the deviations, and a generator for each picture."""
+    """What ``_Noise.draw`` drew: the deviations, and a generator for each picture, or for all if there is one draw."""
     *sigmas, seeds = parameters.unbind(-1)
-    return tuple(sigmas), [torch.Generator().manual_seed(int(seed)) for seed in seeds.flatten().tolist()]
+    generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds.flatten().tolist()]
+    return tuple(sigmas), generators if seeds.ndim else generators[0]
 
 
 class GaussianNoise(_Noise):

@@ -10,19 +10,22 @@ import torch
 from torch import Tensor
 
 from dctnet.bands import BandSet, values_of
-from dctnet.coefficients import Coefficients
+from dctnet.coefficients import Coefficients, check_kind
 from dctnet.statistics import read_statistics
 from dctnet.transforms.photometric import Photometric
 
 
 def normalize(coefficients: Coefficients, mean: Coefficients, std: Coefficients) -> Coefficients:
-    """(X - mean) / std band by band: ``mean`` and ``std`` hold a vector (C,) for each plane; ValueError where C differs.
+    """(X - mean) / std band by band: ``mean`` and ``std`` hold a vector (C,) for each plane.
+
+    ValueError where C differs, and for other than finite numbers, std above 0.
 
     >>> planes = Coefficients(*(torch.full((1, 2, 2), 6.0) for _ in range(3)))
     >>> bands = lambda value: Coefficients(*(torch.tensor([value]) for _ in range(3)))
     >>> normalize(planes, bands(2.0), bands(4.0)).y[0, 0]
     tensor([1., 1.])
     """
+    check_kind(coefficients)
     planes = []
     for name, plane, centre, scale in zip(Coefficients._fields, coefficients, mean, std, strict=True):
         if not (centre.shape == scale.shape == plane.shape[-3:-2]):
@@ -30,8 +33,9 @@ def normalize(coefficients: Coefficients, mean: Coefficients, std: Coefficients)
                 f"plane {name} has {plane.shape[-3]} bands; mean and std need one value a band, got "
                 f"{tuple(centre.shape)} and {tuple(scale.shape)}. Were they measured at another block size?"
             )
-        if not bool((scale > 0).all()):
-            raise ValueError(f"std of plane {name} must be positive; its smallest value is {float(scale.min())}")
+        if not bool(((scale > 0) & (centre + scale).isfinite()).all()):
+            check_values("mean", name, centre)
+            check_values("std", name, scale, positive=True)
         dtype = plane.dtype if plane.is_floating_point() else torch.float32
         centre, scale = (value.to(plane.device, dtype)[:, None, None] for value in (centre, scale))
         planes.append((plane.to(dtype) - centre) / scale)
@@ -51,11 +55,16 @@ def band_values(name: str, values: Sequence[Sequence[float]], *, positive: bool 
     if len(vectors) != 3 or any(vector.ndim != 1 or not len(vector) for vector in vectors):
         raise ValueError(f"{name} is three lists of numbers, one a band of Y, Cb and Cr; got {reprlib.repr(values)}")
     for plane, vector in zip(Coefficients._fields, vectors, strict=True):
-        wrong = vector[~(vector.isfinite() & ((vector > 0) | (not positive)))]
-        if len(wrong):
-            kind = "finite numbers greater than 0" if positive else "finite numbers"
-            raise ValueError(f"plane {plane} of {name} holds {kind}, one a band; got {wrong[0].item()}")
+        check_values(name, plane, vector, positive=positive)
     return Coefficients(*vectors)
+
+
+def check_values(name: str, plane: str, vector: Tensor, *, positive: bool = False) -> None:
+    """ValueError where a vector (C,) holds another than finite numbers, above 0 if ``positive``."""
+    wrong = vector[~(vector.isfinite() & ((vector > 0) | (not positive)))]
+    if len(wrong):
+        kind = "finite numbers greater than 0" if positive else "finite numbers"
+        raise ValueError(f"plane {plane} of {name} holds {kind}, one a band; got {wrong[0].item()}")
 
 
 class Normalize(Photometric):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from dctnet.coefficients import Coefficients, Grid, check_all_bands, grid_420
 from dctnet.transforms.affine import warp
@@ -16,12 +17,13 @@ class Passing:
     """Steps are gathered in one separable operator, which is lifted and applied once, when values are asked for.
 
     ``coefficients`` count only after ``settle``. ``blocks``: the block sizes (luma, chroma) that ``settle`` brings them to.
-    ``grid``: that of the picture after the steps so far.
+    ``grid``: that of the picture after the steps so far. Half precision is computed in float32 and rounded once, by ``result``.
     """
 
     def __init__(self, coefficients: Coefficients, grid: Grid, blocks: tuple[int, int]):
         check_all_bands(coefficients)
-        self.coefficients, self.grid, self.blocks = coefficients, grid, blocks
+        self.coefficients, self.grid, self.blocks = coefficients.map(_wide), grid, blocks
+        self._came = [plane.dtype if plane.is_floating_point() else torch.float32 for plane in coefficients]
         self._pending: Separable | None = None
         # Their blocks, where the coefficients lie on the 4:2:0 grid, and what is behind the picture repeats its edge.
         self._settled: tuple[int, int] | None = whole_blocks(coefficients, grid)
@@ -44,6 +46,12 @@ class Passing:
             self.settle()  # one operator fills with one colour
         self._pending = operators if self._pending is None else after(operators, self._pending)
         self.grid = grid_420(operators.size)
+
+    def result(self, dtype: torch.dtype | None = None) -> Coefficients:
+        """``settle``d coefficients, rounded to ``dtype``; default: that in which each plane came, float32 of integers."""
+        self.settle()
+        planes = zip(self.coefficients, self._came, strict=True)
+        return type(self.coefficients)(*(plane.to(dtype or came) for plane, came in planes))
 
     def settle_for(self, transform: Photometric) -> None:
         """``settle`` in the blocks that cost ``transform`` least."""
@@ -70,3 +78,8 @@ class Passing:
         operators = whole(self.grid) if self._pending is None else self._pending
         self.coefficients = lifted(self.coefficients, operators, blocks, ending)
         self.grid, self._pending, self._settled = grid_420(self.grid.size), None, blocks
+
+
+def _wide(plane: Tensor) -> Tensor:
+    """Floats of half precision in float32; all else as it is, since the operators read integers themselves."""
+    return plane.to(torch.promote_types(plane.dtype, torch.float32)) if plane.is_floating_point() else plane

@@ -9,8 +9,9 @@ from functools import wraps
 import torch
 from torch import Tensor
 
-from dctnet.arguments import GREATEST, finite
+from dctnet.arguments import GREATEST, finite, whole
 from dctnet.coefficients import Coefficients, check_all_bands
+from dctnet.precision import full_precision
 
 Number = float | Tensor
 
@@ -47,10 +48,20 @@ def check_range(name: str, value: Number, low: float, high: float = math.inf, *,
             finite(name, values[bad][0].item(), low, high, open_low=open_low)
 
 
+def check_whole(name: str, value: Number, low: float, high: float) -> None:
+    """``arguments.whole`` for each of the numbers of a tensor, of whatever dtype it is; see ``check_range``."""
+    if not isinstance(value, Tensor):
+        whole(name, value, low, high)
+        return
+    check_range(name, value, low, high)
+    if value.device.type == "cpu" and len(broken := value[value != value.round()]):
+        whole(name, broken[0].item(), low, high)
+
+
 def computed_wide(function: Callable[..., Coefficients]) -> Callable[..., Coefficients]:
     """``function`` of planes, computed in float32 (float64 of float64 planes) and rounded once to the dtype of each plane.
 
-    Integer planes become float32. ValueError for ``SelectedBands``: the functions work on whole blocks.
+    Autocast is turned off. Integer planes become float32. ValueError for ``SelectedBands``: the functions work on whole blocks.
     """
 
     @wraps(function)
@@ -58,7 +69,8 @@ def computed_wide(function: Callable[..., Coefficients]) -> Callable[..., Coeffi
         check_all_bands(coefficients)
         dtypes = [plane.dtype if plane.is_floating_point() else torch.float32 for plane in coefficients]
         work = torch.float64 if torch.float64 in dtypes else torch.float32
-        result = function(coefficients.to(work), *args, **kwargs)
+        with full_precision(coefficients.y.device):
+            result = function(coefficients.to(work), *args, **kwargs)
         return Coefficients(*(plane.to(dtype) for plane, dtype in zip(result, dtypes, strict=True)))
 
     return wide

@@ -44,7 +44,7 @@ class Photometric(ABC):
         generator: torch.Generator | None = None,
         size: tuple[int, int] | None = None,
     ) -> Coefficients:
-        """Draw and apply to one picture of ``size`` (default: whole blocks). Floats in, floats out.
+        """Draw and apply to one picture of ``size`` (default: whole blocks), or one draw to a batch. Floats in, floats out.
 
         ValueError for ``SelectedBands`` where all bands are needed; bare tensors do not tell what they are.
         """

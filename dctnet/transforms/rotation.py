@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from dctnet.arguments import finite, interval, several
+from dctnet.arguments import finite, flag, interval, several
 from dctnet.transforms.affine import expanded_size, inverse_matrix
 from dctnet.transforms.geometric import Geometric
 from dctnet.transforms.separable import Fill, fill_of
@@ -25,7 +25,7 @@ def rotated(
     Quarter turns about the middle are exact where the picture is square or the canvas may ``expand`` (half turns always).
     Otherwise the canvas stays, or grows to hold the turned picture, and what is outside of the picture shows ``fill``.
     """
-    angle = finite("angle", angle) % 360
+    angle, expand = finite("angle", angle) % 360, flag("expand", expand)
     if center is None and (angle % 180 == 0 or (angle % 90 == 0 and (expand or size[0] == size[1]))):
         quarters = round(angle / 90)
         return Turned(quarters, size[::-1] if quarters % 2 else size)
@@ -80,7 +80,7 @@ class RandomRotation(Geometric):
         center: Sequence[float] | None = None,
         fill: float | Sequence[float] = 0,
     ):
-        self.degrees, self.expand, self.fill = _either_way("degrees", degrees), bool(expand), fill
+        self.degrees, self.expand, self.fill = _either_way("degrees", degrees), flag("expand", expand), fill
         self.center, self._fill = _center(center), fill_of(fill)
 
     def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> Step:
@@ -152,7 +152,7 @@ class Rotate(Geometric):
         center: Sequence[float] | None = None,
         fill: float | Sequence[float] = 0,
     ):
-        self.angle, self.expand, self.fill = finite("angle", angle), bool(expand), fill
+        self.angle, self.expand, self.fill = finite("angle", angle), flag("expand", expand), fill
         self.center, self._fill = _center(center), fill_of(fill)
 
     def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> Step:

@@ -12,12 +12,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dctnet.arguments import whole
+from dctnet.arguments import flag
 from dctnet.bands import BandSet, values_of
-from dctnet.coefficients import Coefficients
+from dctnet.coefficients import Coefficients, check_all_bands, check_kind
 from dctnet.quantization import all_quality_steps, levels, quality_steps
 from dctnet.statistics import read_statistics
-from dctnet.transforms.normalize import band_values
+from dctnet.transforms.normalize import band_values, check_values
+from dctnet.transforms.per_sample import check_whole, per_sample
 from dctnet.transforms.photometric import Photometric
 
 LIMIT = 127  # of an int8, alike on both sides
@@ -30,12 +31,13 @@ def quantize_int8(
 
     ``scales``: three vectors (C,). None takes those of each picture, max|x| / 127 over the band (1 where it is all zero), as
     a packed store has them. The error is half a scale at most, where |x| is at most 127.5 scales; beyond, x is clipped.
-    ValueError where the numbers of bands differ.
+    ValueError where the numbers of bands differ, and for scales that are not finite numbers above 0.
 
     >>> planes = Coefficients(*(torch.tensor([[[254.0, 3.2]]]) for _ in range(3)))
     >>> quantize_int8(planes).y.tolist()
     [[[254.0, 4.0]]]
     """
+    check_kind(coefficients)
     if scales is not None and len(scales) != 3:
         raise ValueError(f"scales are three vectors, for Y, Cb and Cr; got {len(scales)}")
     made = []
@@ -50,6 +52,7 @@ def quantize_int8(
                     f"plane {Coefficients._fields[number]} has {x.shape[-3]} bands; scales need one value a band, got "
                     f"{tuple(scales[number].shape)}. Were they measured at another block size, or for other bands?"
                 )
+            check_values("scales", Coefficients._fields[number], scales[number], positive=True)
             scale = scales[number].to(x.device, x.dtype)[:, None, None]
         rounded = (x / scale).round().clamp(-LIMIT, LIMIT) * scale
         made.append(_passed(rounded, x, straight_through).to(_dtype(plane)))
@@ -67,10 +70,10 @@ def jpeg_quality(coefficients: Coefficients, quality: int | Tensor, straight_thr
     >>> jpeg_quality(planes, 50).y[:4, 0, 0].tolist()                            # steps 16, 11, 10, 16
     [16.0, 22.0, 20.0, 16.0]
     """
-    quality = quality if isinstance(quality, Tensor) else torch.tensor(whole("the quality", quality, 1, 100))
-    if not bool(((quality >= 1) & (quality <= 100) & (quality == quality.round())).all()):
-        raise ValueError(f"the quality is a whole number from 1 to 100; got {quality.tolist()!r}")
-    tables = all_quality_steps()[quality.long().cpu()]
+    check_all_bands(coefficients)
+    quality = quality.cpu() if isinstance(quality, Tensor) else quality
+    check_whole("the quality", quality, 1, 100)
+    tables = all_quality_steps()[per_sample(quality, coefficients.y)[..., 0, 0, 0].long().cpu()]
     made = []
     for number, plane in enumerate(coefficients):
         if plane.ndim < 3 or plane.shape[-3] != 64:
@@ -96,7 +99,7 @@ def _floats(plane: Tensor) -> Tensor:
 
 def _passed(rounded: Tensor, x: Tensor, straight_through: bool) -> Tensor:
     """``rounded``, with its own gradient or that of x."""
-    return rounded.detach() + (x - x.detach()) if straight_through else rounded
+    return rounded.detach() + (x - x.detach()) if flag("straight_through", straight_through) else rounded
 
 
 class Quantize(Photometric):
@@ -110,7 +113,7 @@ class Quantize(Photometric):
     in_gray_levels = False
 
     def __init__(self, scales: Sequence[Sequence[float]] | None = None, straight_through: bool = False):
-        self.straight_through = straight_through
+        self.straight_through = flag("straight_through", straight_through)
         self.scales = None if scales is None else band_values("scales", scales, positive=True)
 
     @classmethod
@@ -137,7 +140,7 @@ class JPEGQuality(Photometric):
 
     def __init__(self, quality: int, straight_through: bool = False):
         quality_steps(quality)
-        self.quality, self.straight_through = quality, straight_through
+        self.quality, self.straight_through = quality, flag("straight_through", straight_through)
 
     def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> tuple[float, ...]:
         return (float(self.quality),)
@@ -159,7 +162,7 @@ class RandomJPEGQuality(Photometric):
         quality_steps(low), quality_steps(high)
         if low > high:
             raise ValueError(f"quality is a pair (from, to) with from <= to; got {quality!r}")
-        self.quality, self.straight_through = (low, high), straight_through
+        self.quality, self.straight_through = (low, high), flag("straight_through", straight_through)
 
     def draw(self, size: tuple[int, int], generator: torch.Generator | None) -> tuple[float, ...]:
         low, high = self.quality

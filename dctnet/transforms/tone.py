@@ -19,7 +19,7 @@ from dctnet.arguments import finite, whole
 from dctnet.coefficients import Coefficients, Grid, block_size, infer_grid
 from dctnet.dct import block_dct, block_idct
 from dctnet.transforms.chance import Chance
-from dctnet.transforms.per_sample import Number, check_range, computed_wide
+from dctnet.transforms.per_sample import Number, check_range, check_whole, computed_wide, per_sample
 
 
 def _gray_levels(plane: Tensor) -> Tensor:
@@ -39,12 +39,6 @@ def _whole(plane: Tensor) -> Tensor:
 def _inside(samples: Tensor, coefficients: Coefficients, grid: Grid | None) -> Tensor:
     height, width = (grid or infer_grid(coefficients)).size
     return samples[..., :height, :width]
-
-
-def _each(value: Number, samples: Tensor) -> Tensor:
-    """One number a picture, to be compared with samples ``(..., H, W)``."""
-    value = value if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64)
-    return value.to(samples.device, samples.dtype)[..., None, None]
 
 
 @computed_wide
@@ -86,11 +80,9 @@ def posterize(coefficients: Coefficients, bits: int | Tensor) -> Coefficients:
 
     On photographs to 4 bits 4.8 gray levels off, changed by 7.5. The gradient is zero for fewer than 8 bits.
     """
-    check_range("bits", bits, 0, 8)
-    if not isinstance(bits, Tensor) and bits != int(bits):
-        raise ValueError(f"bits is a whole number in [0, 8]; got {bits}")
+    check_whole("bits", bits, 0, 8)
     samples = _whole(coefficients.y)
-    step = 2 ** (8 - _each(bits, samples))
+    step = 2 ** (8 - per_sample(bits, coefficients.y)[..., 0])
     kept = (samples / step).floor_() * step
     if not isinstance(bits, Tensor):
         return coefficients if bits == 8 else _luma(coefficients, kept)
@@ -106,7 +98,7 @@ def solarize(coefficients: Coefficients, threshold: Number, *, grid: Grid | None
     """
     check_range("threshold", threshold, float("-inf"), 255)
     samples = _gray_levels(coefficients.y)
-    inverted = _whole(coefficients.y.detach()).ge_(_each(threshold, samples))  # 0 and 1
+    inverted = _whole(coefficients.y.detach()).ge_(per_sample(threshold, coefficients.y)[..., 0])  # 0 and 1
     luma = _luma(coefficients, samples + inverted * (255 - 2 * samples))
     spacing = (grid or infer_grid(coefficients)).spacing
     chroma, gain, shared = [], None, None
