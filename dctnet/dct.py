@@ -18,7 +18,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from dctnet.coefficients import BLOCK_SIZES, block_size
+from dctnet.coefficients import BLOCK_SIZES, block_size, zigzag_order
 from dctnet.kernels import _native
 from dctnet.kernels.tensors import as_array, is_plain, is_tracked, is_watched
 from dctnet.resampling import Banded, banded
@@ -71,10 +71,7 @@ def zigzag(b: int = 8) -> Tensor:
     >>> zigzag(8)[:6].tolist()
     [0, 1, 8, 16, 9, 2]
     """
-    cells = [(v, u) for v in range(b) for u in range(b)]
-    # Along an odd diagonal v grows, along an even one u does.
-    cells.sort(key=lambda c: (c[0] + c[1], c[0] if (c[0] + c[1]) % 2 else c[1]))
-    return torch.tensor([b * v + u for v, u in cells])
+    return torch.tensor(zigzag_order(b))
 
 
 def block_dct(samples: Tensor, b: int = 8) -> Tensor:

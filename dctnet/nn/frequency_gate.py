@@ -19,12 +19,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dctnet.bands import Bands, top_bands
+from dctnet.bands import CHANNELS, Bands, top_bands
 from dctnet.coefficients import Coefficients
 from dctnet.nn.pixel_frontend import full_precision
 from dctnet.nn.planes import check_planes
-
-CHANNELS = 64  # of a plane, in blocks of 8
 
 
 class FrequencyGate(nn.Module):

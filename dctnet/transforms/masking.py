@@ -24,9 +24,9 @@ from torch import Tensor
 from dctnet.arguments import finite
 from dctnet.coefficients import Coefficients, Grid, block_size, check_all_bands, infer_grid
 from dctnet.dct import basis
+from dctnet.transforms.per_sample import Number
 from dctnet.transforms.separable import fill_of
 
-Number = float | Tensor
 Color = float | Sequence[float]
 
 
