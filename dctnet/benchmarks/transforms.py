@@ -7,9 +7,9 @@ against torchvision on RGB. ``float64``: the largest difference in gray levels w
 float32 ones. A transform that is exact stays below 1e-4 in float64.
 
 What a row runs stands in ``path``: ``one by one`` is the function or the ``Compose`` on each picture, ``batches of 32`` is
-``lift_images``, in C++ where that can be. The rows of whole pipelines begin with pictures in their own sizes. torchvision always
-goes picture by picture, as its transforms draw for one. ``--device`` names where a batch of them all goes through in one call.
-A line on stderr says what is being measured.
+``lift_images``, in C++ where that can be. The rows of whole pipelines begin with pictures in their own sizes. torchvision
+always goes picture by picture, as its transforms draw for one. ``--device`` names where a batch of them all goes through in
+one call. A line on stderr says what is being measured.
 """
 
 from __future__ import annotations
