@@ -25,6 +25,7 @@ from typing import NamedTuple
 import yaml
 
 from dctnet.arguments import several, whole
+from dctnet.coefficients import zigzag_order
 from dctnet.statistics import PLANES, read_statistics
 
 CHANNELS = 64  # of a JPEG block
@@ -62,13 +63,10 @@ BAND_SETS: dict[int, Bands] = {
 
 # Shapes by name: the greatest number each takes, and the bands it means.
 SHAPES = {
-    "zigzag": (CHANNELS, lambda count: tuple(sorted(_ZIGZAG[:count]))),
+    "zigzag": (CHANNELS, lambda count: tuple(sorted(zigzag_order(8)[:count]))),
     "triangle": (15, lambda side: tuple(k for k in range(CHANNELS) if k // 8 + k % 8 < side)),
     "square": (8, lambda side: _rows(*(side,) * side)),
 }
-
-# Along the diagonals v + u = 0, 1, ..., odd ones downwards.
-_ZIGZAG = sorted(range(CHANNELS), key=lambda k: (k // 8 + k % 8, k if (k // 8 + k % 8) % 2 else -k))
 
 
 def bands_of(value: BandSet) -> Bands:

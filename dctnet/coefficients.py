@@ -103,6 +103,18 @@ def block_sizes(value: int | tuple[int, int]) -> tuple[int, int]:
     return int(pair[0]), int(pair[1])
 
 
+def zigzag_order(b: int) -> list[int]:
+    """The channels ``b*v + u`` of a block from low to high frequency, as JPEG files store them: along v + u = 0, 1, ...
+
+    >>> zigzag_order(8)[:6]
+    [0, 1, 8, 16, 9, 2]
+    """
+    cells = [(v, u) for v in range(b) for u in range(b)]
+    # Along an odd diagonal v grows, along an even one u does.
+    cells.sort(key=lambda c: (c[0] + c[1], c[0] if (c[0] + c[1]) % 2 else c[1]))
+    return [b * v + u for v, u in cells]
+
+
 def block_size(plane: Tensor) -> int:
     """The block size b of a plane ``(..., b*b, H/b, W/b)``; ValueError where the channels are not b*b."""
     if plane.ndim < 3:

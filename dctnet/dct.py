@@ -19,9 +19,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from dctnet.coefficients import BLOCK_SIZES, block_size
+from dctnet.coefficients import BLOCK_SIZES, block_size, zigzag_order
 from dctnet.kernels import _native
-from dctnet.kernels.tensors import as_array, is_plain, is_tracked
+from dctnet.kernels.tensors import as_array, is_plain, is_tracked, is_watched
 from dctnet.precision import full_precision
 from dctnet.resampling import Banded, banded
 
@@ -47,7 +47,8 @@ def basis(b: int, dtype: torch.dtype = torch.float64, device: torch.device | str
     """
     if b not in BLOCK_SIZES:
         raise ValueError(f"the block size is one of {BLOCK_SIZES}; got {b!r}")
-    return _basis(b, dtype, str(device)).clone()
+    make = _basis.__wrapped__ if is_watched() else _basis  # what is made of fake tensors is not kept
+    return make(b, dtype, str(device)).clone()
 
 
 # Up to this block size one product with the matrix of both axes is faster than two products of small matrices a block.
@@ -56,8 +57,12 @@ PRODUCT = 8
 
 @lru_cache(maxsize=64)
 def _product(b: int, dtype: torch.dtype, device: str) -> Tensor:
-    """T (x) T, ``(b*b, b*b)``: row ``b*v + u`` holds the samples, row by row, of the basis picture (v, u)."""
     return torch.kron(basis(b), basis(b)).to(dtype).to(device)
+
+
+def product(b: int, values: Tensor) -> Tensor:
+    """T (x) T, ``(b*b, b*b)``, for ``values``: row ``b*v + u`` holds the samples, row by row, of the basis picture (v, u)."""
+    return (_product.__wrapped__ if is_watched() else _product)(b, values.dtype, str(values.device))
 
 
 def zigzag(b: int = 8) -> Tensor:
@@ -68,10 +73,7 @@ def zigzag(b: int = 8) -> Tensor:
     >>> zigzag(8)[:6].tolist()
     [0, 1, 8, 16, 9, 2]
     """
-    cells = [(v, u) for v in range(b) for u in range(b)]
-    # Along an odd diagonal v grows, along an even one u does.
-    cells.sort(key=lambda c: (c[0] + c[1], c[0] if (c[0] + c[1]) % 2 else c[1]))
-    return torch.tensor([b * v + u for v, u in cells])
+    return torch.tensor(zigzag_order(b))
 
 
 def block_dct(samples: Tensor, b: int = 8) -> Tensor:
@@ -92,7 +94,7 @@ def block_dct(samples: Tensor, b: int = 8) -> Tensor:
     blocks = samples.unflatten(-1, (-1, b)).unflatten(-3, (-1, b)).transpose(-3, -2)
     with full_precision(samples.device):
         if b <= PRODUCT:
-            return (blocks.flatten(-2) @ _product(b, samples.dtype, str(samples.device)).T).movedim(-1, -3)
+            return (blocks.flatten(-2) @ product(b, samples).T).movedim(-1, -3)
         matrix = basis(b, samples.dtype, samples.device)
         return (matrix @ blocks @ matrix.T).flatten(-2).movedim(-1, -3)
 
@@ -123,7 +125,7 @@ def block_idct(plane: Tensor) -> Tensor:
         return (_ToSamples.apply if is_tracked(plane) else _to_samples)(blocks, b)
     with full_precision(plane.device):
         if b <= PRODUCT:
-            blocks = (blocks @ _product(b, plane.dtype, str(plane.device))).unflatten(-1, (b, b))
+            blocks = (blocks @ product(b, plane)).unflatten(-1, (b, b))
         else:
             matrix = basis(b, plane.dtype, plane.device)
             blocks = matrix.T @ blocks.unflatten(-1, (b, b)) @ matrix

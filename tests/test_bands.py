@@ -6,10 +6,10 @@ import pytest
 import yaml
 
 from dctnet.bands import BAND_SETS, bands_of, parse_bands
-from dctnet.dct import zigzag
 from dctnet.jpeg.reader import read_jpeg
 from dctnet.statistics import Statistics, card_text
 from dctnet.transforms import SelectBands
+from tests.jpeg_writer import ZIGZAG
 from tests.test_decoder import jpeg, picture
 
 # Written out as Xu et al. (2020) list them: ranges of channels of Y, then of Cb and Cr.
@@ -42,7 +42,7 @@ def test_all_by_default():
 
 def test_zigzag_is_that_of_jpeg_files():
     for count in range(1, 65):
-        assert bands_of(f"zigzag-{count}").y == tuple(sorted(zigzag(8)[:count].tolist()))
+        assert bands_of(f"zigzag-{count}").y == tuple(sorted(ZIGZAG[:count].tolist()))
 
 
 @pytest.mark.parametrize("side", range(1, 9))

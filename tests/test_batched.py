@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torchvision.transforms import InterpolationMode, v2
 
 from dctnet import dct
 from dctnet.coefficients import Coefficients
 from dctnet.jpeg.reader import read_jpegs
 from dctnet.transforms.batched import plan
 from dctnet.transforms.canvas import Pad, RandomCrop, Translate
-from dctnet.transforms.color import ColorJitter
+from dctnet.transforms.color import ColorJitter, RandomInvert
 from dctnet.transforms.compose import Compose
 from dctnet.transforms.frequency import SelectBands
 from dctnet.transforms.geometric import (
@@ -30,6 +31,7 @@ SIZES = ((40, 56), (123, 77), (8, 300), (211, 16), (64, 64), (33, 1))
 NORMALIZE = Normalize(
     *([[torch.linspace(low, high, bands).tolist() for bands in (64, 16, 16)] for low, high in ((-3, 5), (1, 9))])
 )
+BILINEAR = InterpolationMode.BILINEAR
 CHAINS = {
     "training": Compose([RandomResizedCrop(32), RandomHorizontalFlip()], block_size=8),
     "odd size": Compose([RandomResizedCrop((35, 29)), RandomHorizontalFlip()], block_size=(8, 4)),
@@ -104,31 +106,117 @@ def test_equal_to_each_alone(images, name):
                 assert float((plane[i] - expected).abs().max()) < 1e-3  # gray levels
 
 
-def test_equal_to_the_pixel_domain():
-    """Against torchvision in float64, of noise, whose coefficients are all large."""
-    from torchvision.transforms.v2.functional import horizontal_flip, resized_crop
+class InLevels:
+    """A transform of torchvision that takes floats from 0 to 1, on samples about mid-gray."""
 
-    pixels = [
-        torch.rand(1, h, w, dtype=torch.float64, generator=torch.Generator().manual_seed(h)) * 255 - 128
-        for h, w in ((64, 96), (200, 48))
-    ]
-    planes = [Coefficients(*(dct.block_dct(p[0]).float() for _ in range(3))) for p in pixels]
-    crop, flip = RandomResizedCrop(32), RandomHorizontalFlip(1.0)
-    batch = at_once(Compose([crop, flip], block_size=8), planes)
-    for i, (picture_, generator) in enumerate(zip(pixels, generators(2), strict=True)):
-        box = crop.box(picture_.shape[1:], generator)
-        truth = horizontal_flip(resized_crop(picture_, *box, [32, 32], antialias=True))[0]
-        assert float((dct.block_idct(batch.y[i].double()) - truth).abs().max()) < 1e-3
+    def __init__(self, transform):
+        self.transform = transform
+
+    def __call__(self, samples):
+        return self.transform((samples + 128) / 255) * 255 - 128
+
+
+# On coefficients and on samples, with the same draws. Zero of the samples is mid-gray, and so is what fills: torchvision's empty
+# outside, for a fill that is named it weighs twice at the edge of the picture.
+TWINS = {
+    "crop, flip": (
+        [RandomResizedCrop(32), RandomHorizontalFlip()],
+        [v2.RandomResizedCrop(32, antialias=True), v2.RandomHorizontalFlip()],
+    ),
+    "odd crop, both flips": (
+        [RandomResizedCrop((35, 29)), RandomHorizontalFlip(1.0), RandomVerticalFlip()],
+        [v2.RandomResizedCrop((35, 29), antialias=True), v2.RandomHorizontalFlip(1.0), v2.RandomVerticalFlip()],
+    ),
+    "resize, centre": (
+        [Resize(45), CenterCrop(37)],
+        [v2.Resize(45, antialias=True), v2.CenterCrop(37)],
+    ),
+    "crop of a padded picture": (
+        [Resize((32, 33)), RandomCrop(32, padding=5, fill=128)],
+        [v2.Resize((32, 33), antialias=True), v2.RandomCrop(32, padding=5)],
+    ),
+    "reflected": (
+        [RandomResizedCrop(40), Pad((3, 5, 2, 7), padding_mode="reflect"), RandomHorizontalFlip(1.0)],
+        [
+            v2.RandomResizedCrop(40, antialias=True),
+            v2.Pad([3, 5, 2, 7], padding_mode="reflect"),
+            v2.RandomHorizontalFlip(1.0),
+        ],
+    ),
+    "rotated": (
+        [RandomResizedCrop((40, 33)), RandomRotation(60, fill=128)],
+        [v2.RandomResizedCrop((40, 33), antialias=True), v2.RandomRotation(60, BILINEAR, fill=None)],
+    ),
+    "affine": (
+        [RandomResizedCrop((40, 33)), RandomAffine(9, (0.1, 0.2), (0.7, 1.2), 9, fill=128), RandomVerticalFlip(1.0)],
+        [
+            v2.RandomResizedCrop((40, 33), antialias=True),
+            v2.RandomAffine(9, (0.1, 0.2), (0.7, 1.2), 9, BILINEAR, fill=None),
+            v2.RandomVerticalFlip(1.0),
+        ],
+    ),
+    "colour": (
+        [RandomResizedCrop(32), ColorJitter(0.2, 0.2), RandomHorizontalFlip()],
+        [v2.RandomResizedCrop(32, antialias=True), InLevels(v2.ColorJitter(0.2, 0.2)), v2.RandomHorizontalFlip()],
+    ),
+    "inverted, then moved": (
+        [Resize((40, 40)), RandomInvert(1.0), RandomRotation(20, fill=128), RandomInvert(0.5)],
+        [
+            v2.Resize((40, 40), antialias=True),
+            InLevels(v2.RandomInvert(1.0)),
+            v2.RandomRotation(20, BILINEAR, fill=None),
+            InLevels(v2.RandomInvert(0.5)),
+        ],
+    ),
+}
+
+
+def pixel_pictures(twin, low=100.0, high=155.0, count=3):
+    """Samples of noise, whose coefficients are all large, gray planes of them, and what torchvision makes in float64."""
+    samples = []
+    for h, w in ((64, 96), (200, 48), (72, 72))[:count]:
+        noise = torch.rand(1, h, w, dtype=torch.float64, generator=torch.Generator().manual_seed(h))
+        samples.append(low - 128 + (high - low) * noise)
+    planes = [Coefficients(dct.block_dct(s[0]), *(torch.zeros_like(dct.block_dct(s[0])),) * 2) for s in samples]
+    truth = []
+    with torch.random.fork_rng(devices=[]):
+        for seed, picture_ in enumerate(samples):
+            torch.manual_seed(seed)
+            truth.append(twin(picture_)[0])
+    return planes, truth
+
+
+@pytest.mark.parametrize("name", TWINS)
+def test_equal_to_the_pixel_domain(name):
+    """Against torchvision in float64, from the same seeds; in float32 to its rounding."""
+    ours, theirs = TWINS[name]
+    planes, truth = pixel_pictures(v2.Compose(theirs))
+    chain = Compose(ours, block_size=8)
+    for dtype, tolerance in ((torch.float64, 1e-4), (torch.float32, 1e-3)):
+        batch = at_once(chain, [picture_.to(dtype) for picture_ in planes], dtype)
+        for i, expected in enumerate(truth):
+            out = dct.block_idct(batch.y[i].double())[: expected.shape[0], : expected.shape[1]]
+            assert float((out - expected).abs().max()) < tolerance
+            assert float(batch.cb[i].abs().max()) < tolerance  # gray stays gray
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_rounded_once(images, dtype):
-    exact = at_once(CHAINS["training"], images)
-    short = at_once(CHAINS["training"], images, dtype)
-    for plane, rounded in zip(exact, short, strict=True):
-        assert torch.equal(plane.to(dtype), rounded)
-    normalised = at_once(CHAINS["normalised"], images, dtype)
-    assert {plane.dtype for plane in normalised} == {dtype}
+def test_rounded_once(dtype):
+    """No coefficient is farther from torchvision's in float64 than one rounding to ``dtype`` takes it, and float32's."""
+    ours, theirs = TWINS["crop, flip"]
+    planes, truth = pixel_pictures(v2.Compose(theirs), 0.0, 255.0)
+    for transforms, centre, scale in (
+        (ours, torch.zeros(64), torch.ones(64)),
+        ([*ours, NORMALIZE], NORMALIZE.mean.y, NORMALIZE.std.y),
+    ):
+        batch = at_once(
+            Compose(transforms, block_size=(8, 4)), [picture_.to(torch.float32) for picture_ in planes], dtype
+        )
+        assert {plane.dtype for plane in batch} == {dtype}
+        for i, samples in enumerate(truth):
+            exact = (dct.block_dct(samples) - centre[:, None, None].double()) / scale[:, None, None].double()
+            off = (batch.y[i].double() - exact).abs()
+            assert bool((off <= torch.finfo(dtype).eps / 2 * exact.abs() + 1e-3).all())
 
 
 def test_only_what_is_read_is_packed(images):

@@ -6,13 +6,16 @@ the same coefficients, away from the edge of a moved picture (where torchvision 
 against torchvision on RGB. ``float64``: the largest difference in gray levels with float64 coefficients; ``float32``: with
 float32 ones. A transform that is exact stays below 1e-4 in float64.
 
-Two rows are whole pipelines: random resized crop, flip and normalisation of pictures in their own sizes, batch by batch, and
-RandAugment, picture by picture. ``--device`` names where a batch of them all goes through in one call.
+What a row runs stands in ``path``: ``one by one`` is the function or the ``Compose`` on each picture, ``batches of 32`` is
+``lift_images``, in C++ where that can be. The rows of whole pipelines begin with pictures in their own sizes. torchvision
+always goes picture by picture, as its transforms draw for one. ``--device`` names where a batch of them all goes through in
+one call. A line on stderr says what is being measured.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -27,7 +30,7 @@ from torchvision.transforms.v2 import functional as pixel
 
 from dctnet.arguments import whole
 from dctnet.benchmarks.files import readable
-from dctnet.benchmarks.pairing import bound, paired
+from dctnet.benchmarks.pairing import Pair, bound, paired
 from dctnet.benchmarks.result_file import command_line, write_result
 from dctnet.coefficients import Coefficients
 from dctnet.data.lifted_images import lift_images
@@ -37,15 +40,26 @@ from dctnet.jpeg.reader import read_jpegs
 from dctnet.transforms import functional as F
 from dctnet.transforms.augment import RandAugment
 from dctnet.transforms.batched import plan
-from dctnet.transforms.boxes import Size
 from dctnet.transforms.compose import Compose
 from dctnet.transforms.geometric import CenterCrop, RandomHorizontalFlip, RandomResizedCrop, Resize
 from dctnet.transforms.normalize import Normalize
 
 BILINEAR = InterpolationMode.BILINEAR
+CARD = "imagenet_samples"  # whose figures normalise
+ONE_BY_ONE = "one by one"
 GRAY = 128  # zero in every plane, so that torchvision's empty outside is ours
 SIZE = 224
 BATCH = 32
+BATCHES = f"batches of {BATCH}"
+
+
+def sharpened(image: Tensor, factor: float) -> Tensor:
+    """torchvision's sharpness; of floats far from its clamp, which ours does not have."""
+    if not image.is_floating_point():
+        return pixel.adjust_sharpness(image, factor)
+    return pixel.adjust_sharpness((image + 2048) / 4096, factor) * 4096 - 2048
+
+
 # name: (on coefficients, on samples or RGB). The pixel function takes (..., H, W).
 GEOMETRIC: dict[str, tuple[Callable[[Coefficients], Coefficients], Callable[[Tensor], Tensor]]] = {
     "crop at (13, 21)": (lambda c: F.crop(c, 13, 21, 160, 160), lambda p: pixel.crop(p, 13, 21, 160, 160)),
@@ -74,7 +88,7 @@ GEOMETRIC: dict[str, tuple[Callable[[Coefficients], Coefficients], Callable[[Ten
         lambda c: F.affine(c, 20, (5, 3), 0.8, (4, 9), fill=GRAY),
         lambda p: pixel.affine(p, 20, [5, 3], 0.8, [4, 9], BILINEAR),
     ),
-    "sharpness 1.7": (lambda c: F.adjust_sharpness(c, 1.7), None),
+    "sharpness 1.7": (lambda c: F.adjust_sharpness(c, 1.7), lambda p: sharpened(p, 1.7)),
     "blur, sigma 1.5": (
         lambda c: F.gaussian_blur(c, 9, 1.5),
         lambda p: pixel.gaussian_blur(p, [9, 9], [1.5, 1.5]),
@@ -153,24 +167,34 @@ def transforms(
     with bound(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         few = slice(0, 8)
-        for name, (ours, theirs) in GEOMETRIC.items():
-            twin = theirs or (lambda p: pixel.adjust_sharpness(p, 1.7))
-            pair = paired({name: (each(twin, decoded[few]), each(ours, planes[few]))}, repeats)[name]
-            row = {"transform": name, "us": 1e6 * pair.reference_seconds / len(planes[few]), "ratio": pair.ratio}
-            if theirs is not None:
-                row |= {"float64": luma_error(ours, theirs, planes[few], torch.float64)}
-                row |= {"float32": luma_error(ours, theirs, planes[few], torch.float32)}
-            rows.append(row | {"spread": list(pair.spread)})
-        for name, (ours, theirs) in COLOUR.items():
+        for name, (ours, theirs) in (GEOMETRIC | COLOUR).items():
+            say(name)
             pair = paired({name: (each(theirs, decoded[few]), each(ours, planes[few]))}, repeats)[name]
-            row = {"transform": name, "us": 1e6 * pair.reference_seconds / len(planes[few]), "ratio": pair.ratio}
-            rows.append(row | {"rgb": colour_error(ours, theirs, planes[few]), "spread": list(pair.spread)})
+            row = row_of(name, ONE_BY_ONE, pair, len(planes[few]))
+            if name in GEOMETRIC:
+                row["float64"] = luma_error(ours, theirs, planes[few], torch.float64)
+                row["float32"] = luma_error(ours, theirs, planes[few], torch.float32)
+            else:
+                row["rgb"] = colour_error(ours, theirs, planes[few])
+            rows.append(row)
         rows += pipelines(images, planes, decoded, repeats)
+    say("all in one call")
     rows.append(at_once(images, device, together))
     show(rows, f"{len(paths)} files of {folder}, one core, median of {repeats} rounds")
     if out is not None:
         write_result(out, rows, command, files=len(paths), rounds=repeats)
     return rows
+
+
+def say(name: str) -> None:
+    """Tells on stderr what is measured now."""
+    print(f"measuring {name}", file=sys.stderr, flush=True)
+
+
+def row_of(name: str, path: str, pair: Pair, pictures: int) -> dict:
+    """A row: what ran, and how; microseconds of ours a picture, and how many times torchvision's that is faster."""
+    us = 1e6 * pair.reference_seconds / pictures
+    return {"transform": name, "path": path, "us": us, "ratio": pair.ratio, "spread": list(pair.spread)}
 
 
 def each(function: Callable, pictures: Sequence) -> Callable[[], None]:
@@ -183,29 +207,37 @@ def each(function: Callable, pictures: Sequence) -> Callable[[], None]:
     return run
 
 
-def chain(size: Size = SIZE) -> Compose:
-    """Random resized crop, flip, normalisation."""
-    bands = [[1.0] * 64] * 3
-    return Compose([RandomResizedCrop(size), RandomHorizontalFlip(), Normalize([[0.0] * 64] * 3, bands)], block_size=8)
+def chain(*augmentations: RandAugment) -> Compose:
+    """Random resized crop, flip, ``augmentations``, normalisation with the figures of ``CARD``."""
+    steps = [RandomResizedCrop(SIZE), RandomHorizontalFlip(), *augmentations, Normalize.from_card(CARD)]
+    return Compose(steps, block_size=8)
 
 
-def pipelines(images: Sequence, planes: Sequence[Coefficients], decoded: Sequence[Tensor], repeats: int) -> list[dict]:
-    """The rows of the whole pipelines, and of RandAugment."""
-    training, whole = chain(), [to_pixels(image) for image in images]
-    theirs = v2.Compose(
+def pixel_chain(*augmentations: v2.RandAugment) -> v2.Compose:
+    """The same of torchvision, on decoded pictures."""
+    return v2.Compose(
         [
             v2.RandomResizedCrop(SIZE, antialias=True),
             v2.RandomHorizontalFlip(),
+            *augmentations,
             v2.ToDtype(torch.float32, scale=True),
             v2.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
         ]
     )
+
+
+def pipelines(images: Sequence, planes: Sequence[Coefficients], decoded: Sequence[Tensor], repeats: int) -> list[dict]:
+    """The rows of the whole pipelines, and of RandAugment."""
+    whole = [to_pixels(image) for image in images]
     augment, twin = Compose([RandAugment()], block_size=8), v2.RandAugment(interpolation=BILINEAR)
 
-    def ours_batched() -> None:
-        for start in range(0, len(images), BATCH):
-            few = images[start : start + BATCH]
-            lift_images(training, few, range(start, start + len(few)))
+    def ours_batched(transform: Compose) -> Callable[[], None]:
+        def run() -> None:
+            for start in range(0, len(images), BATCH):
+                few = images[start : start + BATCH]
+                lift_images(transform, few, range(start, start + len(few)))
+
+        return run
 
     def ours_augmented() -> None:
         for i, picture in enumerate(planes):
@@ -220,13 +252,20 @@ def pipelines(images: Sequence, planes: Sequence[Coefficients], decoded: Sequenc
         return run
 
     runs = {
-        "RandomResizedCrop(224), flip, normalise": (theirs_seeded(theirs, whole), ours_batched),
-        "RandAugment": (theirs_seeded(twin, decoded), ours_augmented),
+        ("RandAugment", ONE_BY_ONE): (theirs_seeded(twin, decoded), ours_augmented),
+        ("RandomResizedCrop(224), flip, normalise", BATCHES): (
+            theirs_seeded(pixel_chain(), whole),
+            ours_batched(chain()),
+        ),
+        ("RandomResizedCrop(224), flip, RandAugment, normalise", BATCHES): (
+            theirs_seeded(pixel_chain(twin), whole),
+            ours_batched(chain(RandAugment())),
+        ),
     }
     rows = []
-    for name, pair in paired(runs, repeats).items():
-        row = {"transform": name, "us": 1e6 * pair.reference_seconds / len(images), "ratio": pair.ratio}
-        rows.append(row | {"spread": list(pair.spread)})
+    for (name, path), run in runs.items():
+        say(f"{name}, {path}")
+        rows.append(row_of(name, path, paired({name: run}, repeats)[name], len(images)))
     return rows
 
 
@@ -248,26 +287,39 @@ def at_once(images: Sequence, device: str, count: int = 256, rounds: int = 5) ->
         synchronize()
         seconds.append(time.perf_counter() - start)
     rate = count / sorted(seconds[1:])[rounds // 2]
-    return {"transform": f"the same, {count} in one call", "device": device, "images_per_second": rate}
+    name = f"RandomResizedCrop(224), flip, normalise, {count} in one call; planning, packing and transfer not counted"
+    return {"transform": name, "path": "one call", "device": device, "images_per_second": rate}
 
 
 def show(rows: list[dict], title: str) -> None:
     """Prints the rows."""
     table = Table(title=title)
     table.add_column("transform")
+    table.add_column("path")
     for name in ("us a picture", "faster than torchvision by", "error, float64", "float32", "mean error, RGB"):
         table.add_column(name, justify="right")
     for row in rows:
         if "images_per_second" in row:
             table.add_row(
-                row["transform"], f"{row['images_per_second']:.0f} images/s ({row['device']})", "", "", "", ""
+                row["transform"],
+                row["path"],
+                f"{row['images_per_second']:.0f} images/s ({row['device']})",
+                "",
+                "",
+                "",
+                "",
             )
             continue
         low, high = row["spread"]
         errors = [f"{row[key]:.1e}" if key in row else "" for key in ("float64", "float32")]
         colour = f"{row['rgb']:.2f}" if "rgb" in row else ""
         table.add_row(
-            row["transform"], f"{row['us']:.0f}", f"{row['ratio']:.2f} ({low:.2f}-{high:.2f})", *errors, colour
+            row["transform"],
+            row["path"],
+            f"{row['us']:.0f}",
+            f"{row['ratio']:.2f} ({low:.2f}-{high:.2f})",
+            *errors,
+            colour,
         )
     Console().print(table)
 

@@ -10,6 +10,14 @@ from torch import Tensor
 from torch.autograd.forward_ad import unpack_dual
 
 
+def is_watched() -> bool:
+    """Whether torch follows its own operations: ``torch.jit.trace``, ``make_fx``, ``FakeTensorMode``, ``FlopCounterMode``.
+
+    A compiled loop is none of them: its result would be recorded as a constant, or read from memory that is not there.
+    """
+    return torch.jit.is_tracing() or torch._C._len_torch_dispatch_stack() > 0
+
+
 def is_plain(values: Tensor) -> bool:
     """Whether the compiled loop takes these values: float32 in ordinary memory. ``torch.compile`` makes loops of its own."""
     return (
@@ -18,6 +26,7 @@ def is_plain(values: Tensor) -> bool:
         and type(values) in (Tensor, torch.nn.Parameter)
         and not values.is_neg()
         and not torch.compiler.is_compiling()
+        and not is_watched()
     )
 
 

@@ -84,11 +84,14 @@ DCTNET_INLINE void anywhere(const float* from, PlaneSize size, const Line& line,
 
 DCTNET_INLINE void row_body(const float* from, PlaneSize size, const double* m, float fill, std::int32_t row,
                             std::int32_t columns, float* to) {
-    constexpr double kMargin = 0.01;  // for what rounding may add to a place
+    // For what rounding may add to a place. `inside` rounds three times: a step, its multiple, and the sum. Both ends of a way lie
+    // in the plane, so each adds at most kTold / 2^24 samples, all three 0.003; a plane of 2^16 would exceed the margin.
+    constexpr double kMargin = 0.01;
+    constexpr std::int32_t kTold = 1 << 14;
     const Line line{m[1] * row + m[2], m[4] * row + m[5], m[0], m[3]};
     // Beyond these a double or a float no longer tells places apart within the margin; false for what is no number.
     const auto tame = [&](double x, double dx, std::int32_t samples) {
-        return std::abs(x) + std::abs(dx) * columns < 1e12 && samples <= 1 << 16;
+        return std::abs(x) + std::abs(dx) * columns < 1e12 && samples <= kTold;
     };
     if (!tame(line.x, line.dx, size.columns) || !tame(line.y, line.dy, size.rows)) {
         return anywhere(from, size, line, fill, {0, columns}, to);

@@ -15,10 +15,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from dctnet.bands import Bands
+from dctnet.bands import CHANNELS, Bands
 from dctnet.coefficients import Coefficients
 from dctnet.models.jpeg_resnet import JPEGResNet, jpeg_resnet, layers
-from dctnet.nn.frequency_gate import CHANNELS, FrequencyGate
+from dctnet.nn.frequency_gate import FrequencyGate
 from dctnet.nn.planes import check_planes
 from dctnet.transforms.frequency import SelectBands
 

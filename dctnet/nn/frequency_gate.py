@@ -20,12 +20,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dctnet.arguments import finite, whole
-from dctnet.bands import Bands, top_bands
+from dctnet.bands import CHANNELS, Bands, top_bands
 from dctnet.coefficients import Coefficients
 from dctnet.nn.planes import check_planes
 from dctnet.precision import full_precision
-
-CHANNELS = 64  # of a plane, in blocks of 8
 
 
 class FrequencyGate(nn.Module):

@@ -25,9 +25,9 @@ from dctnet.arguments import finite
 from dctnet.coefficients import Coefficients, Grid, block_size, check_all_bands, infer_grid
 from dctnet.dct import basis
 from dctnet.precision import full_precision
+from dctnet.transforms.per_sample import Number
 from dctnet.transforms.separable import fill_of
 
-Number = float | Tensor
 Color = float | Sequence[float]
 
 

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from dctnet.arguments import finite, flag, whole
 from dctnet.coefficients import Coefficients, Grid, check_kind, infer_grid
-from dctnet.transforms.masking import Number, checked_boxes, paste
-from dctnet.transforms.per_sample import check_range
+from dctnet.transforms.masking import checked_boxes, paste
+from dctnet.transforms.per_sample import Number, check_range
 
 
 def mixup(

@@ -12,7 +12,7 @@ from dctnet.arguments import several
 from dctnet.coefficients import SPACING_420, Coefficients, Grid, block_size, block_sizes, check_all_bands
 from dctnet.dct import apply, block_dct, block_dct_ended, block_idct, lift
 from dctnet.kernels import _native
-from dctnet.kernels.tensors import as_array, is_plain, is_tracked
+from dctnet.kernels.tensors import as_array, is_plain, is_tracked, is_watched
 from dctnet.resampling import Banded, Resampling, compose, extend, place, resampling
 
 Axis = Banded | Resampling
@@ -176,7 +176,7 @@ def lifted(
         return made[key]
 
     planes = []
-    if all(not plane.is_floating_point() or (is_plain(plane) and not is_tracked(plane)) for plane in coefficients):
+    if all(_taken(plane) for plane in coefficients):
         return _by_samples(coefficients, operators, (luma, chroma, chroma), ending)
     for plane, vertical, horizontal, c, fill in zip(
         coefficients,
@@ -194,6 +194,13 @@ def lifted(
         plane = apply(plane, operator(vertical, b, c), operator(horizontal, b, c))
         planes.append(raised(plane, fill * c) if fill else plane)
     return Coefficients(*planes) if ending is None else Coefficients(*map(_ended, planes, ending))
+
+
+def _taken(plane: Tensor) -> bool:
+    """Whether the compiled loops take this plane: integers, which carry no gradient, after they became float32."""
+    if plane.is_floating_point():
+        return is_plain(plane) and not is_tracked(plane)
+    return plane.device.type == "cpu" and not is_watched() and not torch.compiler.is_compiling()
 
 
 def _ended(plane: Tensor, ending: Tensor) -> Tensor:
