@@ -10,11 +10,13 @@ from dctnet.data.lifted_images import lift_images
 from dctnet.jpeg.reader import read_jpegs
 from dctnet.transforms import (
     CenterCrop,
+    ColorJitter,
     Compose,
     Normalize,
     RandAugment,
     RandomHorizontalFlip,
     RandomResizedCrop,
+    RandomRotation,
     Resize,
     SelectBands,
 )
@@ -27,6 +29,9 @@ CHAINS = [
     Compose([Resize(45), CenterCrop(37)], block_size=(8, 4)),  # no closed form
     Compose([RandomResizedCrop(32), RandomHorizontalFlip(), RandAugment()], block_size=8),
     Compose([RandomResizedCrop(32)], block_size=8, dtype=torch.float64),
+    Compose(
+        [RandomRotation(20, expand=True), ColorJitter(0.3), Resize((40, 32))], block_size=8
+    ),  # sizes differ until the end
 ]
 
 

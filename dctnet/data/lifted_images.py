@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from dctnet.arguments import whole
-from dctnet.coefficients import Coefficients, block_size
+from dctnet.coefficients import Coefficients, block_size, stack
 from dctnet.data.lifted_batch import Lifting, lifting_of
 from dctnet.jpeg import _native
 from dctnet.jpeg.image import JPEGImage
@@ -41,6 +41,12 @@ def lift_images(
     planes = [image.coefficients for image in images]
     lifting = lifting_of(transform)
     fits = all(p.dtype == torch.int16 and block_size(p) == 8 for picture in planes for p in picture)
+    if (
+        lifting is None and len({image.size for image in images}) > 1
+    ):  # what such a chain makes of each size is its own matter
+        return stack(
+            [transform(image, torch.Generator().manual_seed(seed)) for image, seed in zip(images, seeds, strict=True)]
+        )
     if not images or lifting is None or not fits:
         made = plan(transform, images, [torch.Generator().manual_seed(seed) for seed in seeds])
         return made.apply(made.pack(planes), transform.dtype or torch.float32)
