@@ -82,12 +82,17 @@ def through(job: Job, name: str) -> Callable[[], None]:
 def _memory(job: Job, name: str, count: int, connection) -> None:
     """In a fresh process: one pass, then the peak memory in MB of the process and its workers."""
     warnings.simplefilter("ignore")
+
+    def children() -> int:
+        return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss  # of the greatest that has ended, in kB
+
+    before = children()  # whatever the imports started
     with bound(count):
         run = through(job, name)
         run()
         del run
         gc.collect()
-    worker = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss  # of the greatest that has ended, in kB
+    worker = children() if children() > before else 0  # threads are no processes
     connection.send((own_peak() + job.workers * worker) / 1024)
 
 
