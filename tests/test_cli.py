@@ -462,6 +462,7 @@ def test_energy_lies_where_the_waves_run(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1300)  # a training; the command below has its own limit
 def test_the_run_on_digits_reads_digits(tmp_path):
     for arguments in (["prepare", "digits"], ["fit", "--config", "digits", "--trainer.accelerator", "cpu"]):
         done = command(tmp_path, *arguments, timeout=1200)
