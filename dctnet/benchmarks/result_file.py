@@ -13,12 +13,13 @@ import torch
 
 
 def command_line(name: str, arguments: Sequence[str]) -> str:
-    """``dctnet bench NAME`` as it was given.
+    """``dctnet bench NAME`` as it was given; of a path from the root its last part, as the rest is one machine's.
 
-    >>> command_line("read", ["my files", "--limit", "20"])
+    >>> command_line("read", ["/mnt/my files", "--limit", "20"])
     "dctnet bench read 'my files' --limit 20"
     """
-    return shlex.join(["dctnet", "bench", name, *arguments])
+    given = (Path(argument).name if Path(argument).is_absolute() else argument for argument in arguments)
+    return shlex.join(["dctnet", "bench", name, *given])
 
 
 def write_result(out: str | Path, rows: list[dict], command: str, **about: object) -> None:
