@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 
 from dctnet.coefficients import BLOCK_SIZES, block_size, zigzag_order
-from dctnet.kernels import _native
-from dctnet.kernels.tensors import as_array, is_plain, is_tracked, is_watched
+from dctnet.kernels.block_transform import to_blocks, to_ended_blocks, to_samples
+from dctnet.kernels.tensors import is_plain, is_watched
 from dctnet.precision import full_precision
 from dctnet.resampling import Banded, banded
 
@@ -90,7 +90,7 @@ def block_dct(samples: Tensor, b: int = 8) -> Tensor:
     if b == 1:
         return samples[..., None, :, :]
     if is_plain(samples):
-        return (_ToBlocks.apply if is_tracked(samples) else _to_blocks)(samples, b).movedim(-1, -3)
+        return to_blocks(samples, b).movedim(-1, -3)
     blocks = samples.unflatten(-1, (-1, b)).unflatten(-3, (-1, b)).transpose(-3, -2)
     with full_precision(samples.device):
         if b <= PRODUCT:
@@ -107,7 +107,7 @@ def block_dct_ended(samples: Tensor, b: int, ending: Tensor) -> Tensor:
     if b == 1:
         gain, shift = ending.flatten().tolist()
         return (gain * samples + shift)[..., None, :, :]
-    return _to_blocks(samples, b, ending.to(torch.float32)).movedim(-1, -3)
+    return to_ended_blocks(samples, b, ending).movedim(-1, -3)
 
 
 def block_idct(plane: Tensor) -> Tensor:
@@ -122,7 +122,7 @@ def block_idct(plane: Tensor) -> Tensor:
         return plane[..., 0, :, :]
     blocks = plane.movedim(-3, -1)
     if is_plain(plane):
-        return (_ToSamples.apply if is_tracked(plane) else _to_samples)(blocks, b)
+        return to_samples(blocks, b)
     with full_precision(plane.device):
         if b <= PRODUCT:
             blocks = (blocks @ product(b, plane)).unflatten(-1, (b, b))
@@ -130,74 +130,6 @@ def block_idct(plane: Tensor) -> Tensor:
             matrix = basis(b, plane.dtype, plane.device)
             blocks = matrix.T @ blocks.unflatten(-1, (b, b)) @ matrix
     return blocks.transpose(-3, -2).flatten(-2).flatten(-3, -2)
-
-
-def _to_blocks(samples: Tensor, b: int, affine: Tensor | None = None) -> Tensor:
-    height, width = samples.shape[-2:]
-    blocks = torch.empty(*samples.shape[:-2], height // b, width // b, b * b)
-    _native.block_dct(
-        as_array(samples, 2),
-        as_array(blocks, 3),
-        b,
-        torch.get_num_threads(),
-        None if affine is None else affine.numpy(),
-    )
-    return blocks
-
-
-def _to_samples(blocks: Tensor, b: int) -> Tensor:
-    rows, columns = blocks.shape[-3:-1]
-    samples = torch.empty(*blocks.shape[:-3], rows * b, columns * b)
-    _native.block_idct(as_array(blocks, 3), as_array(samples, 2), b, torch.get_num_threads())
-    return samples
-
-
-class _ToBlocks(torch.autograd.Function):
-    """Samples ``(..., H, W)`` to blocks ``(..., H/b, W/b, b*b)``. Orthonormal, so its gradient is the inverse."""
-
-    @staticmethod
-    def forward(samples: Tensor, b: int) -> Tensor:
-        return _to_blocks(samples, b)
-
-    @staticmethod
-    def setup_context(ctx, inputs: tuple[Tensor, int], output: Tensor) -> None:
-        ctx.b = inputs[1]
-
-    @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
-        return _ToSamples.apply(gradient, ctx.b), None
-
-    @staticmethod
-    def jvp(ctx, tangent: Tensor, _) -> Tensor:
-        return _ToBlocks.apply(tangent, ctx.b)
-
-    @staticmethod
-    def vmap(info, in_dims: tuple[int, None], samples: Tensor, b: int) -> tuple[Tensor, int]:
-        return _ToBlocks.apply(samples.movedim(in_dims[0], 0), b), 0
-
-
-class _ToSamples(torch.autograd.Function):
-    """Blocks ``(..., P, Q, b*b)`` to samples ``(..., P*b, Q*b)``: the inverse of ``_ToBlocks``, which is its gradient."""
-
-    @staticmethod
-    def forward(blocks: Tensor, b: int) -> Tensor:
-        return _to_samples(blocks, b)
-
-    @staticmethod
-    def setup_context(ctx, inputs: tuple[Tensor, int], output: Tensor) -> None:
-        ctx.b = inputs[1]
-
-    @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
-        return _ToBlocks.apply(gradient, ctx.b), None
-
-    @staticmethod
-    def jvp(ctx, tangent: Tensor, _) -> Tensor:
-        return _ToSamples.apply(tangent, ctx.b)
-
-    @staticmethod
-    def vmap(info, in_dims: tuple[int, None], blocks: Tensor, b: int) -> tuple[Tensor, int]:
-        return _ToSamples.apply(blocks.movedim(in_dims[0], 0), b), 0
 
 
 class Lifted(NamedTuple):
