@@ -44,7 +44,7 @@ wheel: .venv/installed
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
 
-.venv/installed: pyproject.toml CMakeLists.txt $(wildcard dctnet/jpeg/*.cpp dctnet/jpeg/*.hpp) | .venv/bin/python
+.venv/installed: pyproject.toml CMakeLists.txt $(wildcard dctnet/*/*.cpp dctnet/*/*.hpp) | .venv/bin/python
 	$(BIN)/pip install --quiet --editable .
 	@touch $@
 
