@@ -14,12 +14,12 @@ import json
 import os
 import platform
 import statistics
-import subprocess
 from pathlib import Path
 
 import torch
 import yaml
 
+from dctnet.benchmarks.result_file import commit
 from dctnet.data.module import DCTDataModule
 from dctnet.models.cost import multiply_adds, parameters
 from dctnet.models.zoo import create_model
@@ -38,11 +38,14 @@ def collect(run: Path) -> dict[str, object]:
     block = data["block_size"]
     block = block if isinstance(block, int) else tuple(block)
     classes = len(DCTDataModule(data["root"], loader=data.get("loader", "torch")).classes)
-    network = create_model(model["network"], num_classes=classes, block_size=block, **(model["options"] or {}))
+    chosen = model["options"] or {}
+    if data.get("bands") is not None:
+        chosen = chosen | {"bands": data["bands"]}
+    network = create_model(model["network"], num_classes=classes, block_size=block, **chosen)
     return {
         "run": run.name,
         "network": model["network"],
-        "options": model["options"] or {},
+        "options": chosen,
         "block_size": block,
         "image_size": data["image_size"],
         "batch_size": data["batch_size"],
@@ -68,8 +71,7 @@ def main() -> None:
     parser.add_argument("runs", type=Path, nargs="+")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args()
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
-    result = {"commit": commit, "machine": machine(), "rows": [collect(run) for run in options.runs]}
+    result = {"commit": commit(), "machine": machine(), "rows": [collect(run) for run in options.runs]}
     options.out.write_text(json.dumps(result, indent=1) + "\n")
     for row in result["rows"]:
         print(f"{row['run']}: top-1 {row['top1']:.1f} %, {row['minutes']:.1f} min")

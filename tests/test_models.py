@@ -97,6 +97,14 @@ def test_multiply_adds_are_those_of_torchs_flop_counter(name):
     assert multiply_adds(model, 64) == counter.get_total_flops() // 2 - frontend
 
 
+def test_chosen_bands_cost_less_in_the_first_layers_alone():
+    """Of the upsampling network: a first 3x3 convolution of 192 channels less those not read, and its norm."""
+    whole, chosen = (jpeg_resnet("upsampling", 10, 18, bands=bands) for bands in (None, 24))
+    first, projection = 9 * 128, 128
+    assert parameters(whole) - parameters(chosen) == (192 - 24) * (first + projection + 2)
+    assert multiply_adds(whole, 64) - multiply_adds(chosen, 64) == (192 - 24) * 8 * 8 * (first + projection)
+
+
 def test_counting_leaves_the_model_as_it_is():
     model = small("late_concat").train()
     before = {key: value.clone() for key, value in model.state_dict().items()}

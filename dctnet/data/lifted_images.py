@@ -41,12 +41,10 @@ def lift_images(
     planes = [image.coefficients for image in images]
     lifting = lifting_of(transform)
     fits = all(p.dtype == torch.int16 and block_size(p) == 8 for picture in planes for p in picture)
-    if (
-        lifting is None and len({image.size for image in images}) > 1
-    ):  # what such a chain makes of each size is its own matter
-        return stack(
-            [transform(image, torch.Generator().manual_seed(seed)) for image, seed in zip(images, seeds, strict=True)]
-        )
+    sizes = {image.size for image in images}
+    if lifting is None and len(sizes) > 1:  # such a chain goes its own way with each size
+        generators = (torch.Generator().manual_seed(seed) for seed in seeds)
+        return stack([transform(image, generator) for image, generator in zip(images, generators, strict=True)])
     if not images or lifting is None or not fits:
         made = plan(transform, images, [torch.Generator().manual_seed(seed) for seed in seeds])
         return made.apply(made.pack(planes), transform.dtype or torch.float32)

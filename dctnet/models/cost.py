@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dctnet.coefficients import Coefficients, block_sizes
+from dctnet.transforms.frequency import select_bands
 
 
 def parameters(model: nn.Module) -> int:
@@ -23,10 +24,10 @@ def parameters(model: nn.Module) -> int:
 def multiply_adds(model: nn.Module, size: int | tuple[int, int] = 224, block_size: int | tuple[int, int] = 8) -> int:
     """Multiply-adds of convolutions, transposed convolutions and linear layers for one picture of ``size`` pixels.
 
-    ``size`` is a side or (height, width); ``block_size`` that of the planes the model reads (``model.block_size``). This is
-    what the literature counts: BatchNorm, activations and sums are left out, and so is the fixed arithmetic of a
-    PixelFrontend, which has no layers. Nothing is computed: a copy of the model runs on PyTorch's "meta" device, in
-    evaluation mode, and the model itself stays as it is.
+    ``size`` is a side or (height, width); ``block_size`` that of the planes the model reads (``model.block_size``), of
+    which it gets its ``bands``, where it has chosen some. This is what the literature counts: BatchNorm, activations and
+    sums are left out, and so is the fixed arithmetic of a PixelFrontend, which has no layers. Nothing is computed: a copy
+    of the model runs on PyTorch's "meta" device, in evaluation mode, and the model itself stays as it is.
 
     >>> from dctnet.models.zoo import create_model
     >>> round(multiply_adds(create_model("upsampling")) / 1e9, 2)                   # published: 3.04
@@ -47,8 +48,9 @@ def multiply_adds(model: nn.Module, size: int | tuple[int, int] = 224, block_siz
     for module in twin.modules():
         if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
             module.register_forward_hook(count)
+    planes, bands = blank(size, block_size, "meta"), getattr(model, "bands", None)
     with torch.no_grad():
-        twin(blank(size, block_size, "meta"))
+        twin(planes if bands is None else select_bands(planes, bands))
     return total
 
 
