@@ -18,7 +18,7 @@ from dctnet.data.passes import Account, Resumable, check_settings
 from dctnet.data.store_index import read_json
 from dctnet.data.tar_samples import CLASSES, expand, is_stream, read_classes
 from dctnet.data.tar_stream import TarStream
-from dctnet.data.worker_errors import worker_errors
+from dctnet.data.worker_errors import from_workers
 
 
 class Shards(NamedTuple):
@@ -132,8 +132,8 @@ class StreamLoader(Resumable):
             prefetch_factor=self.prefetch if self.workers > 0 else None,
             generator=torch.Generator().manual_seed(0),  # so that the network's generator is left alone
         )
-        with worker_errors():
-            yield from self.account.follow(map(self._named, batches), self.asked)
+        named = map(self._named, from_workers(batches))
+        yield from self.account.follow(named, self.asked)
 
     def _named(self, batch: Batch) -> Batch:
         """The batch; DataError where it has a label without a name."""

@@ -25,7 +25,7 @@ from dctnet.data.broken import Broken
 from dctnet.data.keyed_sampling import KeyedBatches, SampleKey
 from dctnet.data.lifted_batch import lifting_of
 from dctnet.data.passes import Account, Resumable, check_settings
-from dctnet.data.worker_errors import worker_errors
+from dctnet.data.worker_errors import from_workers
 from dctnet.jpeg.reader import read_jpeg
 
 
@@ -113,9 +113,8 @@ class KeyedLoader(Resumable, DataLoader):
         # A generator: the place is looked up at the first `next`, after Lightning has named the epoch.
         keys = self.batch_sampler
         keys.epoch, keys.start = self.place.begin()
-        with worker_errors():
-            batches = self._from_threads() if self.threads else super().__iter__()
-            yield from self.account.follow(batches, keys.share())
+        batches = self._from_threads() if self.threads else from_workers(self, super().__iter__)
+        yield from self.account.follow(batches, keys.share())
 
     def _from_threads(self) -> Iterator[Batch]:
         """The batches of a pass in order, ``ahead`` of them under way."""

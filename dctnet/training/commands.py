@@ -17,7 +17,6 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from dctnet.data.folder import DataError, JPEGFolder
 from dctnet.data.module import DCTDataModule
-from dctnet.data.worker_errors import worker_errors
 from dctnet.packaged import packaged_file, packaged_names
 from dctnet.training.accuracy import Sums
 from dctnet.training.checkpoints import AtomicCheckpointIO, RunCheckpoints, read_checkpoint
@@ -212,18 +211,17 @@ def run_trainer(command: str, arguments: list[str]) -> None:
         warnings.filterwarnings("ignore", message=text)
     for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    with worker_errors():
-        RunCLI(
-            Classifier,
-            DCTDataModule,
-            save_config_callback=None,
-            seed_everything_default=0,
-            trainer_defaults={"enable_model_summary": False},
-            parser_kwargs={"prog": "dctnet"},
-            args=[command, *resolve_configs(arguments)],
-            auto_configure_optimizers=False,
-            load_from_checkpoint_support=False,
-        )
+    RunCLI(
+        Classifier,
+        DCTDataModule,
+        save_config_callback=None,
+        seed_everything_default=0,
+        trainer_defaults={"enable_model_summary": False},
+        parser_kwargs={"prog": "dctnet"},
+        args=[command, *resolve_configs(arguments)],
+        auto_configure_optimizers=False,
+        load_from_checkpoint_support=False,
+    )
 
 
 def resolve_configs(arguments: list[str]) -> list[str]:
