@@ -27,7 +27,8 @@ def convert(model: nn.Module, kind: str = "harmonic", **options) -> nn.Module:
     - ``"plain"``: HarmonicConv2d to the Conv2d that it is in evaluation.
     - ``"dct_pool"`` (``block=8``): MaxPool2d and AvgPool2d to the DCTPool2d of their stride. Only pools that write
       ceil(side / s) or floor(side / s) samples, so that no shape changes, and whose stride divides the block. A network with
-      weights has to be trained further. Strided convolutions stay: at stride 1 with a pool behind they would cost s**2 times as much.
+      weights has to be trained further. Strided convolutions stay: at stride 1 with a pool behind, they would cost s**2 times
+      as much.
 
     A layer that is used in several places stays one layer; subclasses of torch's layers are left alone, and hooks on what is
     exchanged are dropped. ValueError for a kind or an option that does not exist, and where no layer of the model is meant.
