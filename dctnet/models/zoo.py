@@ -11,6 +11,8 @@ from torch import nn
 
 from dctnet.models.gated import GatedResNet
 from dctnet.models.jpeg_resnet import jpeg_resnet
+from dctnet.models.multigrid import multigrid_net
+from dctnet.models.multigrid_resnet import MultigridResNet
 from dctnet.models.rgb import rgb_resnet
 from dctnet.models.transform_resnet import TransformResNet
 
@@ -28,6 +30,21 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "orthonormal_dct": partial(TransformResNet, "orthonormal_dct"),
     "frozen_dct": partial(TransformResNet, "frozen_dct"),
     "frozen_dct_x2": partial(TransformResNet, "frozen_dct_x2"),
+    "multigrid_resnet18": partial(MultigridResNet, 18),
+    "multigrid_resnet34": partial(MultigridResNet, 34),
+    "multigrid_resnet50": partial(MultigridResNet, 50),
+    "mg_6": partial(multigrid_net, 1, False),
+    "mg_11": partial(multigrid_net, 2, False),
+    "mg_16": partial(multigrid_net, 3, False),
+    "mg_21": partial(multigrid_net, 4, False),
+    "r_mg_12": partial(multigrid_net, 1),
+    "r_mg_22": partial(multigrid_net, 2),
+    "r_mg_32": partial(multigrid_net, 3),
+    "r_mg_42": partial(multigrid_net, 4),
+    "r_mg_34_imagenet": partial(multigrid_net, (3, 4, 6, 3)),
+    "pr_mg_16": partial(multigrid_net, 1, True, True),
+    "pr_mg_30": partial(multigrid_net, 2, True, True),
+    "pr_mg_44": partial(multigrid_net, 3, True, True),
     "rgb_resnet18": partial(rgb_resnet, 18),
     "rgb_resnet34": partial(rgb_resnet, 34),
     "rgb_resnet50": partial(rgb_resnet, 50),
