@@ -3,17 +3,19 @@
 A 4:2:0 JPEG is a pyramid of two grids. Each path has a stem and the stages 2, 3, ... of a ResNet on the grid of its plane;
 ``PlaneExchange`` carries messages between them; before stage ``merge`` they become one, which has the remaining stages.
 
-    stem        BN on coefficients, k x k convolution (stride t / b where b is less than t, k = 2 t / b - 1; else k = 3), BN, ReLU
+    stem        BN on coefficients, k x k convolution (stride t / p where p is less than t, k = 2 t / p - 1; else k = 3), BN, ReLU
     stage i     the blocks of ResNet-18, -34 or -50 on a grid of max(p, s_i) pixels a sample
-    merge       concatenation on one grid; the coarser path grows, or the finer one is pooled, where stage i is coarser too
+    merge       concatenation on one grid; the coarser path grows, or the finer one is pooled, where the next stage is coarser too
 
-b is the block size, p = b for luma and 2b for chroma the pixels between the samples of a plane, s_i = t 2^(i-2) those of
-stage i of the pixel network, t = 4 with ``stem="imagenet"`` and 1 with "cifar". So a stage runs where the pixel network runs
-it, or on the grid of its plane, if that is coarser: at block size 4 and 224 px luma has the grids 56, 28, 14, 7, chroma 28, 28, 14, 7.
-At block size (4, 2) both have 56, 28, 14, 7.
+p are the pixels between the samples of a plane, the block size of luma and twice that of chroma; s_i = t 2^(i-2) those of stage
+i of the pixel network, t = 4 with ``stem="imagenet"`` and 1 with "cifar". So a stage runs where the pixel network runs it, or
+on the grid of its plane, if that is coarser. At 224 px, luma and chroma have the grids
 
-Ke, Maire and Yu (CVPR 2017) have the exchange between grids at every layer, on pixels. Where each plane is a path and when they
-merge is what ``docs/multigrid.md`` measures.
+    block size 4         56, 28, 14, 7    and    28, 28, 14, 7
+    block size (4, 2)    56, 28, 14, 7    and    56, 28, 14, 7
+    block size 8         28, 28, 14, 7    and    14, 14, 14, 7
+
+Ke, Maire and Yu (CVPR 2017) have the exchange between grids at every layer, on pixels (``multigrid.py``).
 """
 
 from __future__ import annotations
@@ -25,60 +27,23 @@ import torch
 from torch import Tensor, nn
 
 from dctnet.arguments import whole
-from dctnet.bands import Bands, BandSet, bands_of
+from dctnet.bands import BandSet, bands_of
 from dctnet.coefficients import Coefficients, block_sizes
-from dctnet.models.blocks import BasicBlock, Bottleneck, initialise
+from dctnet.models.blocks import initialise
+from dctnet.models.path import FIRST, LAST, Path, Style, joint, stem
 from dctnet.models.stages import BLOCKS_OF_STAGE, scaled
 from dctnet.nn.exchange import Message, PlaneExchange
-from dctnet.nn.grids import check_kind, grow, shrink
-from dctnet.nn.plane_resample import PlaneResample
+from dctnet.nn.grids import check_kind
+from dctnet.nn.plane_pyramid import KINDS, PlanePyramid
 from dctnet.nn.planes import check_planes
 
-FIRST, LAST = 2, 5  # stages
 TARGETS = {"imagenet": 4, "cifar": 1}
-
-
-class Path(nn.Module):
-    """A path's stem and stages, on a plane of ``spacing`` pixels a sample; ``forward`` is of one block, ``stages[i][j]``.
-
-    ``counts`` are the blocks of stages ``FIRST``, ``FIRST`` + 1, ...; a stage starts with a projection and a change of grid.
-    ``spacings`` are the pixels a sample of each stage, ``channels`` what comes out of each.
-    """
-
-    def __init__(
-        self,
-        stem: nn.Module | None,
-        inputs: int,
-        spacing: int,
-        first: int,
-        counts: Sequence[int],
-        bottleneck: bool,
-        width: float,
-        target: int,
-        kernel: int = 3,
-        pooling: str = "strided",
-    ):
-        super().__init__()
-        self.stem = nn.Identity() if stem is None else stem
-        self.spacings, self.channels = [], []
-        self.stages = nn.ModuleList()
-        for number, count in enumerate(counts, start=first):
-            goal = max(spacing, target * 2 ** (number - FIRST)) if count else spacing
-            blocks = nn.ModuleList()
-            for index in range(count):
-                factor = goal // spacing if index == 0 else 1
-                blocks.append(_block(inputs, number, bottleneck, width, index == 0, factor, kernel, pooling))
-                inputs = _outputs(number, bottleneck, width)
-            spacing = goal
-            self.stages.append(blocks)
-            self.spacings.append(spacing)
-            self.channels.append(inputs)
 
 
 class MultigridResNet(nn.Module):
     """Logits ``(n, num_classes)`` from Coefficients, planes ``(n, b*b, H/b, W/b)`` of raw dequantised coefficients, 4:2:0.
 
-    Options that take one value for both paths or two, (luma, chroma):
+    Options that take one value for all paths or two, (luma, chroma):
 
     - ``block_size``: 1, 2, 4, 8, 16, 32
     - ``path_width``: multiplies the channels of the stages before the merge
@@ -93,10 +58,9 @@ class MultigridResNet(nn.Module):
     ``merge``: the stage, 2 to 5, before which the paths become one; None: they stay apart up to the classifier, which reads the
     means of all. ``exchange``: a kind of ``PlaneExchange`` for the stages before; ``every``: "stage" has it behind each, "layer"
     behind each residual block; ``resample``: a kind of ``dctnet.nn.grids`` for it. ``grids`` more than 2 adds paths like that of
-    chroma, each of half the resolution of the one before: all planes, their DCT truncated. ``pyramid`` "coarser" gives the
-    path of chroma luma on its own grid, too, by truncation; "finer" that of luma the chroma, extended by zeros; "both"; "none".
-    ``planes="y"``: luma is all that is read. ``width`` multiplies all channels; ``bands`` (blocks of 8, no pyramid) are those
-    that ``SelectBands`` makes.
+    chroma, each of half the resolution of the one before: all planes, their DCT truncated. ``pyramid``: a kind of
+    ``PlanePyramid``. ``planes="y"``: luma is all that is read. ``width`` multiplies all channels; ``bands`` (blocks of 8, no
+    pyramid) are those that ``SelectBands`` makes.
 
     The sides of pictures are multiples of ``self.multiple`` pixels; ValueError for others and for options that do not exist.
 
@@ -128,90 +92,106 @@ class MultigridResNet(nn.Module):
         zero_init_residual: bool = False,
     ):
         super().__init__()
-        self.block_size = block_sizes(block_size)
-        self.bands = None if bands is None else bands_of(bands)
-        _check(depth, merge, every, grids, pyramid, planes, stem, self.bands, self.block_size)
-        self.planes = planes
-        count = whole("grids", grids, 2) if planes == "ycc" else 1
-        widths, kernels, poolings = (_each(value, count) for value in (path_width, kernel, pooling))
-        for kind in poolings:
-            check_kind(kind)
-        until = LAST + 1 if merge is None else merge
-        target, bottleneck = TARGETS[stem], depth == 50
-        table = BLOCKS_OF_STAGE[depth]
-        counts = _counts("path_blocks", path_blocks, [table[i] for i in range(FIRST, until)], count, 0)
-        (body_counts,) = _counts("body_blocks", body_blocks, [table[i] for i in range(until, LAST + 1)], 1, 1)
-
-        self.pyramid = Pyramid(self.block_size, count, pyramid, planes, self.bands)
-        self.paths = nn.ModuleList()
-        for inputs, spacing, path_w, blocks, size, kind in zip(
-            self.pyramid.channels,
-            self.pyramid.spacings,
-            widths,
-            counts,
-            kernels,
-            poolings,
-            strict=True,
+        for name, value, known in (
+            ("depth", depth, tuple(BLOCKS_OF_STAGE)),
+            ("merge", merge, (None, *range(FIRST, LAST + 1))),
+            ("every", every, ("stage", "layer")),
+            ("pyramid", pyramid, KINDS),
+            ("planes", planes, ("ycc", "y")),
+            ("stem", stem, tuple(TARGETS)),
         ):
-            first = scaled(64, width * path_w)
-            stem_layers, apart = _stem(inputs, first, spacing, target)
-            options = (bottleneck, width * path_w, target, size, kind)
-            self.paths.append(Path(stem_layers, first, apart, FIRST, blocks, *options))
-        spacings = [[max(target, spacing) for spacing in self.pyramid.spacings]]
-        spacings += [list(row) for row in zip(*(path.spacings for path in self.paths), strict=True)]
-        self.multiple = max(map(max, spacings))
-        self.every, self.exchanges = every, nn.ModuleList()
-        if exchange != "none":
-            for stage in range(until - FIRST):
-                channels = [path.channels[stage] for path in self.paths]
-                apart = spacings[stage + 1]
-                factors = [coarse // fine for fine, coarse in pairwise(apart)]
-                times = max(len(path.stages[stage]) for path in self.paths) if every == "layer" else 1
-                layers = (
-                    PlaneExchange(channels, factors, exchange, resample, zero_init_residual) for _ in range(times)
-                )
-                self.exchanges.append(nn.ModuleList(layers))
+            if value not in known:
+                raise ValueError(f"{name} is one of {known}; got {value!r}")
+        self.block_size, self.planes = block_sizes(block_size), planes
+        self.bands = None if bands is None else bands_of(bands)
+        grids = whole("grids", grids, 2) if planes == "ycc" else 1
+        self.pyramid = PlanePyramid(self.block_size, grids, pyramid, self._inputs(pyramid, grids))
 
-        channels = [
-            path.channels[-1] if path.channels else scaled(64, width * w)
-            for path, w in zip(self.paths, widths, strict=True)
+        until, target, table = (LAST + 1 if merge is None else merge), TARGETS[stem], BLOCKS_OF_STAGE[depth]
+        counts = _counts("path_blocks", path_blocks, [table[i] for i in range(FIRST, until)], grids, 0)
+        widths, kernels, poolings = (_each(value, grids) for value in (path_width, kernel, pooling))
+        styles = [
+            Style(depth == 50, width * path, target, whole("kernel", k, 1), check_kind(kind))
+            for path, k, kind in zip(widths, kernels, poolings, strict=True)
         ]
-        if merge is None:
-            self.merge, self.body, features = None, None, sum(channels)
-        else:
-            apart, goal = spacings[-1], target * 2 ** (merge - FIRST)
+        self._make_paths(styles, counts)
+        self.every = every
+        self._make_exchanges(exchange, resample)
+        ends = [path.channels[-1] for path in self.paths]
+        self.joints, self.body, features = None, None, sum(ends)
+        if merge is not None:
+            (blocks,) = _counts("body_blocks", body_blocks, [table[i] for i in range(merge, LAST + 1)], 1, 1)
+            apart, goal = self.spacings[-1], target * 2 ** (merge - FIRST)
             together = apart[0] if len(set(apart)) == 1 else max(apart[0], min(goal, apart[1]))
-            self.merge = nn.ModuleList(
-                _joint(c, spacing, together, kind) for c, spacing, kind in zip(channels, apart, poolings, strict=True)
-            )
-            self.multiple = max(self.multiple, together)
-            self.body = Path(None, sum(channels), together, merge, body_counts, bottleneck, width, target)
+            joints = (joint(*end, together, kind) for *end, kind in zip(ends, apart, poolings, strict=True))
+            self.joints = nn.ModuleList(joints)
+            self.body = Path(features, together, merge, blocks, Style(depth == 50, width, target))
             features = self.body.channels[-1]
+        self.multiple = max(map(max, self.spacings))
         self.fc = nn.Linear(features, num_classes)
         initialise(self, zero_init_residual)
         for module in self.modules():
-            if isinstance(module, Message):
-                module.start()
+            if zero_init_residual and isinstance(module, Message):
+                nn.init.zeros_(module.project[-1].weight)
+
+    def _inputs(self, pyramid: str, grids: int) -> tuple[int, int]:
+        """Channels of luma and of both chroma planes as they come in."""
+        luma, chroma = self.block_size
+        if self.planes == "y" and pyramid != "none":
+            raise ValueError(f'planes="y" reads luma alone, which has no pyramid; got pyramid={pyramid!r}')
+        if self.bands is None:
+            return luma**2, 2 * chroma**2
+        if self.block_size != (8, 8) or pyramid != "none" or grids > 2:
+            raise ValueError(
+                f"bands are selected from blocks of 8, and a pyramid wants all of them; got block_size={self.block_size}, "
+                f"pyramid={pyramid!r}, grids={grids}"
+            )
+        return len(self.bands.y), len(self.bands.cb) + len(self.bands.cr)
+
+    def _make_paths(self, styles: list[Style], counts: list[list[int]]) -> None:
+        """``stems`` and ``paths``; ``spacings[i]`` are the pixels a sample of each path before stage ``FIRST`` + i."""
+        self.stems, self.paths, spacings = nn.ModuleList(), nn.ModuleList(), []
+        for inputs, spacing, style, blocks in zip(
+            self.pyramid.channels, self.pyramid.spacings, styles, counts, strict=True
+        ):
+            stride, channels = max(1, style.target // spacing), scaled(64, style.width)
+            self.stems.append(stem(inputs, channels, stride))
+            path = Path(channels, spacing * stride, FIRST, blocks, style)
+            path.channels, path.spacings = [channels, *path.channels], [spacing * stride, *path.spacings]
+            self.paths.append(path)
+            spacings.append(path.spacings)
+        self.spacings = list(zip(*spacings, strict=True))
+
+    def _make_exchanges(self, kind: str, resample: str) -> None:
+        """``exchanges``: for each stage before the merge the layers behind it, one or one a residual block."""
+        self.exchanges = nn.ModuleList()
+        for number, apart in enumerate(self.spacings[1:]):
+            stages = [path.stages[number] for path in self.paths]
+            times = max(map(len, stages)) if self.every == "layer" else int(any(map(len, stages)))
+            channels = [path.channels[number + 1] for path in self.paths]
+            if any(fine > coarse for fine, coarse in pairwise(apart)) and kind != "none":
+                raise ValueError(
+                    f"an exchange goes between a grid and a coarser one; behind stage {FIRST + number} luma has {apart[0]} pixels "
+                    f"a sample and chroma {apart[1]}. Give chroma larger blocks, or both paths a block in this stage."
+                )
+            factors = [coarse // fine for fine, coarse in pairwise(apart)]
+            layers = (PlaneExchange(channels, factors, kind, resample) for _ in range(times if kind != "none" else 0))
+            self.exchanges.append(nn.ModuleList(layers))
 
     def forward(self, coefficients: Coefficients) -> Tensor:
         check_planes(coefficients, self.block_size, self.bands)
-        coefficients = coefficients.to(self.fc.weight.dtype)
         self._check_grids(coefficients)
-        maps = [path.stem(plane) for path, plane in zip(self.paths, self.pyramid(coefficients), strict=True)]
-        for number in range(len(self.paths[0].stages)):
-            maps = self._stage(maps, number)
+        planes = self.pyramid(coefficients.to(self.fc.weight.dtype))
+        maps = [layers(plane) for layers, plane in zip(self.stems, planes, strict=True)]
+        for number, exchanges in enumerate(self.exchanges):
+            maps = self._stage(maps, [path.stages[number] for path in self.paths], exchanges)
         if self.body is None:
             return self.fc(torch.cat([x.mean((2, 3)) for x in maps], 1))
-        x = torch.cat([joint(x) for joint, x in zip(self.merge, maps, strict=True)], 1)
-        for stage in self.body.stages:
-            for block in stage:
-                x = block(x)
-        return self.fc(x.mean((2, 3)))
+        x = torch.cat([layers(x) for layers, x in zip(self.joints, maps, strict=True)], 1)
+        return self.fc(self.body(x).mean((2, 3)))
 
-    def _stage(self, maps: list[Tensor], number: int) -> list[Tensor]:
-        exchanges = self.exchanges[number] if len(self.exchanges) else []
-        stages = [path.stages[number] for path in self.paths]
-        for index in range(max(map(len, stages), default=0)):
+    def _stage(self, maps: list[Tensor], stages: list[nn.ModuleList], exchanges: nn.ModuleList) -> list[Tensor]:
+        for index in range(max(map(len, stages))):
             maps = [stage[index](x) if index < len(stage) else x for stage, x in zip(stages, maps, strict=True)]
             if self.every == "layer" and len(exchanges):
                 maps = exchanges[index](maps)
@@ -230,85 +210,8 @@ class MultigridResNet(nn.Module):
                 )
 
 
-class Pyramid(nn.Module):
-    """What each path reads: ``forward`` gives a list of planes, with these ``channels`` and ``spacings`` (pixels a sample)."""
-
-    def __init__(self, sizes: tuple[int, int], grids: int, kind: str, planes: str, bands: Bands | None):
-        super().__init__()
-        luma, chroma = sizes
-        y, c = (luma**2, 2 * chroma**2) if bands is None else (len(bands.y), len(bands.cb) + len(bands.cr))
-        self.spacings = [luma, *(chroma * 2**i for i in range(1, grids))]
-        if planes == "y":
-            self.spacings = [luma]
-        self.channels = [y, *(grids > 1) * [c], *max(0, grids - 2) * [3 * chroma**2]]
-        self.finer = PlaneResample(chroma, luma, 2) if kind in ("finer", "both") else None
-        self.coarser = PlaneResample(luma, chroma, 0.5) if kind in ("coarser", "both") or grids > 2 else None
-        self.halving = PlaneResample(chroma, chroma, 0.5) if grids > 2 else None
-        self.kind = kind
-        if self.finer is not None:
-            self.channels[0] += 2 * luma**2
-        if kind in ("coarser", "both"):
-            self.channels[1] += chroma**2
-
-    def forward(self, coefficients: Coefficients) -> list[Tensor]:
-        y, cb, cr = coefficients
-        paths = [[y]]
-        if len(self.channels) > 1:
-            paths.append([cb, cr])
-        if self.finer is not None:
-            paths[0] += [self.finer(cb), self.finer(cr)]
-        low = None if self.coarser is None else [self.coarser(y), cb, cr]
-        if self.kind in ("coarser", "both"):
-            paths[1] = low
-        for _ in self.channels[2:]:
-            low = [self.halving(plane) for plane in low]
-            paths.append(low)
-        return [torch.cat(path, 1) for path in paths]
-
-
-def _stem(inputs: int, outputs: int, spacing: int, target: int) -> tuple[nn.Module, int]:
-    """The stem of a path, and the pixels between the samples behind it."""
-    stride = max(1, target // spacing)
-    kernel = max(3, 2 * stride - 1)
-    layers = (
-        nn.BatchNorm2d(inputs),
-        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
-        nn.BatchNorm2d(outputs),
-        nn.ReLU(inplace=True),
-    )
-    return nn.Sequential(*layers), spacing * stride
-
-
-def _outputs(number: int, bottleneck: bool, width: float) -> int:
-    return scaled(64 * 2 ** (number - FIRST) * (4 if bottleneck else 1), width)
-
-
-def _block(
-    inputs: int, number: int, bottleneck: bool, width: float, first: bool, factor: int, kernel: int, pooling: str
-) -> nn.Module:
-    """A residual block of stage ``number``; the first one projects, and brings the map to a grid coarser by ``factor``."""
-    outputs = _outputs(number, bottleneck, width)
-    stride = factor if pooling == "strided" else 1
-    if bottleneck:
-        middle = scaled(64 * 2 ** (number - FIRST), width)
-        block = Bottleneck(inputs, middle, outputs, kernel, stride, first)
-    else:
-        block = BasicBlock(inputs, outputs, kernel, stride, first)
-    return block if factor == stride else nn.Sequential(shrink(pooling, factor), block)
-
-
-def _joint(channels: int, spacing: int, together: int, pooling: str) -> nn.Module:
-    """What brings a path to the grid on which all are concatenated."""
-    if spacing > together:
-        return grow(pooling, spacing // together)
-    if pooling != "strided" or spacing == together:
-        return shrink(pooling, together // spacing)
-    convolution = nn.Conv2d(channels, channels, 3, together // spacing, 1, bias=False)
-    return nn.Sequential(convolution, nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
-
-
 def _each(value: object, count: int) -> list:
-    """One value a path, from one for all or two: (luma, all others)."""
+    """One value a path, from one for all or two: that of luma, and that of all others."""
     first, other = value if isinstance(value, (tuple, list)) and len(value) == 2 else (value, value)
     return [first, *(count - 1) * [other]]
 
@@ -320,35 +223,4 @@ def _counts(name: str, given: Sequence | None, usual: list[int], paths: int, lea
     lists = _each(given, paths) if len(given) and isinstance(given[0], (list, tuple)) else [given] * paths
     if any(len(blocks) != len(usual) for blocks in lists):
         raise ValueError(f"{name} has one number for each of {len(usual)} stages; got {given!r}")
-    return [[whole(name, blocks_of_stage, least) for blocks_of_stage in blocks] for blocks in lists]
-
-
-def _check(
-    depth: int,
-    merge: int | None,
-    every: str,
-    grids: int,
-    pyramid: str,
-    planes: str,
-    stem: str,
-    bands: Bands | None,
-    sizes: tuple[int, int],
-) -> None:
-    """ValueError for options that do not exist, or not together."""
-    options = {
-        "depth": (depth, tuple(BLOCKS_OF_STAGE)),
-        "merge": (merge, (None, *range(FIRST, LAST + 1))),
-        "every": (every, ("stage", "layer")),
-        "pyramid": (pyramid, ("none", "coarser", "finer", "both")),
-        "planes": (planes, ("ycc", "y")),
-        "stem": (stem, tuple(TARGETS)),
-    }
-    for name, (value, known) in options.items():
-        if value not in known:
-            raise ValueError(f"{name} is one of {known}; got {value!r}")
-    if planes == "y" and pyramid != "none":
-        raise ValueError(f'planes="y" reads luma alone, which has no pyramid; got pyramid={pyramid!r}')
-    if bands is not None and (sizes != (8, 8) or pyramid != "none" or grids != 2):
-        raise ValueError(
-            f"bands are selected from blocks of 8 without a pyramid; got block_size={sizes}, pyramid={pyramid!r}, grids={grids}"
-        )
+    return [[whole(name, number, least) for number in blocks] for blocks in lists]

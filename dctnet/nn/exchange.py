@@ -111,11 +111,7 @@ class Message(nn.Module):
         self.before, self.after = before, after
         self.project = nn.Sequential(nn.Conv2d(sender, reader, 1, bias=False), nn.BatchNorm2d(reader))
         self.gate = nn.Linear(sender + reader, reader) if gated else None
-        self.zero_init = zero_init
-
-    def start(self) -> None:
-        """The initial state of the last BatchNorm, where ``zero_init`` asks for it."""
-        if self.zero_init:
+        if zero_init:
             nn.init.zeros_(self.project[-1].weight)
 
     def forward(self, sender: Tensor, reader: Tensor) -> Tensor:
