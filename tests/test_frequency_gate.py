@@ -13,7 +13,7 @@ from torch import nn
 
 from dctnet.bands import bands_of
 from dctnet.coefficients import Coefficients
-from dctnet.models.gated import GatedResNet, sliced
+from dctnet.models.gated import GatedResNet
 from dctnet.models.jpeg_resnet import jpeg_resnet
 from dctnet.nn import FrequencyGate
 from dctnet.transforms import SelectBands
@@ -62,7 +62,7 @@ def test_all_gates_open_is_the_network_without_a_gate():
     torch.manual_seed(0)
     model = GatedResNet("late_concat", num_classes=5, depth=18, width=0.125).eval()
     x = planes()
-    whole = sliced(model, bands_of("all"))
+    whole = model.sliced(bands_of("all"))
     torch.testing.assert_close(
         whole(x), model.network(Coefficients(*(n(p) for n, p in zip(model.norms, x, strict=True))))
     )

@@ -18,6 +18,7 @@ from dctnet.models.jpeg_resnet import jpeg_resnet
 from dctnet.models.rgb import MEAN, STD, rgb_resnet
 from dctnet.models.transform_resnet import TransformResNet
 from dctnet.models.zoo import create_model, list_models
+from tests.networks import pictures, side_for, small
 
 # Parameters in M and multiply-adds in G of a forward pass at 224 px, ResNet-50 bodies (Gueguen et al., NeurIPS 2018).
 PUBLISHED = {
@@ -32,26 +33,6 @@ PUBLISHED = {
 }
 RGB = {"rgb_resnet18": 11_689_512, "rgb_resnet34": 21_797_672, "rgb_resnet50": 25_557_032}  # torchvision's
 JPEG = [name for name in PUBLISHED if not name.startswith("rgb")]
-
-
-def small(name: str, **options):
-    """A network of this name that is quick to run, with ten classes."""
-    depth = {} if name.startswith("rgb") else {"depth": 18}
-    torch.manual_seed(0)
-    return create_model(name, **{"num_classes": 10, "width": 0.125, **depth, **options})
-
-
-def pictures(block_size=8, side: int = 64, n: int = 2, full_chroma: bool = False, seed: int = 0) -> Coefficients:
-    """Random coefficients with a spectrum that falls: the DCT of smooth noise around 0, tens of gray levels strong."""
-    generator = torch.Generator().manual_seed(seed)
-    sizes = (block_size,) * 2 if isinstance(block_size, int) else block_size
-    planes = []
-    for b, spacing in ((sizes[0], 1), (sizes[1], 2 - full_chroma), (sizes[1], 2 - full_chroma)):
-        coarse = 50 * torch.randn(n, 1, side // 8, side // 8, generator=generator)
-        samples = F.interpolate(coarse, size=(side // spacing,) * 2, mode="bilinear")
-        samples = samples + 5 * torch.randn(samples.shape, generator=generator)
-        planes.append(block_dct(samples[:, 0], b))
-    return Coefficients(*planes)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -163,7 +144,7 @@ def test_identity_blocks_refuse_to_change_channels():
 @pytest.mark.parametrize("name", list_models())
 def test_gradients_reach_every_parameter_and_every_plane(name):
     model = small(name)
-    planes = pictures().map(lambda plane: plane.requires_grad_())
+    planes = pictures(side=side_for(name)).map(lambda plane: plane.requires_grad_())
     loss = F.cross_entropy(model(planes), torch.tensor([3, 7]))
     loss.backward()
     for key, parameter in model.named_parameters():
@@ -324,7 +305,7 @@ def test_convolutions_start_kaiming_normal_over_their_outputs():
 @pytest.mark.parametrize("name", list_models())
 def test_state_survives_a_file_and_one_seed_gives_one_network(name):
     model, again = small(name), small(name)
-    planes = pictures()
+    planes = pictures(side=side_for(name))
     model(planes)  # moves the running statistics
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
     file = io.BytesIO()

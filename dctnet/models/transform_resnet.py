@@ -23,6 +23,7 @@ from dctnet.dct import basis
 from dctnet.models.blocks import initialise
 from dctnet.models.stages import residual, stage
 from dctnet.nn.pixel_frontend import PixelFrontend
+from dctnet.nn.planes import check_planes, reads_chroma, without_chroma
 from dctnet.precision import full_precision
 
 KINDS = ("learned_dct", "orthonormal_dct", "frozen_dct", "frozen_dct_x2")
@@ -33,7 +34,8 @@ class TransformResNet(nn.Module):
 
     Reads 4:2:0 planes and planes of full-resolution chroma, of pictures of any size of at least ``size`` pixels a side;
     pixels beyond the last whole block are not seen. ``block_size`` is that of the planes that come in, ``size`` that of the
-    network's own transform; ``depth`` and ``width`` as in ``stages``.
+    network's own transform; ``depth`` and ``width`` as in ``stages``. With ``planes="y"`` it sees the gray picture: one set of
+    filters, 64 channels.
 
     >>> model = TransformResNet("orthonormal_dct", num_classes=10, depth=18, width=0.25)
     >>> round(model.penalty().item(), 6)                                 # it starts orthonormal
@@ -50,6 +52,7 @@ class TransformResNet(nn.Module):
         size: int = 8,
         penalty_weight: float = 0.1,
         zero_init_residual: bool = False,
+        planes: str = "ycc",
     ):
         super().__init__()
         if kind not in KINDS:
@@ -60,24 +63,26 @@ class TransformResNet(nn.Module):
         self.frontend = PixelFrontend(block_size, mean=(128.0, 128.0, 128.0), color="ycbcr", scale=255.0)
         self.block_size = self.frontend.block_size
         self.penalty_weight = penalty_weight if kind == "orthonormal_dct" else 0.0
-        self.transform = nn.Conv2d(3, 3 * size**2, size, stride, groups=3, bias=False)
+        self.reads_chroma = reads_chroma(planes)
+        count = 3 if self.reads_chroma else 1
+        self.transform = nn.Conv2d(count, count * size**2, size, stride, groups=count, bias=False)
         three = stage(3, depth, stride=2 if kind == "frozen_dct_x2" else 1)
-        body, features = residual(3 * size**2, three + stage(4, depth) + stage(5, depth), depth, width)
-        self.body = nn.Sequential(nn.BatchNorm2d(3 * size**2), *body)
+        body, features = residual(count * size**2, three + stage(4, depth) + stage(5, depth), depth, width)
+        self.body = nn.Sequential(nn.BatchNorm2d(count * size**2), *body)
         self.fc = nn.Linear(features, num_classes)
         initialise(self, zero_init_residual)
         with torch.no_grad():
             if kind == "orthonormal_dct":
-                for plane in self.transform.weight.flatten(1).chunk(3):
+                for plane in self.transform.weight.flatten(1).chunk(count):
                     nn.init.orthogonal_(plane)
             elif kind in ("frozen_dct", "frozen_dct_x2"):
                 dct = torch.kron(basis(size), basis(size)).view(size**2, 1, size, size)
-                self.transform.weight.copy_(dct.repeat(3, 1, 1, 1))
+                self.transform.weight.copy_(dct.repeat(count, 1, 1, 1))
                 self.transform.weight.requires_grad_(False)
 
     def penalty(self) -> Tensor:
         """``penalty_weight * sum over Y, Cb, Cr of ||W W' - I||^2``, a scalar to add to the loss; 0 for the other kinds."""
-        filters = self.transform.weight.flatten(1).unflatten(0, (3, -1))
+        filters = self.transform.weight.flatten(1).unflatten(0, (self.transform.groups, -1))
         if not self.penalty_weight:
             return filters.new_zeros(())
         with full_precision(filters.device):
@@ -86,7 +91,10 @@ class TransformResNet(nn.Module):
             return self.penalty_weight * (gram - identity).square().sum()
 
     def forward(self, coefficients: Coefficients) -> Tensor:
-        pixels = self.frontend(coefficients)
+        if not self.reads_chroma:
+            check_planes(coefficients, self.block_size, chroma=False)
+            coefficients = without_chroma(coefficients.y, self.block_size)
+        pixels = self.frontend(coefficients)[:, : self.transform.groups]
         size = self.transform.kernel_size[0]
         if min(pixels.shape[-2:]) < size:
             raise ValueError(

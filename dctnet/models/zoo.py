@@ -14,6 +14,12 @@ from dctnet.models.jpeg_resnet import jpeg_resnet
 from dctnet.models.multigrid import multigrid_net
 from dctnet.models.multigrid_resnet import MultigridResNet
 from dctnet.models.rgb import rgb_resnet
+from dctnet.models.selected import (
+    gated_selected_mobilenet_v2,
+    gated_selected_resnet50,
+    selected_mobilenet_v2,
+    selected_resnet50,
+)
 from dctnet.models.transform_resnet import TransformResNet
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
@@ -26,6 +32,10 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "late_concat_rfa_thinner": partial(jpeg_resnet, "late_concat_rfa_thinner"),
     "gated_upsampling": partial(GatedResNet, "upsampling"),
     "gated_late_concat": partial(GatedResNet, "late_concat"),
+    "selected_resnet50": selected_resnet50,
+    "selected_mobilenet_v2": selected_mobilenet_v2,
+    "gated_selected_resnet50": gated_selected_resnet50,
+    "gated_selected_mobilenet_v2": gated_selected_mobilenet_v2,
     "learned_dct": partial(TransformResNet, "learned_dct"),
     "orthonormal_dct": partial(TransformResNet, "orthonormal_dct"),
     "frozen_dct": partial(TransformResNet, "frozen_dct"),
@@ -60,22 +70,39 @@ def list_models() -> list[str]:
     return list(MODELS)
 
 
-def create_model(name: str, num_classes: int = 1000, **options) -> nn.Module:
-    """The network called ``name``, with random weights: ``logits = model(coefficients)``.
+def options_of(name: str) -> list[str]:
+    """The options that ``create_model(name, ...)`` takes besides ``num_classes``; ValueError for a name of no network.
 
-    Options of all networks: ``block_size=8`` (a number, or (luma, chroma)), ``width=1.0``, ``zero_init_residual=False``; all
-    but the ``rgb_resnet`` names take ``depth=50`` (18, 34). The functions in ``MODELS`` have the rest. ValueError for a name or
-    an option that does not exist, and for block sizes that the network cannot take.
-
-    >>> model = create_model("late_concat", num_classes=10, depth=18, block_size=4, width=0.5)
-    >>> model.block_size
-    (4, 4)
+    >>> options_of("gated_late_concat")
+    ['depth', 'block_size', 'width', 'zero_init_residual', 'gate_weight', 'temperature']
     """
     if name not in MODELS:
         close = difflib.get_close_matches(str(name), MODELS, n=3, cutoff=0.4)
         near = f"did you mean {' or '.join(close)}? " if close else ""
         raise ValueError(f"there is no network {name!r}; {near}The names are {', '.join(MODELS)}.")
-    known = [option for option in inspect.signature(MODELS[name]).parameters if option != "num_classes"]
+    return [option for option in inspect.signature(MODELS[name]).parameters if option != "num_classes"]
+
+
+def create_model(name: str, num_classes: int = 1000, **options) -> nn.Module:
+    """The network called ``name``, with random weights: ``logits = model(coefficients)``.
+
+    ``options_of(name)`` lists its options, and the function in ``MODELS`` says what they mean. One name means one thing
+    everywhere:
+
+    - ``block_size``: of the planes that it reads, 1, 2, 4, 8, 16 or 32, or a pair (luma, chroma);
+    - ``bands``: those that ``SelectBands`` keeps of blocks of 8, in any form of ``dctnet.bands``; None for all;
+    - ``planes``: "ycc", or "y" to read luma alone. The input is Coefficients all the same, and its chroma is not looked at.
+      Networks on coefficients lose the layers that read chroma, pixel networks see the gray picture;
+    - ``width``: multiplies the channels of the layers; ``depth``: 18, 34 or 50, whose stages it has;
+    - ``zero_init_residual``: each residual block starts as its shortcut.
+
+    ValueError for a name or an option that does not exist, and for block sizes that the network cannot take.
+
+    >>> model = create_model("late_concat", num_classes=10, depth=18, block_size=4, width=0.5, planes="y")
+    >>> model.block_size
+    (4, 4)
+    """
+    known = options_of(name)
     unknown = [option for option in options if option not in known]
     if unknown:
         raise ValueError(f"{name} has no option {', '.join(unknown)}; its options are {', '.join(known)}")

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from dctnet.bands import Bands
 from dctnet.coefficients import Coefficients
 
 
-def check_planes(coefficients: Coefficients, sizes: tuple[int, int], bands: Bands | None = None) -> None:
+def reads_chroma(planes: str) -> bool:
+    """What an option ``planes`` means: "ycc" all three planes, "y" luma alone; ValueError for anything else.
+
+    A network of "y" takes the same Coefficients, so that every loader serves it, and does not look at Cb and Cr.
+    """
+    if planes not in ("ycc", "y"):
+        raise ValueError(f'planes is "ycc" (Y, Cb and Cr) or "y" (luma alone); got {planes!r}')
+    return planes == "ycc"
+
+
+def check_planes(
+    coefficients: Coefficients, sizes: tuple[int, int], bands: Bands | None = None, chroma: bool = True
+) -> None:
     """ValueError where the planes are no batch ``(n, b*b, H/b, W/b)`` of the block sizes (luma, chroma) in ``sizes``.
 
-    With ``bands`` each plane has as many channels as it names.
+    With ``bands`` each plane has as many channels as it names. Without ``chroma`` only Y is checked.
 
     Only shapes are compared, so the check costs nothing on a device and breaks no graph of ``torch.compile``.
     """
@@ -17,7 +31,8 @@ def check_planes(coefficients: Coefficients, sizes: tuple[int, int], bands: Band
         got = tuple(coefficients.shape) if hasattr(coefficients, "shape") else type(coefficients).__name__
         raise ValueError(f"this network reads Coefficients(y, cb, cr), one batch of planes each; got {got}")
     y, cb, cr = coefficients
-    for number, (name, plane) in enumerate((("Y", y), ("Cb", cb), ("Cr", cr))):
+    read = (("Y", y), ("Cb", cb), ("Cr", cr)) if chroma else (("Y", y),)
+    for number, (name, plane) in enumerate(read):
         size = sizes[min(number, 1)]
         if plane.ndim != 4:
             raise ValueError(
@@ -35,9 +50,24 @@ def check_planes(coefficients: Coefficients, sizes: tuple[int, int], bands: Band
                 f"Re-block with transforms.Reblock({sizes[0] if sizes[0] == sizes[1] else sizes}), or pass the block "
                 "size of your planes to create_model as block_size=."
             )
+    if not chroma:
+        return
     same = cb.shape[2:] == cr.shape[2:] and (bands is not None or cb.shape[1] == cr.shape[1])
     if not same or not y.shape[0] == cb.shape[0] == cr.shape[0]:
         raise ValueError(
             f"Cb and Cr have one shape and the batch size of Y; got Y {tuple(y.shape)}, Cb {tuple(cb.shape)}, "
             f"Cr {tuple(cr.shape)}"
         )
+
+
+def without_chroma(y: Tensor, sizes: tuple[int, int]) -> Coefficients:
+    """The planes of a gray picture: Y, and chroma planes of zeros on the 4:2:0 grid that belongs to it.
+
+    >>> import torch
+    >>> [tuple(plane.shape) for plane in without_chroma(torch.zeros(1, 64, 3, 2), (8, 4))]
+    [(1, 64, 3, 2), (1, 16, 3, 2), (1, 16, 3, 2)]
+    """
+    b, c = sizes
+    rows, columns = (((side * b + 1) // 2 + c - 1) // c for side in y.shape[2:])
+    chroma = y.new_zeros((y.shape[0], c * c, rows, columns))
+    return Coefficients(y, chroma, chroma)
