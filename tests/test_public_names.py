@@ -29,7 +29,8 @@ NAMES = {
         "quantize_int8", "reblock", "resize", "resized_crop", "rgb_to_grayscale", "rotate", "select_bands", "solarize",
         "spectral_sharpness", "uniform_noise", "vertical_flip"
     ],
-    "dctnet.nn": ["DCTCompress", "DCTPool2d", "FrequencyGate", "HarmonicConv2d", "OctaveConv2d", "PixelFrontend",
+    "dctnet.nn": ["DCTCompress", "DCTPool2d", "FrequencyGate", "HarmonicConv2d", "MultigridBlock", "MultigridConv",
+                  "OctaveConv2d", "PixelFrontend", "PlaneExchange", "PlaneResample", "SpectralPool2d",
                   "compressed_activations", "convert"],
     "dctnet.data": ["DCTDataModule", "JPEGFolder"],
     "dctnet.models": ["create_model", "list_models"],

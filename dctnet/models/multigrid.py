@@ -5,7 +5,7 @@
     PR-MG-n   R-MG whose first stage starts on the coarsest grid alone and takes in the finer ones one by one
 
 The picture comes in at the resolution of each grid, halved by averages. Between stages every grid is max-pooled; where the
-coarsest has come to its end (it would be less than a sample, or half of seven), it stays as it is, and the one before it,
+coarsest has come to its end (at 224 px, half of seven samples), it stays as it is, and the one before it,
 pooled, is joined to it:
 
     CIFAR      32, 16, 8: {64, 32, 16} {128, 64, 32} {256, 128, 64} {512, 256, 128} {512, 384}      classifier on 896
@@ -32,6 +32,9 @@ from dctnet.models.rgb import MEAN, STD
 from dctnet.models.stages import scaled
 from dctnet.nn.multigrid import MultigridBlock, MultigridConv
 from dctnet.nn.pixel_frontend import PixelFrontend
+from dctnet.nn.planes import check_planes, reads_chroma, without_chroma
+
+MULTIPLE = 32  # pixels: no grid ends on half a sample
 
 
 class Grids(NamedTuple):
@@ -61,8 +64,9 @@ class MultigridNet(nn.Module):
     """Logits ``(n, num_classes)`` from Coefficients, by way of RGB pixels on three grids.
 
     ``table``: ``CIFAR`` or ``IMAGENET``; ``blocks``: how many a stage; ``residual=False`` makes MG, ``progressive`` PR-MG.
-    ``width`` multiplies the channels (rounded to multiples of 8). Pictures have sides that are multiples of 32 pixels
-    (CIFAR) or of 112 (ImageNet), anything else raises ValueError: no grid ends on half a sample.
+    ``width`` multiplies the channels (rounded to multiples of 8). Pictures have sides that are multiples of 32 pixels,
+    anything else raises ValueError: no grid ends on half a sample. ``planes="y"`` shows the
+    network gray pictures.
 
     >>> from dctnet.models.cost import parameters
     >>> parameters(MultigridNet(CIFAR, (1, 1, 1, 1, 1), num_classes=100))                # published: 20.555 M
@@ -81,12 +85,13 @@ class MultigridNet(nn.Module):
         mean: tuple[float, float, float] = MEAN,
         std: tuple[float, float, float] = STD,
         clamp: bool = False,
+        planes: str = "ycc",
     ):
         super().__init__()
+        self.reads_chroma = reads_chroma(planes)
         self.frontend = PixelFrontend(block_size, mean, std, clamp=clamp)
         self.block_size = self.frontend.block_size
         large = len(table) == len(IMAGENET)
-        self.multiple = 112 if large else 32
         self.joined = [row.joined for row in table]
         channels = [3, 3, 3]
         self.stems = nn.ModuleList()
@@ -115,6 +120,9 @@ class MultigridNet(nn.Module):
         initialise(self)
 
     def forward(self, coefficients: Coefficients) -> Tensor:
+        if not self.reads_chroma:
+            check_planes(coefficients, self.block_size, chroma=False)
+            coefficients = without_chroma(coefficients.y, self.block_size)
         grids = self._pyramid(self.frontend(coefficients).to(self.fc.weight.dtype))
         if len(self.stems):
             grids = [stem(grid) for stem, grid in zip(self.stems, grids, strict=True)]
@@ -130,9 +138,9 @@ class MultigridNet(nn.Module):
 
     def _pyramid(self, pixels: Tensor) -> list[Tensor]:
         height, width = pixels.shape[-2:]
-        if height % self.multiple or width % self.multiple:
+        if height % MULTIPLE or width % MULTIPLE:
             raise ValueError(
-                f"this network reads pictures whose sides are multiples of {self.multiple} pixels; got {height} x {width}. "
+                f"this network reads pictures whose sides are multiples of {MULTIPLE} pixels; got {height} x {width}. "
                 "Resize or crop them."
             )
         half = F.avg_pool2d(pixels, 2)
@@ -164,8 +172,9 @@ def multigrid_net(
     mean: tuple[float, float, float] = MEAN,
     std: tuple[float, float, float] = STD,
     clamp: bool = False,
+    planes: str = "ycc",
 ) -> MultigridNet:
     """The network for CIFAR of ``blocks`` blocks a stage, or with four numbers the one for ImageNet."""
     table = CIFAR if isinstance(blocks, int) else IMAGENET
     counts = len(CIFAR) * (blocks,) if isinstance(blocks, int) else blocks
-    return MultigridNet(table, counts, residual, progressive, num_classes, block_size, width, mean, std, clamp)
+    return MultigridNet(table, counts, residual, progressive, num_classes, block_size, width, mean, std, clamp, planes)

@@ -35,7 +35,7 @@ from dctnet.models.stages import BLOCKS_OF_STAGE, scaled
 from dctnet.nn.exchange import Message, PlaneExchange
 from dctnet.nn.grids import check_kind
 from dctnet.nn.plane_pyramid import KINDS, PlanePyramid
-from dctnet.nn.planes import check_planes
+from dctnet.nn.planes import check_planes, reads_chroma
 
 TARGETS = {"imagenet": 4, "cifar": 1}
 
@@ -73,7 +73,7 @@ class MultigridResNet(nn.Module):
         self,
         depth: int,
         num_classes: int = 1000,
-        block_size: int | tuple[int, int] = 4,
+        block_size: int | tuple[int, int] = 8,
         width: float = 1.0,
         path_width: float | tuple[float, float] = (1.0, 0.25),
         path_blocks: Sequence[int] | Sequence[Sequence[int]] | None = None,
@@ -97,14 +97,13 @@ class MultigridResNet(nn.Module):
             ("merge", merge, (None, *range(FIRST, LAST + 1))),
             ("every", every, ("stage", "layer")),
             ("pyramid", pyramid, KINDS),
-            ("planes", planes, ("ycc", "y")),
             ("stem", stem, tuple(TARGETS)),
         ):
             if value not in known:
                 raise ValueError(f"{name} is one of {known}; got {value!r}")
-        self.block_size, self.planes = block_sizes(block_size), planes
+        self.block_size, self.reads_chroma = block_sizes(block_size), reads_chroma(planes)
         self.bands = None if bands is None else bands_of(bands)
-        grids = whole("grids", grids, 2) if planes == "ycc" else 1
+        grids = whole("grids", grids, 2) if self.reads_chroma else 1
         self.pyramid = PlanePyramid(self.block_size, grids, pyramid, self._inputs(pyramid, grids))
 
         until, target, table = (LAST + 1 if merge is None else merge), TARGETS[stem], BLOCKS_OF_STAGE[depth]
@@ -137,7 +136,7 @@ class MultigridResNet(nn.Module):
     def _inputs(self, pyramid: str, grids: int) -> tuple[int, int]:
         """Channels of luma and of both chroma planes as they come in."""
         luma, chroma = self.block_size
-        if self.planes == "y" and pyramid != "none":
+        if not self.reads_chroma and pyramid != "none":
             raise ValueError(f'planes="y" reads luma alone, which has no pyramid; got pyramid={pyramid!r}')
         if self.bands is None:
             return luma**2, 2 * chroma**2
@@ -171,15 +170,15 @@ class MultigridResNet(nn.Module):
             channels = [path.channels[number + 1] for path in self.paths]
             if any(fine > coarse for fine, coarse in pairwise(apart)) and kind != "none":
                 raise ValueError(
-                    f"an exchange goes between a grid and a coarser one; behind stage {FIRST + number} luma has {apart[0]} pixels "
-                    f"a sample and chroma {apart[1]}. Give chroma larger blocks, or both paths a block in this stage."
+                    f"an exchange goes between a grid and a coarser one; behind stage {FIRST + number} luma has {apart[0]} "
+                    f"pixels a sample and chroma {apart[1]}. Give chroma larger blocks, or both paths a block in this stage."
                 )
             factors = [coarse // fine for fine, coarse in pairwise(apart)]
             layers = (PlaneExchange(channels, factors, kind, resample) for _ in range(times if kind != "none" else 0))
             self.exchanges.append(nn.ModuleList(layers))
 
     def forward(self, coefficients: Coefficients) -> Tensor:
-        check_planes(coefficients, self.block_size, self.bands)
+        check_planes(coefficients, self.block_size, self.bands, self.reads_chroma)
         self._check_grids(coefficients)
         planes = self.pyramid(coefficients.to(self.fc.weight.dtype))
         maps = [layers(plane) for layers, plane in zip(self.stems, planes, strict=True)]
@@ -201,7 +200,7 @@ class MultigridResNet(nn.Module):
         luma, chroma = self.block_size
         for y, c in zip(coefficients.y.shape[-2:], coefficients.cb.shape[-2:], strict=True):
             pixels = y * luma
-            if pixels % self.multiple or not pixels or (self.planes == "ycc" and c * 2 * chroma != pixels):
+            if pixels % self.multiple or not pixels or (self.reads_chroma and c * 2 * chroma != pixels):
                 grids = (tuple(plane.shape[-2:]) for plane in (coefficients.y, coefficients.cb))
                 raise ValueError(
                     f"this network reads 4:2:0 planes of pictures whose sides are multiples of {self.multiple} pixels; got grids "

@@ -3,10 +3,14 @@
 from dctnet.nn.compressed_activations import compressed_activations
 from dctnet.nn.convert import convert
 from dctnet.nn.dct_compress import DCTCompress
+from dctnet.nn.exchange import PlaneExchange
 from dctnet.nn.frequency_gate import FrequencyGate
+from dctnet.nn.grids import SpectralPool2d
 from dctnet.nn.harmonic import HarmonicConv2d
+from dctnet.nn.multigrid import MultigridBlock, MultigridConv
 from dctnet.nn.octave import OctaveConv2d
 from dctnet.nn.pixel_frontend import PixelFrontend
+from dctnet.nn.plane_resample import PlaneResample
 from dctnet.nn.pooling import DCTPool2d
 
 __all__ = [
@@ -14,8 +18,13 @@ __all__ = [
     "DCTPool2d",
     "FrequencyGate",
     "HarmonicConv2d",
+    "MultigridBlock",
+    "MultigridConv",
     "OctaveConv2d",
     "PixelFrontend",
+    "PlaneExchange",
+    "PlaneResample",
+    "SpectralPool2d",
     "compressed_activations",
     "convert",
 ]

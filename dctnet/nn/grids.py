@@ -69,14 +69,15 @@ def check_kind(kind: str) -> str:
 def low_pass(n: int, m: int) -> Tensor:
     """Real samples by their lowest Fourier frequencies, n to m <= n: ``(m, n)``, float64; means are kept.
 
-    Frequencies |k| < m/2 are kept, and where m is even the real part of k = m/2, which is all that m samples can hold of it.
+    Frequencies |k| < m/2 are kept. Where m is even, k = m/2 and -m/2 share what one frequency of m samples can hold, their sum
+    over sqrt(2): so the matrix has orthogonal rows of one length, and growing is both its adjoint and its inverse.
 
     >>> low_pass(4, 1)
     tensor([[0.2500, 0.2500, 0.2500, 0.2500]], dtype=torch.float64)
     """
     spectrum = torch.fft.rfft(torch.eye(n, dtype=torch.float64))[:, : m // 2 + 1].clone()
     if m % 2 == 0 and m < n:
-        spectrum[:, m // 2] = spectrum[:, m // 2].real  # irfft reads the real part; the imaginary one has no place
+        spectrum[:, m // 2] = math.sqrt(2) * spectrum[:, m // 2].real
     return (m / n) * torch.fft.irfft(spectrum, n=m).T
 
 
@@ -90,7 +91,7 @@ def fourier_extension(n: int, m: int) -> Tensor:
     spectrum = torch.zeros(n, m // 2 + 1, dtype=torch.complex128)
     spectrum[:, : n // 2 + 1] = torch.fft.rfft(torch.eye(n, dtype=torch.float64))
     if n % 2 == 0 and n < m:
-        spectrum[:, n // 2] /= 2  # one frequency of n samples is a pair of m
+        spectrum[:, n // 2] /= math.sqrt(2)
     return (m / n) * torch.fft.irfft(spectrum, n=m).T
 
 
