@@ -64,8 +64,9 @@ def compressed_activations(model: nn.Module, keep: float = 0.5, dtype: str = "in
     int8, keep / 2 with bf16, 1/32 more for those of ReLUs, and the scales. ``backward`` may be called inside or outside. What
     it gives are the ``Saved`` bytes, which grow with each pass.
 
-    Works beside autocast, ``torch.utils.checkpoint`` (which saves the inputs of its regions as they are, and nothing in
-    them) and channels-last maps. Nested, the inner one counts. ``keep=1, dtype="float32"`` gives the gradients to rounding.
+    Works beside autocast and with channels-last maps. Nested, the inner one counts. ``keep=1, dtype="float32"`` gives the
+    gradients to rounding. Inside of a region of ``torch.utils.checkpoint`` nothing is saved; its input is, and is packed like any
+    other map, so the region is computed again from what is left of it, and its gradients are exact for that input.
     Layers that pass the gradient by the sign of their *input* (LeakyReLU, Hardtanh, ReLU6) see the approximate one.
     One look at the least value of each map makes a GPU wait for itself.
 
