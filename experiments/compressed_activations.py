@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -51,7 +50,6 @@ def train(train_set, val_set, form: tuple[str, float] | None, seed: int, epochs:
     steps = len(classes) // BATCH
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, epochs * steps)
     exact = kept = 0
-    start = time.perf_counter()
     for _ in range(epochs):
         model.train()
         order = torch.randperm(len(classes))
@@ -64,7 +62,6 @@ def train(train_set, val_set, form: tuple[str, float] | None, seed: int, epochs:
             optimizer.step()
             schedule.step()
             exact, kept = (exact + saved.exact, kept + saved.kept) if saved else (1, 1)
-    seconds = time.perf_counter() - start
     model.eval()
     with torch.no_grad():
         right = (model(val_planes).argmax(1) == val_classes).float().mean()
@@ -76,7 +73,6 @@ def train(train_set, val_set, form: tuple[str, float] | None, seed: int, epochs:
         "top1": 100 * float(right),
         "last_loss": loss.item(),
         "share": kept / exact,
-        "seconds": seconds,
     }
 
 
