@@ -100,7 +100,8 @@ def activations(
     out: str | None = None,
     command: str = "dctnet.benchmarks.activations.activations",
 ) -> list[dict]:
-    """Measures; prints a table and gives its rows, the exact step first. ``memory=False`` leaves out the fresh processes.
+    """Measures; prints a table and gives its rows, the exact step first. ``memory=False`` leaves out the fresh processes,
+    ``repeats=0`` the times.
 
     ValueError for names and numbers that do not exist; DataError for a folder without JPEG files.
     """
@@ -111,7 +112,7 @@ def activations(
     step()
     exact = step.gradient()
     alternatives: dict[str, tuple[Callable, Callable]] = {}
-    rows: list[dict] = [{"keep": None, "format": "exact", "error": 0.0, "cosine": 1.0, "ratio": 1.0}]
+    rows: list[dict] = [{"keep": None, "format": "exact", "error": 0.0, "cosine": 1.0}]
     for form in formats:
         for keep in keeps:
             whole_bytes, bytes_kept = step(keep, form)
@@ -122,9 +123,10 @@ def activations(
             rows[0] |= {"bytes": whole_bytes, "share": 1.0}
             rows.append(row)
             alternatives[f"{form} {keep}"] = (timed(step, keep, form), timed(step, None, form))
-    print(f"timing {len(alternatives)} alternatives", file=sys.stderr, flush=True)
-    for row, pair in zip(rows[1:], paired(alternatives, repeats).values(), strict=True):
-        row |= {"ratio": pair.ratio, "spread": list(pair.spread), "seconds": pair.seconds}
+    if repeats:
+        print(f"timing {len(alternatives)} alternatives", file=sys.stderr, flush=True)
+        for row, pair in zip(rows[1:], paired(alternatives, repeats).values(), strict=True):
+            row |= {"ratio": pair.ratio, "spread": list(pair.spread), "seconds": pair.seconds}
     if memory:
         print(f"measuring the peak of {len(rows)} fresh processes", file=sys.stderr, flush=True)
         for row in rows:
@@ -204,7 +206,7 @@ def show(rows: list[dict], title: str) -> None:
             "" if peak is None else f"{peak / 1e6:.0f}",
             f"{row['error']:.4f}",
             f"{row['cosine']:.4f}",
-            f"{row['ratio']:.2f}",
+            f"{row['ratio']:.2f}" if "ratio" in row else "",
         )
     Console().print(table)
 
@@ -224,7 +226,9 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--folder", help="a folder of JPEG files, at any depth (default: drawn pictures)")
     parser.add_argument("--keeps", type=float, nargs="+", default=KEEPS, metavar="SHARE", help="shares of the bands")
     parser.add_argument("--formats", nargs="+", default=FORMATS, metavar="FORMAT", help="bf16, int8, int4, float32")
-    parser.add_argument("--repeats", type=int, default=3, metavar="N", help="rounds, 3 at least (default 3)")
+    parser.add_argument(
+        "--repeats", type=int, default=3, metavar="N", help="rounds, 3 at least; 0: no times (default 3)"
+    )
     parser.add_argument("--no_memory", dest="memory", action="store_false", help="leave out the peaks")
     parser.add_argument("--out", metavar="RESULT.json", help="write the rows here as well")
     activations(**vars(parser.parse_args(arguments)), command=command_line("activations", arguments))
