@@ -3,7 +3,7 @@
 The networks of ``jpeg_resnet`` are stages 3 to 5 of a ResNet, more or less, behind other first layers. So the blocks of both are
 put side by side from the last one on, and each convolution is taken, with its BatchNorm, that has the same shape:
 
-    upsampling       stages 3 to 5 but for the first convolution and shortcut, which read other channels
+    upsampling       stages 3 to 5 but for the first convolution and shortcut, which read coefficients
     late_concat      the same of luma's stream (stage 3) and of the body (4 and 5); at depth 50 the first block of stage 4,
                      which has become the merge, gives its first two convolutions
     fc               where the number of classes is the same
@@ -59,6 +59,9 @@ def initialise_from(network: JPEGResNet, resnet: nn.Module) -> Taken:
     groups = [((network.fc,), (resnet.fc,))]
     for block, theirs in zip(reversed(ours), reversed(blocks), strict=False):
         groups += zip(_layers(block), _layers(theirs), strict=False)
+    # What reads coefficients has nothing to learn from what reads features, even where the shapes agree.
+    first = {*ours[0].shortcut.modules(), _layers(ours[0])[0][0]}
+    groups = [group for group in groups if group[0][0] not in first]
     names = {module: name for name, module in network.named_modules()}
     taken = set()
     for mine, others in groups:
