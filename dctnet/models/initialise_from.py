@@ -40,8 +40,8 @@ def initialise_from(network: JPEGResNet, resnet: nn.Module) -> Taken:
     >>> from dctnet.models.jpeg_resnet import jpeg_resnet
     >>> network = jpeg_resnet("upsampling", num_classes=10, depth=18)
     >>> taken, left = initialise_from(network, torchvision.models.resnet18(num_classes=10))
-    >>> [name for name in left if name.endswith("weight")]
-    ['body.0.weight', 'body.1.residual.0.weight', 'body.1.residual.1.weight', 'body.1.shortcut.0.weight', 'body.1.shortcut.1.weight']
+    >>> [name for name in left if name.endswith("0.weight")]
+    ['body.0.weight', 'body.1.residual.0.weight', 'body.1.shortcut.0.weight']
     """
     stages = [getattr(resnet, f"layer{number}", None) for number in (1, 2, 3, 4)]
     if not isinstance(network, JPEGResNet) or not all(isinstance(stage, nn.Sequential) for stage in stages):

@@ -80,8 +80,8 @@ class FoldedStem(nn.Module):
     """``conv(frontend(coefficients))`` as ``shuffle(luma(y)) + shuffle(chroma(cb, cr)) + bias``, without clamping.
 
     ``luma`` and ``chroma`` are convolutions on blocks with trainable weights that start as those of ``conv``: 3 input channels,
-    one group, zero padding. With ``chroma_upsampling="nearest"`` of the frontend it reads 4:2:0 planes; with "fancy" also those of
-    chroma at full resolution along one axis or both, and then ``chroma`` stands on the grid of luma. ``bands`` are those that
+    one group, zero padding. With ``chroma_upsampling="nearest"`` of the frontend it reads 4:2:0 planes; with "fancy" also those
+    of chroma at full resolution along one axis or both, and then ``chroma`` stands on the grid of luma. ``bands`` are those that
     ``SelectBands`` leaves: the weights of the others are dropped, so their part of each picture is missing; they need
     blocks of 8, "nearest", and the DC of each plane. The arithmetic is done in the dtype of the weights, whatever autocast
     says. ValueError for what cannot be folded, and for planes that do not fit.
@@ -147,7 +147,9 @@ class FoldedStem(nn.Module):
             reach = self.dilation[axis] * (self.kernel_size[axis] - 1) + 1
             count = (length + sum(self.padding[axis]) - reach) // self.stride + 1
             if count < 1:
-                raise ValueError(f"a kernel of {self.kernel_size} does not fit into a picture of {size[0]} x {size[1]} pixels")
+                raise ValueError(
+                    f"a kernel of {self.kernel_size} does not fit into a picture of {size[0]} x {size[1]} pixels"
+                )
             read = (-(-count // table.phases) - 1) * table.period + table.blocks
             counts.append(count)
             around = [table.before, read - table.before - blocks.shape[axis - 2], *around]
@@ -223,12 +225,18 @@ def _check(conv: nn.Conv2d, frontend: PixelFrontend) -> None:
             f"{type(conv).__name__}({conv.extra_repr()}). A subclass may pad in its own way: put an equal Conv2d in its place."
         )
     if frontend.reduce != 1:
-        raise ValueError(f"a PixelFrontend with reduce=1 is folded; got {frontend.reduce}. Read the files with scale= instead.")
+        raise ValueError(
+            f"a PixelFrontend with reduce=1 is folded; got {frontend.reduce}. Read the files with scale= instead."
+        )
 
 
 def _checked_bands(bands: BandSet, frontend: PixelFrontend) -> Bands:
     kept = bands_of(bands)
-    if frontend.block_size != (8, 8) or frontend.chroma_upsampling != "nearest" or any(0 not in plane for plane in kept):
+    if (
+        frontend.block_size != (8, 8)
+        or frontend.chroma_upsampling != "nearest"
+        or any(0 not in plane for plane in kept)
+    ):
         raise ValueError(
             'bands are folded in blocks of 8, with chroma_upsampling="nearest", and with the DC (channel 0) of each plane; got '
             f"block_size={frontend.block_size}, chroma_upsampling={frontend.chroma_upsampling!r}, lowest channels "

@@ -154,15 +154,20 @@ def samples_of(plane: Tensor, idct: Tensor, b: int) -> Tensor:
     return block_idct(plane)[:, None] if is_plain(plane) else F.pixel_shuffle(F.conv2d(plane, idct), b)
 
 
+def _blocks(length: int, size: int) -> int:
+    return -(-length // size)
+
+
 def chroma_factors(chroma: Sequence[int], size: Sequence[int], sizes: tuple[int, int]) -> tuple[int, int]:
     """How many luma samples, 2 or 1, one chroma sample covers along each axis; ValueError for other relations.
 
-    ``chroma`` and ``size``: (rows, columns) of samples of chroma and of luma; ``sizes``: the samples of a block of luma and of chroma. Along an axis a factor fits where
-    chroma samples that cover so many luma samples each fill as many blocks as there are; of two that fit it is 2.
+    ``chroma`` and ``size``: (rows, columns) of samples of chroma and of luma; ``sizes``: the samples of a block of luma and of
+    chroma. Along an axis a factor fits where chroma samples that cover so many luma samples each fill as many blocks as
+    there are; of two that fit it is 2.
     """
     factors = []
     for length, samples in zip(size, chroma, strict=True):
-        fits = [factor for factor in (2, 1) if -(-(-(-length // factor)) // sizes[1]) * sizes[1] == samples]
+        fits = [factor for factor in (2, 1) if _blocks(_blocks(length, factor), sizes[1]) * sizes[1] == samples]
         if not fits:
             raise ValueError(
                 f"chroma has the samples of luma, or half of them, along each axis; got chroma "
