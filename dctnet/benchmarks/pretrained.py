@@ -155,8 +155,8 @@ def pretrained(
 ) -> list[dict]:
     """Compares on the first ``limit`` JPEG files below ``folder``; prints a table and gives its rows.
 
-    ``rounds``: of the timing, 0 for none; ``out``: a JSON file, for the ``command`` that measured as well. DataError without files
-    or weights.
+    ``rounds``: of the timing, 0 for none; ``out``: a JSON file, for the ``command`` that measured as well. DataError without
+    files or weights.
     """
     network = from_rgb(efficientnet_lite0(), (MEAN,) * 3, (STD,) * 3, scale=255)
     paths = readable(folder, limit)
