@@ -18,6 +18,8 @@ _NAMES = {
     "to_pixels": "dctnet.jpeg.pixels",
     "create_model": "dctnet.models.zoo",
     "list_models": "dctnet.models.zoo",
+    "from_rgb": "dctnet.models.from_rgb",
+    "fold_stem": "dctnet.models.fold_stem",
 }
 _ROOMS = ("coefficients", "data", "dct", "jpeg", "models", "nn", "report", "training", "transforms")
 

@@ -61,3 +61,11 @@ def photographs(real_data: Path, count=24, side=224):
         if len(found) == count:
             break
     return torch.stack(found).permute(0, 3, 1, 2).to(torch.float64)
+
+
+def photograph(height, width, seed=0):
+    """A picture made up: slow waves of colour with texture on them, levels 40 to 220, far from what decoders clamp."""
+    v, u = np.mgrid[:height, :width]
+    waves = np.stack([np.sin(v / 9 + u / 23), np.cos(v / 31 - u / 11), np.sin(u / 17) * np.cos(v / 13)], -1)
+    texture = np.random.default_rng(seed).normal(0, 6, (height, width, 1))
+    return Image.fromarray((130 + 60 * waves + texture).clip(40, 220).round().astype(np.uint8))

@@ -10,7 +10,9 @@ import torch
 from PIL import Image
 
 from dctnet.coefficients import Coefficients
+from dctnet.jpeg.reader import read_jpeg
 from dctnet.nn.pixel_frontend import PixelFrontend
+from tests.photographs import photograph
 
 
 def smooth_picture(height: int = 96, width: int = 128) -> Image.Image:
@@ -161,8 +163,63 @@ def test_planes_that_do_not_fit_are_refused(planes, message):
         ({"block_size": (8, 8, 8)}, "got \\(8, 8, 8\\)"),
         ({"color": "yuv"}, "got 'yuv'"),
         ({"std": (1.0, 0.0, 1.0)}, "std positive"),
+        ({"chroma_upsampling": "cubic"}, "got 'cubic'"),
+        ({"reduce": 3}, "got 3"),
+        ({"block_size": (8, 4), "reduce": 8}, r"no more than the block size \(8, 4\); got 8"),
     ],
 )
 def test_options_that_do_not_exist_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         PixelFrontend(**options)
+
+
+def test_nearest_repeats_chroma():
+    y, cb, cr = random_planes((8, 8), (4, 6), (2, 3))
+    doubled = [np.repeat(np.repeat(idct_by_scipy(plane, 8), 2, 1), 2, 2) for plane in (cb, cr)]
+    planes = PixelFrontend(color="ycbcr", scale=255.0, dtype=torch.float64, chroma_upsampling="nearest")(
+        Coefficients(y, cb, cr)
+    )
+    for ours, truth in zip(planes[:, 1:].unbind(1), doubled, strict=True):
+        assert np.abs(ours.numpy() - truth - 128).max() < 1e-9
+
+
+def draft(data: bytes, reduce: int) -> np.ndarray:
+    """What libjpeg decodes at 1 / reduce of the size, (3, H, W)."""
+    picture = Image.open(io.BytesIO(data))
+    picture.draft("RGB", (picture.width // reduce, picture.height // reduce))
+    return np.asarray(picture).transpose(2, 0, 1).astype(np.float64)
+
+
+@pytest.mark.parametrize("reduce", [2, 4, 8])
+@pytest.mark.parametrize("subsampling", [0, 2], ids=["444", "420"])
+def test_reduced_pixels_are_those_of_libjpegs_scaled_decoder_in_smooth_pictures(reduce, subsampling):
+    buffer = io.BytesIO()
+    v, u = np.mgrid[:128, :192]
+    waves = [np.sin(v / 60 + u / 90), np.cos(v / 80 - u / 70), np.sin(u / 100) * np.cos(v / 90)]
+    picture = np.stack([130 + 60 * wave for wave in waves], -1).round().astype(np.uint8)
+    Image.fromarray(picture).save(buffer, "JPEG", quality=95, subsampling=subsampling)
+    planes = read_jpeg(buffer.getvalue()).coefficients.map(lambda plane: plane[None])
+    error = PixelFrontend(scale=255.0, reduce=reduce)(planes)[0].numpy() - draft(buffer.getvalue(), reduce)
+    # libjpeg rounds halves up, and a mean is a multiple of 1/4 where the step of DC is 2.
+    assert abs(error.mean()) < 0.3
+    assert np.abs(error).mean() < (0.6 if subsampling == 0 else 0.8)
+    assert np.abs(error).max() < 3 + (subsampling == 2) * reduce  # triangles bend at the edge of subsampled chroma
+
+
+@pytest.mark.parametrize("reduce", [2, 4, 8])
+def test_reduced_pixels_are_those_of_the_reader_at_that_scale_and_keep_the_means_of_blocks(reduce):
+    buffer = io.BytesIO()
+    photograph(96, 128).save(buffer, "JPEG", quality=85)
+    whole, small = (read_jpeg(buffer.getvalue(), scale=scale).coefficients for scale in (1, 1 / reduce))
+    whole, small = (planes.map(lambda plane: plane[None]) for planes in (whole, small))
+    ours = PixelFrontend(reduce=reduce, color="ycbcr", scale=255.0)(whole)
+    torch.testing.assert_close(ours, PixelFrontend(8 // reduce, color="ycbcr", scale=255.0)(small), rtol=0, atol=2e-3)
+    means = [torch.nn.functional.avg_pool2d(luma[:, :1], b) for luma, b in ((ours, 8 // reduce),)]
+    torch.testing.assert_close(means[0], whole.y[:, :1] / 8 + 128, rtol=0, atol=2e-3)
+
+
+def test_compiled_loops_and_operators_of_torch_are_one_function():
+    planes = random_planes((8, 4), (4, 6), (4, 6)).to(torch.float32)
+    frontend = PixelFrontend((8, 4), scale=255.0, clamp=True)
+    program = torch.export.export(frontend, (planes,))
+    torch.testing.assert_close(program.module()(planes), frontend(planes), rtol=0, atol=1e-3)

@@ -8,8 +8,8 @@ import pytest
 import dctnet
 
 NAMES = {
-    "dctnet": ["Coefficients", "JPEGError", "JPEGImage", "create_model", "list_models", "read_jpeg", "read_jpegs", "to_pixels",
-               "write_jpeg", "write_jpegs"],
+    "dctnet": ["Coefficients", "JPEGError", "JPEGImage", "create_model", "fold_stem", "from_rgb", "list_models", "read_jpeg",
+               "read_jpegs", "to_pixels", "write_jpeg", "write_jpegs"],
     "dctnet.dct": ["apply", "basis", "block_dct", "block_idct", "lift", "zigzag"],
     "dctnet.jpeg": ["JPEGError", "JPEGImage", "quantize", "read_jpeg", "read_jpegs", "to_pixels", "write_jpeg", "write_jpegs"],
     "dctnet.transforms": [
@@ -29,11 +29,11 @@ NAMES = {
         "quantize_int8", "reblock", "resize", "resized_crop", "rgb_to_grayscale", "rotate", "select_bands", "solarize",
         "spectral_sharpness", "uniform_noise", "vertical_flip"
     ],
-    "dctnet.nn": ["DCTCompress", "DCTPool2d", "FrequencyGate", "HarmonicConv2d", "MultigridBlock", "MultigridConv",
+    "dctnet.nn": ["DCTCompress", "DCTPool2d", "FoldedStem", "FrequencyGate", "HarmonicConv2d", "MultigridBlock", "MultigridConv",
                   "OctaveConv2d", "PixelFrontend", "PlaneExchange", "PlaneResample", "SpectralPool2d",
                   "compressed_activations", "convert"],
     "dctnet.data": ["DCTDataModule", "JPEGFolder"],
-    "dctnet.models": ["create_model", "list_models"],
+    "dctnet.models": ["create_model", "initialise_from", "list_models"],
     "dctnet.training": ["Classifier"],
 }  # fmt: skip
 

@@ -4,6 +4,7 @@ from dctnet.nn.compressed_activations import compressed_activations
 from dctnet.nn.convert import convert
 from dctnet.nn.dct_compress import DCTCompress
 from dctnet.nn.exchange import PlaneExchange
+from dctnet.nn.folded_stem import FoldedStem
 from dctnet.nn.frequency_gate import FrequencyGate
 from dctnet.nn.grids import SpectralPool2d
 from dctnet.nn.harmonic import HarmonicConv2d
@@ -16,6 +17,7 @@ from dctnet.nn.pooling import DCTPool2d
 __all__ = [
     "DCTCompress",
     "DCTPool2d",
+    "FoldedStem",
     "FrequencyGate",
     "HarmonicConv2d",
     "MultigridBlock",
