@@ -57,7 +57,8 @@ PRODUCT = 8
 
 @lru_cache(maxsize=64)
 def _product(b: int, dtype: torch.dtype, device: str) -> Tensor:
-    return torch.kron(basis(b), basis(b)).to(dtype).to(device)
+    with torch.inference_mode(False):  # else what is kept could never take part in training
+        return torch.kron(basis(b), basis(b)).to(dtype).to(device)
 
 
 def product(b: int, values: Tensor) -> Tensor:

@@ -167,3 +167,14 @@ def test_compose_computes_only_the_rows_that_are_read():
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_matrices_made_under_inference_take_part_in_training():
+    planes = torch.randn(1, 64, 2, 2, dtype=torch.float64)
+    for b in (2, 4, 8, 16):
+        dct._product.cache_clear(), dct._basis.cache_clear()
+        with torch.inference_mode():
+            dct.block_dct(dct.block_idct(planes), b)
+        pixels = torch.randn(1, 16, 16, dtype=torch.float64, requires_grad=True)
+        dct.block_dct(pixels, b).square().sum().backward()
+        torch.testing.assert_close(pixels.grad, 2 * pixels)

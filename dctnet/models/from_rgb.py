@@ -41,13 +41,15 @@ def from_rgb(
     clamp: bool = True,
     chroma_upsampling: str = "fancy",
     reduce: int = 1,
+    rounded: bool = True,
 ) -> PixelNetwork:
     """``model``, which reads normalised RGB pixels ``(n, 3, H, W)``, as a network that reads Coefficients.
 
     ``model`` sees ``(scale / 255 * v - mean) / std`` for gray levels v: with ``scale=1`` mean and std are measured on 0..1 (by
-    default ImageNet's), with ``scale=255`` in gray levels. The other options are those of ``PixelFrontend``; ``clamp`` keeps
-    pixels in 0..255, as decoders do. What ``model`` sees differs from a decoder's pixels by the decoder's rounding alone: by less
-    than 3 gray levels, 0.5 in the mean. ValueError for figures that cannot be a mean and a deviation on this scale.
+    default ImageNet's), with ``scale=255`` in gray levels. The other options are those of ``PixelFrontend``. ``rounded`` rounds
+    as decoders do, so that ``model`` sees their pixels, but for a few in a thousand. Without it the front end is linear, or
+    with ``clamp`` linear within 0..255, and differs from a decoder's pixels by the decoder's rounding: by less than 3 gray
+    levels, 0.5 in the mean. ValueError for figures that cannot be a mean and a deviation on this scale.
 
     >>> import torchvision
     >>> network = from_rgb(torchvision.models.resnet18(num_classes=10).eval(), block_size=(8, 4))
@@ -68,5 +70,6 @@ def from_rgb(
     if scale == 255 and max(std) < 1:
         raise ValueError(f"std={std} is below one gray level; for figures measured on 0..1 pass scale=1")
     return PixelNetwork(
-        PixelFrontend(block_size, mean, std, "rgb", scale, clamp, torch.float32, chroma_upsampling, reduce), model
+        PixelFrontend(block_size, mean, std, "rgb", scale, clamp, torch.float32, chroma_upsampling, reduce, rounded),
+        model,
     )
