@@ -18,6 +18,7 @@ _NAMES = {
     "to_pixels": "dctnet.jpeg.pixels",
     "create_model": "dctnet.models.zoo",
     "list_models": "dctnet.models.zoo",
+    "summary": "dctnet.models.summary",
 }
 _ROOMS = ("coefficients", "data", "dct", "jpeg", "models", "nn", "report", "training", "transforms")
 

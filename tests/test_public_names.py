@@ -8,8 +8,8 @@ import pytest
 import dctnet
 
 NAMES = {
-    "dctnet": ["Coefficients", "JPEGError", "JPEGImage", "create_model", "list_models", "read_jpeg", "read_jpegs", "to_pixels",
-               "write_jpeg", "write_jpegs"],
+    "dctnet": ["Coefficients", "JPEGError", "JPEGImage", "create_model", "list_models", "read_jpeg", "read_jpegs", "summary",
+               "to_pixels", "write_jpeg", "write_jpegs"],
     "dctnet.dct": ["apply", "basis", "block_dct", "block_idct", "lift", "zigzag"],
     "dctnet.jpeg": ["JPEGError", "JPEGImage", "quantize", "read_jpeg", "read_jpegs", "to_pixels", "write_jpeg", "write_jpegs"],
     "dctnet.transforms": [
@@ -31,7 +31,7 @@ NAMES = {
     ],
     "dctnet.nn": ["FrequencyGate", "PixelFrontend"],
     "dctnet.data": ["DCTDataModule", "JPEGFolder"],
-    "dctnet.models": ["create_model", "list_models"],
+    "dctnet.models": ["create_model", "list_models", "multiply_adds", "options_of", "parameters", "summary"],
     "dctnet.training": ["Classifier"],
 }  # fmt: skip
 
