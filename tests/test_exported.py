@@ -1,7 +1,6 @@
 """Every network as a compiled one, as a graph of torch.export, and as an ONNX file that onnxruntime runs."""
 
 import io
-import json
 
 import onnx
 import onnxruntime
@@ -15,6 +14,11 @@ from tests.networks import pictures, side_for, small
 # One of each kind of network; the others are built of the same parts, and are run too where there are minutes for it.
 KINDS = list({type(small(name)): name for name in reversed(list_models())}.values())
 NAMES = [name if name in KINDS else pytest.param(name, marks=pytest.mark.slow) for name in list_models()]
+# A ResNet-50 takes a quarter of a minute, whatever its width: its graph is long.
+SHORT = [
+    pytest.param(name, marks=pytest.mark.slow) if isinstance(name, str) and "selected" in name else name
+    for name in NAMES
+]
 
 
 def trained(name: str, **options) -> torch.nn.Module:
@@ -33,7 +37,7 @@ def run(data: bytes, planes) -> torch.Tensor:
     return torch.from_numpy(logits)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SHORT)
 def test_exported_networks_give_the_same_logits_for_any_batch(name):
     model, side = trained(name), side_for(name)
     program = exported(model, side)
@@ -59,7 +63,7 @@ def test_the_whole_network_compiles_without_a_break(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list_models())
 def test_inductor_trains_the_same_network(name):
-    planes, side = pictures(side=side_for(name), seed=9), None
+    planes = pictures(side=side_for(name), seed=9)
     gradients = []
     for compile in (False, True):
         model = small(name)
@@ -69,7 +73,7 @@ def test_inductor_trains_the_same_network(name):
         runner(planes).logsumexp(1).sum().backward()
         gradients.append([p.grad.clone() for p in model.parameters() if p.grad is not None])
         torch.compiler.reset()
-    assert side is None and len(gradients[0]) == len(gradients[1])
+    assert len(gradients[0]) == len(gradients[1])
     for plain, compiled in zip(*gradients, strict=True):
         torch.testing.assert_close(compiled, plain, rtol=1e-2, atol=1e-3 * float(plain.abs().max()) + 1e-6)
 
@@ -108,4 +112,3 @@ def test_programs_survive_a_file():
     file.seek(0)
     planes = pictures(n=3)
     torch.testing.assert_close(torch.export.load(file).module()(*planes), model(planes), rtol=1e-4, atol=1e-4)
-    assert json.dumps(INPUTS) == '["y", "cb", "cr"]'

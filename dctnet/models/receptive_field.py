@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -77,7 +78,7 @@ def _mean_layer(
     means = input.unflatten(1, (groups, -1)).mean(2)
     kernel = torch.full((groups, 1, *weight.shape[2:]), 1 / weight[0, 0].numel(), dtype=input.dtype)
     made = getattr(F, name)(means, kernel, None, stride, padding, groups=groups, **options)
-    return made.unsqueeze(2).expand(-1, -1, outputs, *made.shape[2:]).flatten(1, 2)
+    return made.unsqueeze(2).expand(-1, -1, outputs, *made.shape[2:]).flatten(1, 2).contiguous()
 
 
 def _mean_pool(
@@ -121,12 +122,12 @@ def receptive_fields(
         frontend.register_forward_hook(begin)
     if not frontends:
         sources.extend(Source(plane.requires_grad_(), pitch) for plane, pitch in zip(ones, spacing, strict=True))
+
+    def keep(name: str, module: nn.Module, inputs: Any, output: Any) -> None:
+        outputs[name] = [tensor for tensor in tensors(output) if tensor.ndim > 1]
+
     for name in names:
-        modules[name].register_forward_hook(
-            lambda module, inputs, output, name=name: outputs.__setitem__(
-                name, [t for t in tensors(output) if t.ndim == 4]
-            )
-        )
+        modules[name].register_forward_hook(partial(keep, name))
     with Positive(), torch.enable_grad():
         twin(ones)
     return {name: [_box(output, sources) for output in outputs.get(name, [])] for name in names}

@@ -86,13 +86,13 @@ def summary(
 
     >>> from dctnet.models.zoo import create_model
     >>> found = summary(create_model("late_concat", depth=18, width=0.5))
-    >>> for stage in found.stages[1:6]:
+    >>> for stage in found.stages[:5]:
     ...     print(stage.name, *stage.grids, stage.parameters, stage.receptive_field[0])
-    luma.1-2 64 x 28 x 28 188800 (72, 72)
-    luma.3 64 x 14 x 14 78208 (104, 104)
+    luma.0-2 64 x 28 x 28 152320 (72, 72)
+    luma.3 64 x 14 x 14 78208 (120, 120)
     chroma.0 128 x 14 x 14 256 (16, 16)
-    chroma.1 64 x 14 x 14 16768 (16, 16)
-    body.0 128 x 14 x 14 295424 (168, 168)
+    chroma.1 64 x 14 x 14 20864 (16, 16)
+    body.0 128 x 14 x 14 295424 (184, 184)
     """
     sizes = block_sizes(getattr(model, "block_size", 8) if block_size is None else block_size)
     run = partial(_outputs, copy.deepcopy(model).to("meta").eval(), sizes)
