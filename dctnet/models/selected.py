@@ -10,7 +10,8 @@ ResNet-50 reads 56x56 blocks, of pictures of 448 px, and MobileNetV2 112x112, of
 of its pixel network at 224 px. Networks of convolutions take any other size: at block size 2, 112 px give 56x56.
 
 Decided here: the strides are torchvision's (the released file has stride 1 in stage 3 of its ResNet); chroma is brought to
-the grid of Y by repeating each block (there the pixels are enlarged before the transform); and the statistics of the bands are learned (there they are constants measured on ImageNet).
+the grid of Y by repeating each block (there the pixels are enlarged before the transform); and the statistics
+of the bands are learned (there they are constants measured on ImageNet).
 """
 
 from __future__ import annotations
