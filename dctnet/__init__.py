@@ -20,6 +20,7 @@ _NAMES = {
     "list_models": "dctnet.models.zoo",
     "from_rgb": "dctnet.models.from_rgb",
     "fold_stem": "dctnet.models.fold_stem",
+    "summary": "dctnet.models.summary",
 }
 _ROOMS = ("coefficients", "data", "dct", "jpeg", "models", "nn", "report", "training", "transforms")
 

@@ -21,6 +21,9 @@ Convolutional networks on the DCT coefficients inside JPEG files.
   dctnet validate --config NAME         loss and accuracy of the trained network on the validation files
   dctnet test --config NAME             the same on the test files
   dctnet predict CHECKPOINT FILE...     what is in these JPEG files (or folders of them)?
+  dctnet summary NETWORK ...            what each stage of a network gives and costs
+  dctnet export CHECKPOINT OUT.onnx     the trained network as an ONNX file
+  dctnet card CHECKPOINT OUT.md         a model card of the trained network
   dctnet transform SOURCE TARGET ...    crop, turn, mirror or resize a folder of JPEG files, without decoding to pixels
   dctnet inspect FILE...                a picture of what a JPEG file holds: planes, coefficients, energy of the bands
   dctnet pack FOLDER STORE              decode a data set once, into a store that is read without decoding
@@ -67,6 +70,50 @@ def run_predict(arguments: list[str]) -> int:
     parser.add_argument("--device", help="cpu, cuda, cuda:1, ... (default: a GPU if there is one)")
     options = parser.parse_args(arguments)
     return import_module("dctnet.training.predict").predict_files(**vars(options))
+
+
+def run_summary(arguments: list[str]) -> None:
+    """A table of a network."""
+    parser = argparse.ArgumentParser(
+        prog="dctnet summary",
+        description="What each stage of a network gives and costs: its output, parameters, multiply-adds, receptive field.",
+    )
+    parser.add_argument("network", metavar="NETWORK", help="a name of dctnet.list_models(), or the checkpoint of a run")
+    parser.add_argument(
+        "--size", type=int, nargs="+", default=[224], metavar="N", help="a side, or height and width (224)"
+    )
+    parser.add_argument(
+        "--options",
+        default="{}",
+        metavar="YAML",
+        help="of dctnet.create_model, such as '{depth: 18, block_size: [4, 2]}'",
+    )
+    options = parser.parse_args(arguments)
+    import_module("dctnet.training.summarise").print_summary(options.network, options.size, options.options)
+
+
+def run_export(arguments: list[str]) -> None:
+    """Write an ONNX file."""
+    parser = argparse.ArgumentParser(
+        prog="dctnet export",
+        description="The network of a checkpoint as an ONNX file with the inputs y, cb and cr, batches of any number. Its "
+        "metadata say what the inputs are: classes, sizes, blocks, bands, mean and deviation.",
+    )
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="best.ckpt or last.ckpt of a run")
+    parser.add_argument("out", metavar="OUT.onnx", help="the file to write")
+    parser.add_argument("--larger", action="store_true", help="for larger pictures as well, up to 16 times each side")
+    import_module("dctnet.training.export").export_command(**vars(parser.parse_args(arguments)))
+
+
+def run_card(arguments: list[str]) -> None:
+    """Write a model card."""
+    parser = argparse.ArgumentParser(
+        prog="dctnet card",
+        description="A model card of the network of a checkpoint, from the run folder that it lies in.",
+    )
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="best.ckpt or last.ckpt of a run")
+    parser.add_argument("out", metavar="OUT.md", help="the file to write")
+    import_module("dctnet.training.card").write_card(**vars(parser.parse_args(arguments)))
 
 
 def run_prepare(arguments: list[str]) -> None:
@@ -156,6 +203,9 @@ COMMANDS: dict[str, Callable[[list[str]], int | None]] = {
     "validate": run_validate,
     "test": run_test,
     "predict": run_predict,
+    "summary": run_summary,
+    "export": run_export,
+    "card": run_card,
     "transform": run_transform,
     "inspect": run_inspect,
     "pack": run_pack,

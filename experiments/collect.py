@@ -19,10 +19,10 @@ from pathlib import Path
 import torch
 import yaml
 
-from dctnet.benchmarks.result_file import commit
 from dctnet.data.module import DCTDataModule
 from dctnet.models.cost import multiply_adds, parameters
 from dctnet.models.zoo import create_model
+from dctnet.source_tree import commit
 
 
 def collect(run: Path) -> dict[str, object]:

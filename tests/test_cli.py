@@ -1,7 +1,9 @@
 """The command line: what a user types, what comes back, and one clear line where it cannot work."""
 
 import csv
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -9,6 +11,7 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 import yaml
@@ -18,10 +21,10 @@ from dctnet import __version__
 from dctnet.benchmarks.read import show
 from dctnet.cli import COMMANDS, main
 from dctnet.coefficients import stack
-from dctnet.data.module import DCTDataModule
+from dctnet.data.module import DCTDataModule, evaluation_transform
 from dctnet.data.recipes import prepare
 from dctnet.jpeg.reader import read_jpeg
-from dctnet.models.cost import blank
+from dctnet.models.cost import blank, multiply_adds, parameters
 from dctnet.models.zoo import create_model
 from dctnet.packaged import packaged_file, packaged_names
 from dctnet.report.figures import band_energy
@@ -366,6 +369,77 @@ def test_errors_of_the_program_itself_keep_their_traceback(monkeypatch):
     monkeypatch.setitem(COMMANDS, "inspect", broken)
     with pytest.raises(ValueError, match="invalid literal"):
         main(["inspect", "a.jpg"])
+
+
+@LIGHTNING
+def test_a_trained_network_becomes_an_onnx_file(place, monkeypatch, capsys):
+    """onnxruntime gives the probabilities of `dctnet predict` for the planes of its transform."""
+    monkeypatch.chdir(place)
+    assert main(["export", "runs/short/best.ckpt", "short.onnx"]) == 0
+    assert float(re.search(r"differ by (\S+) at most", capsys.readouterr().out)[1]) < 1e-4
+    session = onnxruntime.InferenceSession("short.onnx", providers=["CPUExecutionProvider"])
+    about = {name: json.loads(value) for name, value in session.get_modelmeta().custom_metadata_map.items()}
+    assert about["classes"] == ["3", "7"] and about["block_size"] == [4, 2] and about["image_size"] == 64
+    assert about["network"] == "late_concat" and about["bands"] is None and about["mean"] is None
+    transform = evaluation_transform(about["resize_size"], about["image_size"], tuple(about["block_size"]))
+    paths = sorted(str(path) for path in Path("part/val").rglob("*.jpg"))
+    planes = stack([transform(read_jpeg(path)) for path in paths])
+    (logits,) = session.run(None, {name: getattr(planes, name).numpy() for name in ("y", "cb", "cr")})
+    assert len(paths) == 8 and logits.shape == (8, 2)
+    for row, found in zip(
+        torch.from_numpy(logits).softmax(1), predict(load_classifier("runs/short/best.ckpt"), paths), strict=True
+    ):
+        for name, probability in found.classes:
+            assert row[about["classes"].index(name)].item() == pytest.approx(probability, abs=1e-4)
+
+
+@LIGHTNING
+def test_a_card_tells_what_the_run_was(place, monkeypatch, capsys):
+    monkeypatch.chdir(place)
+    assert main(["card", "runs/short/best.ckpt", "cards/short.md"]) == 0
+    text = Path("cards/short.md").read_text()
+    assert "$" not in text and text.count("to be written") + text.count("To be written") == 3
+    model = load_classifier("runs/short/best.ckpt").network
+    assert f"| parameters | {parameters(model):,} |" in text
+    assert f"| multiply-adds | {multiply_adds(model, 64, (4, 2)):,} a picture |" in text
+    assert "| network | late_concat |" in text and "{depth: 18, width: 0.1}" in text and "| seed | 0 |" in text
+    epochs = list(csv.DictReader(Path("runs/short/metrics.csv").read_text().splitlines()))
+    best = max(epochs, key=lambda epoch: float(epoch["val_top1"]))
+    assert f"| best, {int(best['epoch']) + 1} |" in text and f"{100 * float(best['val_top1']):.2f} %" in text
+    shutil.copy("runs/short/best.ckpt", "alone.ckpt")
+    assert main(["card", "alone.ckpt", "alone.md"]) == 2
+    assert "there is no config.yaml beside alone.ckpt" in capsys.readouterr().err
+
+
+@LIGHTNING
+def test_summaries_of_names_and_of_checkpoints(place, monkeypatch, capsys):
+    monkeypatch.chdir(place)
+    assert (
+        main(
+            [
+                "summary",
+                "late_concat",
+                "--options",
+                "{depth: 18, width: 0.1, num_classes: 2, block_size: [4, 2]}",
+                "--size",
+                "64",
+            ]
+        )
+        == 0
+    )
+    named = capsys.readouterr().out
+    assert main(["summary", "runs/short/best.ckpt", "--size", "64"]) == 0
+    assert capsys.readouterr().out == named and "64 x 64 pixels" in named
+    assert f"{parameters(load_classifier('runs/short/best.ckpt').network):,}" in named
+    for wrong, says in (
+        (["late_concat", "--options", "[1"], "--options are written as in YAML"),
+        (["late_concat", "--options", "7"], "--options are names and values"),
+        (["late_concat", "--size", "0"], "--size is a side"),
+        (["late_conct"], "did you mean late_concat"),
+        (["runs/short/best.ckpt", "--options", "{depth: 18}"], "leave --options out"),
+    ):
+        assert main(["summary", *wrong]) == 2
+        assert says in capsys.readouterr().err
 
 
 def test_config_names_become_paths(tmp_path, monkeypatch):

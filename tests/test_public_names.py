@@ -9,7 +9,7 @@ import dctnet
 
 NAMES = {
     "dctnet": ["Coefficients", "JPEGError", "JPEGImage", "create_model", "fold_stem", "from_rgb", "list_models", "read_jpeg",
-               "read_jpegs", "to_pixels", "write_jpeg", "write_jpegs"],
+               "read_jpegs", "summary", "to_pixels", "write_jpeg", "write_jpegs"],
     "dctnet.dct": ["apply", "basis", "block_dct", "block_idct", "lift", "zigzag"],
     "dctnet.jpeg": ["JPEGError", "JPEGImage", "quantize", "read_jpeg", "read_jpegs", "to_pixels", "write_jpeg", "write_jpegs"],
     "dctnet.transforms": [
@@ -33,7 +33,8 @@ NAMES = {
                   "OctaveConv2d", "PixelFrontend", "PlaneExchange", "PlaneResample", "SpectralPool2d",
                   "compressed_activations", "convert"],
     "dctnet.data": ["DCTDataModule", "JPEGFolder"],
-    "dctnet.models": ["create_model", "initialise_from", "list_models"],
+    "dctnet.models": ["create_model", "fold_stem", "from_rgb", "initialise_from", "list_models", "multiply_adds", "options_of",
+                      "parameters", "summary"],
     "dctnet.training": ["Classifier"],
 }  # fmt: skip
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import platform
 import shlex
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+
+from dctnet.source_tree import commit
 
 
 def command_line(name: str, arguments: Sequence[str]) -> str:
@@ -34,17 +35,3 @@ def cpu_model() -> str:
     lines = told.read_text().splitlines() if told.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
-
-
-def commit() -> str | None:
-    """The state of the source tree that runs, ``git describe --always --dirty``; None where it is no git checkout."""
-    root = Path(__file__).resolve().parents[2]
-    if not (root / ".git").exists():
-        return None
-    try:
-        described = subprocess.run(
-            ["git", "-C", str(root), "describe", "--always", "--dirty"], capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return described.stdout.strip()

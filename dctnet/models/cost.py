@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -33,25 +34,34 @@ def multiply_adds(model: nn.Module, size: int | tuple[int, int] = 224, block_siz
     >>> round(multiply_adds(create_model("upsampling")) / 1e9, 2)                   # published: 3.04
     3.04
     """
-    total = 0
-
-    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        nonlocal total
-        if isinstance(module, nn.Linear):
-            total += output.numel() * module.in_features
-        elif isinstance(module, nn.ConvTranspose2d):
-            total += inputs[0].numel() * math.prod(module.kernel_size) * module.out_channels // module.groups
-        else:
-            total += output.numel() * math.prod(module.kernel_size) * module.in_channels // module.groups
-
-    twin = copy.deepcopy(model).to("meta").eval()
-    for module in twin.modules():
-        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
-            module.register_forward_hook(count)
     planes, bands = blank(size, block_size, "meta"), getattr(model, "bands", None)
+    twin = copy.deepcopy(model).to("meta").eval()
+    return sum(counted(twin, planes if bands is None else select_bands(planes, bands)).values())
+
+
+def counted(model: nn.Module, planes: Coefficients) -> dict[str, int]:
+    """The multiply-adds of each convolution and linear layer of ``model`` (by its name) as it runs on ``planes``."""
+    found: dict[str, int] = {}
+
+    def count(name: str, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        if isinstance(module, nn.Linear):
+            cost = output.numel() * module.in_features
+        elif isinstance(module, nn.ConvTranspose2d):
+            cost = inputs[0].numel() * math.prod(module.kernel_size) * module.out_channels // module.groups
+        else:
+            cost = output.numel() * math.prod(module.kernel_size) * module.in_channels // module.groups
+        found[name] = found.get(name, 0) + cost
+
+    hooks = [
+        module.register_forward_hook(partial(count, name))
+        for name, module in model.named_modules()
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear))
+    ]
     with torch.no_grad():
-        twin(planes if bands is None else select_bands(planes, bands))
-    return total
+        model(planes)
+    for hook in hooks:
+        hook.remove()
+    return found
 
 
 def blank(

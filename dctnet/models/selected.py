@@ -9,8 +9,9 @@ Source: Xu, Qin, Sun, Wang, Chen and Ren, "Learning in the frequency domain", CV
 ResNet-50 reads 56x56 blocks, of pictures of 448 px, and MobileNetV2 112x112, of 896 px, so that each body works on the grids
 of its pixel network at 224 px. Networks of convolutions take any other size: at block size 2, 112 px give 56x56.
 
-Decided here: chroma is brought to the grid of Y by repeating each block (there the pixels are enlarged before the
-transform), and the statistics of the bands are learned (there they are constants measured on ImageNet).
+Decided here: the strides are torchvision's (the released file has stride 1 in stage 3 of its ResNet); chroma is brought to
+the grid of Y by repeating each block (there the pixels are enlarged before the transform); and the statistics
+of the bands are learned (there they are constants measured on ImageNet).
 """
 
 from __future__ import annotations

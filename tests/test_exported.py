@@ -1,0 +1,114 @@
+"""Every network as a compiled one, as a graph of torch.export, and as an ONNX file that onnxruntime runs."""
+
+import io
+
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from dctnet.models.exported import INPUTS, OfPlanes, example, exported, onnx_bytes
+from dctnet.models.zoo import list_models
+from tests.networks import pictures, side_for, small
+
+# One of each kind of network; the others are built of the same parts, and are run too where there are minutes for it.
+KINDS = list({type(small(name)): name for name in reversed(list_models())}.values())
+NAMES = [name if name in KINDS else pytest.param(name, marks=pytest.mark.slow) for name in list_models()]
+# A ResNet-50 takes a quarter of a minute, whatever its width: its graph is long.
+SHORT = [
+    pytest.param(name, marks=pytest.mark.slow) if isinstance(name, str) and "selected" in name else name
+    for name in NAMES
+]
+
+
+def trained(name: str, **options) -> torch.nn.Module:
+    """A small network whose statistics are those of the pictures, so that its logits are of the order of one."""
+    model = small(name, **options)
+    with torch.no_grad():
+        for seed in range(20):
+            model(pictures(side=side_for(name), n=4, seed=seed))
+    return model.eval().requires_grad_(False)
+
+
+def run(data: bytes, planes) -> torch.Tensor:
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    taken = [given.name for given in session.get_inputs()]
+    (logits,) = session.run(None, {name: getattr(planes, name).numpy() for name in taken})
+    return torch.from_numpy(logits)
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_exported_networks_give_the_same_logits_for_any_batch(name):
+    model, side = trained(name), side_for(name)
+    program = exported(model, side)
+    data = onnx_bytes(model, side, about={"classes": "ten"})
+    onnx.checker.check_model(onnx.load_from_string(data))
+    for n in (1, 5):
+        planes = pictures(side=side, n=n, seed=9)
+        logits = model(planes)
+        torch.testing.assert_close(program.module()(*planes), logits, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(run(data, planes), logits, rtol=1e-4, atol=1e-4)
+    assert onnx.load_from_string(data).metadata_props[0].value == "ten"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_whole_network_compiles_without_a_break(name):
+    model = trained(name)
+    planes = pictures(side=side_for(name), seed=9)
+    compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(compiled(planes), model(planes), rtol=1e-4, atol=1e-4)
+    torch.compiler.reset()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list_models())
+def test_inductor_trains_the_same_network(name):
+    planes = pictures(side=side_for(name), seed=9)
+    gradients = []
+    for compile in (False, True):
+        model = small(name)
+        if hasattr(model, "gate"):
+            model.eval()  # gates are drawn in training
+        runner = torch.compile(model, fullgraph=True) if compile else model
+        runner(planes).logsumexp(1).sum().backward()
+        gradients.append([p.grad.clone() for p in model.parameters() if p.grad is not None])
+        torch.compiler.reset()
+    assert len(gradients[0]) == len(gradients[1])
+    for plain, compiled in zip(*gradients, strict=True):
+        torch.testing.assert_close(compiled, plain, rtol=1e-2, atol=1e-3 * float(plain.abs().max()) + 1e-6)
+
+
+def test_one_graph_takes_larger_pictures():
+    model = trained("late_concat")
+    program = exported(model, 64, larger=True)
+    for height, width in ((64, 64), (96, 64), (160, 224)):
+        planes = pictures(side=224)._replace(
+            **{
+                name: getattr(pictures(side=224), name)[..., : height // step, : width // step]
+                for name, step in zip(INPUTS, (8, 16, 16), strict=True)
+            }
+        )
+        torch.testing.assert_close(program.module()(*planes), model(planes), rtol=1e-4, atol=1e-4)
+
+
+def test_luma_alone_and_selected_bands_are_exported():
+    for name, options in (("late_concat", {"planes": "y"}), ("selected_resnet50", {"bands": 24})):
+        model = small(name, **options).eval()
+        planes = example(model, 128, n=2).map(torch.randn_like)
+        program = exported(model, 128)
+        torch.testing.assert_close(program.module()(*planes), OfPlanes(model)(*planes), rtol=1e-4, atol=1e-4)
+
+
+def test_without_onnx_it_says_what_to_install(monkeypatch):
+    monkeypatch.setattr("dctnet.models.exported.find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"pip install 'dctnet\[onnx\]'"):
+        onnx_bytes(small("late_concat"))
+
+
+def test_programs_survive_a_file():
+    model = trained("late_concat")
+    file = io.BytesIO()
+    torch.export.save(exported(model, 64), file)
+    file.seek(0)
+    planes = pictures(n=3)
+    torch.testing.assert_close(torch.export.load(file).module()(*planes), model(planes), rtol=1e-4, atol=1e-4)
