@@ -1,4 +1,4 @@
-"""Write the tables of README.md from the result files.
+"""Write the tables of README.md and docs/ from the result files.
 
 Usage: python experiments/tables.py [--check]
 
@@ -93,6 +93,43 @@ def accuracies(name: str) -> str:
     return markdown(rows, columns)
 
 
+def planes(name: str) -> str:
+    """Top-1 of each row of a grid, all seeds and their mean, beside its cost; in the order of the grid."""
+    lines = (ROOT / "experiments" / f"{name}.jsonl").read_text().splitlines()
+    rows: dict[str, dict] = {}
+    for run in map(json.loads, lines):
+        rows.setdefault(run["name"], run | {"seeds": []})["seeds"].append(run["top1"])
+    for row in rows.values():
+        block = row["block_size"]
+        row["blocks"] = "pixels" if block == 1 else f"{block}" if isinstance(block, int) else f"{block[0]}, {block[1]}"
+        row["each"] = " / ".join(f"{top1:.1f}" for top1 in row["seeds"])
+        row["mean"] = sum(row["seeds"]) / len(row["seeds"])
+    columns = {"run": "`{name}`", "network": "{network}", "blocks": "{blocks}", "parameters (M)": "{parameters_m:.2f}"}
+    columns |= {"MMAC": "{mmac:.1f}", "top-1 (%)": "{mean:.1f}", "seeds": "{each}"}
+    return markdown([row | {"mmac": 1e3 * row["gmac"]} for row in rows.values()], columns)
+
+
+def networks(name: str) -> str:
+    """Cost and speed of networks beside the pixel network."""
+    rows = json.loads((ROOT / "benchmarks" / f"{name}.json").read_text())["rows"]
+    for row in rows:
+        row |= {"millions": row["parameters"] / 1e6, "giga": row["multiply_adds"] / 1e9}
+        row |= {"forward_ratio": row["forward"]["ratio"], "train_ratio": row["train"]["ratio"]}
+        row["peak_mb"] = f"{row['peak'] / 1e6:,.0f}" if row.get("peak") else ""
+    columns = {"network": "{label}", "parameters (M)": "{millions:.2f}", "GMAC": "{giga:.3f}"}
+    columns |= {"forward faster by": "{forward_ratio:.2f}x", "training faster by": "{train_ratio:.2f}x", "peak MB": "{peak_mb}"}
+    return markdown(rows, columns)
+
+
+def saved(name: str) -> str:
+    """Memory and gradient error of steps that save spectra."""
+    rows = json.loads((ROOT / "benchmarks" / f"{name}.json").read_text())["rows"]
+    for row in rows:
+        row |= {"mb": row["bytes"] / 1e6, "peak_mb": row["peak"] / 1e6, "bands": row["keep"] or ""}
+    columns = {"kept as": "{format}", "bands kept": "{bands}", "saved MB": "{mb:.1f}", "peak MB": "{peak_mb:.0f}"}
+    return markdown(rows, columns | {"error of the gradient": "{error:.3f}", "cosine": "{cosine:.3f}"})
+
+
 TABLES = {
     "read on ImageNet files": lambda: reading("read_imagenet"),
     "read on photographs": lambda: reading("read_clothing"),
@@ -103,6 +140,10 @@ TABLES = {
     "dali": lambda: routes("dali_imagenet"),
     "transforms": lambda: augmentation("transforms_imagenet"),
     "clothing": lambda: runs("clothing"),
+    "cifar planes": lambda: planes("cifar10_planes"),
+    "models 224": lambda: networks("models_224"),
+    "models 32": lambda: networks("models_32"),
+    "activations": lambda: saved("activations"),
 }
 
 
@@ -116,14 +157,17 @@ def filled(text: str) -> str:
 
 
 def main() -> int:
-    readme = ROOT / "README.md"
-    before = readme.read_text()
-    after = filled(before)
-    if "--check" in sys.argv[1:]:
+    stale = []
+    for page in (ROOT / "README.md", ROOT / "docs" / "networks.md"):
+        before = page.read_text()
+        after = filled(before)
         if before != after:
-            print("README.md does not show what the result files say; run: python experiments/tables.py")
-        return int(before != after)
-    readme.write_text(after)
+            stale.append(page.name)
+            if "--check" not in sys.argv[1:]:
+                page.write_text(after)
+    if stale and "--check" in sys.argv[1:]:
+        print(f"{', '.join(stale)} does not show what the result files say; run: python experiments/tables.py")
+        return 1
     return 0
 
 

@@ -17,8 +17,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -33,6 +31,7 @@ from torch import Tensor
 from dctnet.arguments import several, whole
 from dctnet.benchmarks.files import readable
 from dctnet.benchmarks.pairing import paired
+from dctnet.benchmarks.peak_memory import growth, peak_in_process
 from dctnet.benchmarks.result_file import command_line, write_result
 from dctnet.coefficients import Coefficients, stack
 from dctnet.dct import block_dct
@@ -44,7 +43,6 @@ from dctnet.transforms.geometric import CenterCrop, Resize
 
 KEEPS = (1.0, 0.75, 0.5, 0.25, 0.1)
 FORMATS = ("bf16", "int8", "int4")
-STATUS = Path("/proc/self/status")
 
 
 class Step:
@@ -130,7 +128,7 @@ def activations(
     if memory:
         print(f"measuring the peak of {len(rows)} fresh processes", file=sys.stderr, flush=True)
         for row in rows:
-            row["peak"] = peak_of_process(setting | {"keep": row["keep"], "form": row["format"]})
+            row["peak"] = peak_in_process(__name__, setting | {"keep": row["keep"], "form": row["format"]})
     show(rows, f"{model}, batch {batch}, {size} px, {device}; {folder or 'drawn pictures'}")
     if out is not None:
         of = Path(folder).name if folder else "drawn"
@@ -149,46 +147,16 @@ def timed(step: Step, keep: float | None, form: str) -> Callable[[], None]:
     return run
 
 
-def peak_of_process(setting: dict) -> int | None:
-    """``peak`` in a process of its own, where no step has run before."""
-    code = "import sys; from dctnet.benchmarks.activations import print_peak; print_peak(sys.argv[1])"
-    # Else freed memory stays with the process, and its peak is that of the allocator's habits.
-    environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
-    environment["OMP_NUM_THREADS"] = str(torch.get_num_threads())
-    done = subprocess.run(
-        [sys.executable, "-c", code, json.dumps(setting)], env=environment, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise OSError(f"the process that measures the peak ended with {done.returncode}: {done.stderr[-500:]}")
-    return json.loads(done.stdout)
-
-
-def print_peak(setting: str) -> None:
+def print_peak(setting: dict) -> None:
     """Prints by how many bytes one step raises the memory of this process; null where the system does not tell."""
-    options = json.loads(setting)
-    keep, form = options.pop("keep"), options.pop("form")
-    step = Step(**options)
+    keep, form = setting.pop("keep"), setting.pop("form")
+    step = Step(**setting)
     whole_batch, classes = step.pictures, step.classes
     # A step of two pictures first, for what is loaded at the first use, and for the memory of the gradients.
     step.pictures, step.classes = whole_batch.map(lambda plane: plane[:2]), classes[:2]
     step(keep, form)
     step.pictures, step.classes = whole_batch, classes
-    if options["device"] != "cpu":
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        step(keep, form)
-        print(torch.cuda.max_memory_allocated() - before)
-        return
-    before = memory_line("VmRSS")
-    step(keep, form)
-    print(json.dumps(None if before is None else memory_line("VmHWM") - before))
-
-
-def memory_line(name: str) -> int | None:
-    """A line of this process's status in bytes; None where the system has none."""
-    lines = STATUS.read_text().splitlines() if STATUS.is_file() else []
-    found = [line.split()[1] for line in lines if line.startswith(f"{name}:")]
-    return 1024 * int(found[0]) if found else None
+    print(json.dumps(growth(lambda: step(keep, form), classes.device)))
 
 
 def show(rows: list[dict], title: str) -> None:

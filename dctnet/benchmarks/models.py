@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -25,10 +23,9 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from dctnet.arguments import whole
-from dctnet.benchmarks.activations import memory_line
 from dctnet.benchmarks.pairing import bound, paired
+from dctnet.benchmarks.peak_memory import growth, peak_in_process
 from dctnet.benchmarks.result_file import command_line, write_result
-from dctnet.coefficients import Coefficients
 from dctnet.models.cost import blank, multiply_adds, parameters
 from dctnet.models.zoo import create_model
 
@@ -105,12 +102,6 @@ class Step:
             self.logits()
         self.synchronize()
 
-    def smaller(self, batch: int) -> None:
-        """Fewer pictures."""
-        few = self.inputs
-        self.inputs = few.map(lambda p: p[:batch]) if isinstance(few, Coefficients) else few[:batch]
-        self.classes = self.classes[:batch]
-
     def synchronize(self) -> None:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
@@ -159,7 +150,7 @@ def models(
                     "spread": list(pair.spread),
                 }
             if memory:
-                made["peak"] = peak_of_process(of, setting)
+                made["peak"] = peak_in_process(__name__, of, setting)
             rows.append(made)
     title = (
         f"{size} px, batch {batch}, {device}, {threads or torch.get_num_threads()} threads, median of {repeats} rounds"
@@ -170,32 +161,11 @@ def models(
     return rows
 
 
-def peak_of_process(of: Row, setting: dict) -> int | None:
-    """By how many bytes a training step raises the memory of a process of its own; None where the system does not tell."""
-    code = "import sys; from dctnet.benchmarks.models import print_peak; print_peak(*sys.argv[1:])"
-    environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
-    words = [sys.executable, "-c", code, json.dumps(of), json.dumps(setting)]
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise OSError(f"the process that measures the peak ended with {done.returncode}: {done.stderr[-500:]}")
-    return json.loads(done.stdout)
-
-
-def print_peak(of: str, setting: str) -> None:
-    """Prints the growth in one step behind one of two pictures, which loads what is loaded at the first use."""
-    options = json.loads(setting)
-    step, few = Step(json.loads(of), **options), Step(json.loads(of), **options | {"batch": 2})
-    few.train()
-    del few
-    if step.device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        step.train()
-        print(torch.cuda.max_memory_allocated() - before)
-        return
-    before = memory_line("VmRSS")
-    step.train()
-    print(json.dumps(None if before is None else memory_line("VmHWM") - before))
+def print_peak(of: Row, setting: dict) -> None:
+    """Prints the growth in a training step, behind one of two pictures, which loads what is loaded at the first use."""
+    Step(of, **setting | {"batch": 2}).train()
+    step = Step(of, **setting)
+    print(json.dumps(growth(step.train, step.device)))
 
 
 def show(rows: list[Row], title: str) -> None:
