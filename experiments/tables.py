@@ -117,7 +117,11 @@ def networks(name: str) -> str:
         row |= {"forward_ratio": row["forward"]["ratio"], "train_ratio": row["train"]["ratio"]}
         row["peak_mb"] = f"{row['peak'] / 1e6:,.0f}" if row.get("peak") else ""
     columns = {"network": "{label}", "parameters (M)": "{millions:.2f}", "GMAC": "{giga:.3f}"}
-    columns |= {"forward faster by": "{forward_ratio:.2f}x", "training faster by": "{train_ratio:.2f}x", "peak MB": "{peak_mb}"}
+    columns |= {
+        "forward faster by": "{forward_ratio:.2f}x",
+        "training faster by": "{train_ratio:.2f}x",
+        "peak MB": "{peak_mb}",
+    }
     return markdown(rows, columns)
 
 

@@ -132,7 +132,7 @@ class Patches(nn.Module):
 )
 def test_logits_of_whole_networks_stay(model, upsampling):
     torch.manual_seed(0)
-    network = from_rgb(model().eval(), block_size=8, clamp=False, chroma_upsampling=upsampling)
+    network = from_rgb(model().eval(), block_size=8, clamp=False, rounded=False, chroma_upsampling=upsampling)
     before = copy.deepcopy(network.state_dict())
     folded = fold_stem(network)
     planes = random_planes((8, 8), (8, 12), (4, 6), dtype=torch.float32)
@@ -148,7 +148,9 @@ def test_a_module_by_itself_is_folded_with_the_options_of_from_rgb():
     model = Patches()
     options = {"mean": (100.0,) * 3, "std": (50.0, 60.0, 70.0), "scale": 255, "block_size": (16, 8)}
     planes = random_planes((16, 8), (2, 3), (2, 3), dtype=torch.float32)
-    assert_same(fold_stem(model, **options)(planes), from_rgb(model, clamp=False, **options)(planes), 1e-4)
+    assert_same(
+        fold_stem(model, **options)(planes), from_rgb(model, clamp=False, rounded=False, **options)(planes), 1e-4
+    )
     with pytest.raises(ValueError, match="its own block_size"):
         fold_stem(from_rgb(model), block_size=4)
 

@@ -21,11 +21,11 @@ def is_watched() -> bool:
 def is_plain(values: Tensor) -> bool:
     """Whether the compiled loop takes these values: float32 in ordinary memory. ``torch.compile`` makes loops of its own."""
     return (
-        values.dtype == torch.float32
+        not torch.compiler.is_compiling()  # first: what follows it could not trace
+        and values.dtype == torch.float32
         and values.device.type == "cpu"
         and type(values) in (Tensor, torch.nn.Parameter)
         and not values.is_neg()
-        and not torch.compiler.is_compiling()
         and not is_watched()
     )
 

@@ -181,18 +181,17 @@ def integer_samples(plane: Tensor) -> Tensor:
     Its inverse DCT transforms columns first and keeps what comes of that, sqrt(8) times too large, in quarters.
     """
     b = block_size(plane)
-    matrix = basis(b, plane.dtype, plane.device)
-    blocks = plane.movedim(1, -1).unflatten(-1, (b, b))
-    columns = matrix.T @ blocks
+    matrix, identity = basis(b, plane.dtype, plane.device), torch.eye(b, dtype=plane.dtype, device=plane.device)
+    columns = F.conv2d(plane, torch.kron(matrix, identity).T[:, :, None, None])
     if b == 8:
         unit = 4 * math.sqrt(8)
         columns = passing(columns, (columns * unit).round() / unit)
-    return (columns @ matrix).movedim(-2, 2).flatten(1, 2).flatten(2).unsqueeze(1)
+    return F.pixel_shuffle(F.conv2d(columns, torch.kron(identity, matrix).T[:, :, None, None]), b)
 
 
 def passing(values: Tensor, rounded: Tensor) -> Tensor:
     """``rounded`` with the gradient of ``values``."""
-    return values + (rounded - values).detach()
+    return values + (rounded - values).detach() if values.requires_grad else rounded
 
 
 def levels(values: Tensor) -> Tensor:
