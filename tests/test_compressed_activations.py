@@ -1,6 +1,7 @@
 """compressed_activations against torch's own gradients, and counted bytes against the sizes of what is saved."""
 
 import json
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -269,3 +270,15 @@ def test_drawn_pictures_fall_as_those_of_photographs():
     frequency = (torch.fft.fftfreq(128)[:, None] ** 2 + torch.fft.rfftfreq(128) ** 2).sqrt() * 128
     octaves = [spectrum[(frequency >= f) & (frequency < 2 * f)].sum().item() for f in (4, 8, 16, 32)]
     assert max(octaves) < 1.3 * min(octaves)
+
+
+def test_masks_of_dropout_are_kept_exactly():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Dropout(0.5), nn.Flatten(2))
+    x, gradients = torch.rand(4, 3, 32, 32), []
+    for packing in (nullcontext(), compressed_activations(model, 0.1)):
+        torch.manual_seed(1)
+        with packing:
+            loss = model(x).sum()
+        gradients.append(torch.autograd.grad(loss, model[0].bias)[0])
+    torch.testing.assert_close(*gradients, rtol=1e-6, atol=1e-6)

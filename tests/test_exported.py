@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from dctnet.models.exported import INPUTS, OfPlanes, example, exported, onnx_bytes
+from dctnet.models.fold_stem import fold_stem
+from dctnet.models.from_rgb import from_rgb
 from dctnet.models.zoo import list_models
 from tests.networks import pictures, side_for, small
 
@@ -61,7 +63,7 @@ def test_the_whole_network_compiles_without_a_break(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("name", ["upsampling", "multigrid_resnet18", "rgb_resnet18"])  # minutes each on two cores
 def test_inductor_trains_the_same_network(name):
     planes = pictures(side=side_for(name), seed=9)
     gradients = []
@@ -89,6 +91,33 @@ def test_one_graph_takes_larger_pictures():
             }
         )
         torch.testing.assert_close(program.module()(*planes), model(planes), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("options", [{"pooling": "spectral"}, {"exchange": "both", "resample": "dct"}], ids=str)
+def test_poolings_by_spectra_are_exported(options):
+    model = trained("multigrid_resnet18", **options)
+    planes = pictures(n=3, seed=9)
+    torch.testing.assert_close(run(onnx_bytes(model, 64), planes), model(planes), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("rounded", [True, False])
+def test_any_network_behind_its_pixels_is_compiled_and_exported(rounded):
+    torch.manual_seed(0)
+    body = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()
+    )
+    model, planes = from_rgb(body, rounded=rounded).eval(), pictures(n=3)
+    for network in (model, fold_stem(model)):
+        truth = network(planes)
+        torch.testing.assert_close(exported(network, 64).module()(*planes), truth, rtol=1e-4, atol=1e-4)
+        compiled = torch.compile(network, backend="aot_eager", fullgraph=True)
+        torch.testing.assert_close(compiled(planes), truth, rtol=1e-4, atol=1e-4)
+        torch.compiler.reset()
+
+
+def test_what_asks_for_one_size_is_not_exported_for_larger_ones():
+    with pytest.raises(ValueError, match=r"cannot be exported for pictures larger than 32 pixels.*without larger"):
+        exported(small("r_mg_12").eval(), 32, larger=True)
 
 
 def test_luma_alone_and_selected_bands_are_exported():

@@ -12,6 +12,7 @@ from dctnet.coefficients import Coefficients
 from dctnet.models.cost import blank
 from dctnet.models.fold_stem import fold_stem
 from dctnet.models.from_rgb import from_rgb
+from dctnet.models.zoo import create_model
 from dctnet.nn.folded_stem import FoldedStem
 from dctnet.nn.pixel_frontend import PixelFrontend
 from dctnet.transforms.frequency import select_bands
@@ -121,6 +122,13 @@ class Patches(nn.Module):
         return self.head(self.patches(x).reshape(n, 8, height // 16 * (width // 16)).relu().mean(2))
 
 
+class TwoConvolutions(Patches):
+    """Reads its pixels twice."""
+
+    def forward(self, x):
+        return super().forward(x) + x.mean((2, 3)) @ x.new_ones(3, 5)
+
+
 @pytest.mark.parametrize(
     ("model", "upsampling"),
     [
@@ -180,6 +188,8 @@ class Shifted(Patches):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (lambda: fold_stem(TwoConvolutions()), "does more with its pixels than one convolution.*use from_rgb"),
+        (lambda: fold_stem(create_model("rgb_resnet18", width=0.125, planes="y")), 'made with planes="y"'),
         (lambda: fold_stem(Shifted()), "patches, does not get the pixels themselves"),
         (lambda: fold_stem(nn.Linear(224, 2)), "Linear has no torch.nn.Conv2d to fold"),
         (lambda: fold_stem(nn.Conv2d(3, 2, 3, 3)), "block of 8 pixels and a stride of 3"),

@@ -6,7 +6,7 @@ import scipy.fft
 import torch
 import torch.nn.functional as F
 
-from dctnet.nn.grids import KINDS, SpectralPool2d, ZeroExtension2d, grow, shrink
+from dctnet.nn.grids import KINDS, SpectralPool2d, grow, shrink
 
 
 def maps(n=2, c=3, h=16, w=24):
@@ -45,16 +45,17 @@ def test_dct_extension_is_scipys_on_blocks():
     larger = np.zeros((*spectrum.shape[:-2], 8, 8))
     larger[..., :4, :4] = 2 * spectrum
     samples = scipy.fft.idctn(larger, norm="ortho", axes=(-2, -1)).swapaxes(-3, -2).reshape(2, 3, 16, 24)
-    np.testing.assert_allclose(ZeroExtension2d(2)(x).numpy(), samples, atol=1e-12)
+    np.testing.assert_allclose(grow("dct", 2)(x).numpy(), samples, atol=1e-12)
 
 
+@pytest.mark.parametrize("size", [(4, 8), (7, 14), (3, 5), (1, 2), (28, 6)], ids=str)
 @pytest.mark.parametrize("factor", [2, 4, 3])
 @pytest.mark.parametrize("kind", KINDS)
-def test_sizes_means_and_inverses(kind, factor):
-    x = maps(h=4 * factor, w=8 * factor)
+def test_sizes_means_and_inverses(kind, factor, size):
+    x = maps(h=size[0] * factor, w=size[1] * factor)
     down, up = shrink(kind, factor), grow(kind, factor)
-    assert down(x).shape == (2, 3, 4, 8)
-    small = maps(h=4, w=8)
+    assert down(x).shape == (2, 3, *size)
+    small = maps(h=size[0], w=size[1])
     assert up(small).shape == x.shape
     torch.testing.assert_close(down(torch.full_like(x, 3.0)), torch.full_like(small, 3.0))
     torch.testing.assert_close(up(torch.full_like(small, 3.0)), torch.full_like(x, 3.0))

@@ -176,9 +176,9 @@ def test_octaves_without_low_channels_are_a_convolution_and_all_refuse_what_does
     part = layer.parts["high_to_high"]
     torch.testing.assert_close(layer(x), F.conv2d(x, part.weight, part.bias, padding=1))
     with pytest.raises(ValueError, match="reads 2 high and 2 low channels; got 4"):
-        OctaveConv2d(4, 6, 3)(x)
+        OctaveConv2d(4, 6, 3, padding=1)(x)
     with pytest.raises(ValueError, match="half the sides"):
-        OctaveConv2d(4, 6, 3)((x[:, :2], x[:, 2:]))
+        OctaveConv2d(4, 6, 3, padding=1)((x[:, :2], x[:, 2:]))
     for wrong in ({"alpha_in": 1.5}, {"stride": 3}, {"alpha_out": -0.1}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             OctaveConv2d(4, 6, 3, **wrong)
@@ -258,3 +258,18 @@ def test_autocast_double_and_export():
         assert layer(x).dtype == torch.bfloat16
     torch.testing.assert_close(torch.export.export(layer, (x,)).module()(x), layer(x))
     torch.testing.assert_close(copy.deepcopy(layer).double()(x.double()).float(), layer(x), rtol=1e-4, atol=1e-5)
+
+
+def test_frozen_convolutions_stay_frozen():
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 3)).requires_grad_(True)
+    model[0].requires_grad_(False)
+    for kind in ("harmonic", "plain"):
+        model = convert(model, kind)
+        assert [all(p.requires_grad for p in layer.parameters()) for layer in model] == [False, True]
+
+
+def test_octaves_refuse_a_padding_that_leaves_the_grids_unequal():
+    with pytest.raises(
+        ValueError, match=r"padding is dilation \* \(kernel_size - 1\) / 2; got kernel_size=3, padding=0"
+    ):
+        OctaveConv2d(8, 8, 3)

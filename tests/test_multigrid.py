@@ -136,6 +136,9 @@ def test_grids_are_halved_and_the_last_two_joined():
         (lambda: MultigridConv((3, 2), (4, 4))(grids_of((3,))), r"reads 2 grids.*got sizes \[\(8, 8\)\]"),
         (lambda: MultigridConv((3, 2), (4, 4))([torch.zeros(1, 3, 8, 8)] * 2), "each half of the one before"),
         (lambda: MultigridBlock((3, 4), (4, 2)), r"filled up, not cut; got channels \(3, 4\) before, \(4, 2\) after"),
+        (lambda: create_model("r_mg_12", residual=False), "has no option residual"),
+        (lambda: multigrid_net(0), "blocks is a whole number at least 1"),
+        (lambda: multigrid_net((1, 2, 3)), "or four for ImageNet"),
         (lambda: create_model("r_mg_12", width=0.125)(blank(40)), "multiples of 32 pixels; got 40 x 40"),
     ],
 )

@@ -129,6 +129,11 @@ def models(
     classes = 1000 if size >= 96 else 10
     setting = {"batch": batch, "size": size, "device": device, "width": width, "classes": classes}
     chosen = [of for i, of in enumerate(table) if i == 0 or only in of["label"]]
+    if size % 32 or len(chosen) == 1:
+        raise ValueError(
+            f"size is a multiple of 32 and only a part of one of {', '.join(of['label'] for of in table)}; got size={size}, "
+            f"only={only!r}"
+        )
     with bound(threads or torch.get_num_threads()):
         reference = Step(chosen[0], **setting)
         rows = []
@@ -181,7 +186,7 @@ def show(rows: list[Row], title: str) -> None:
             cells += [f"{made[kind]['images_per_second']:.1f}", f"{made[kind]['ratio']:.2f} ({low:.2f}-{high:.2f})"]
         peak = made.get("peak")
         table.add_row(*cells, "" if peak is None else f"{peak / 1e6:.0f}")
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else 150).print(table)
 
 
 def main(arguments: Sequence[str]) -> None:

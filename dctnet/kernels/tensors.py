@@ -11,11 +11,12 @@ from torch.autograd.forward_ad import unpack_dual
 
 
 def is_watched() -> bool:
-    """Whether torch follows its own operations: ``torch.jit.trace``, ``make_fx``, ``FakeTensorMode``, ``FlopCounterMode``.
+    """Whether torch follows its own operations: ``torch.compile``, ``torch.jit.trace``, ``make_fx``, ``FakeTensorMode``, ...
 
     A compiled loop is none of them: its result would be recorded as a constant, or read from memory that is not there.
     """
-    return torch.jit.is_tracing() or torch._C._len_torch_dispatch_stack() > 0
+    # In this order: nothing behind the first could be compiled.
+    return torch.compiler.is_compiling() or torch.jit.is_tracing() or torch._C._len_torch_dispatch_stack() > 0
 
 
 def is_plain(values: Tensor) -> bool:

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 
 import torch
 from torch import Tensor, nn
+from torch._dynamo.exc import UserError
 from torch.export import Dim, ExportedProgram
 
 from dctnet.coefficients import Coefficients, block_sizes
@@ -52,8 +53,16 @@ def exported(network: nn.Module, size: int | tuple[int, int] = 224, larger: bool
             side = Dim(name, min=unit, max=16 * unit)
             for plane, length in (("y", luma), ("cb", chroma), ("cr", chroma)):
                 shapes[plane][axis] = side if length == unit else length // unit * side
-    with torch.no_grad():
-        return torch.export.export(OfPlanes(network).eval(), tuple(planes), dynamic_shapes=shapes, strict=False)
+    try:
+        with torch.no_grad():
+            return torch.export.export(OfPlanes(network).eval(), tuple(planes), dynamic_shapes=shapes, strict=False)
+    except (UserError, RuntimeError) as error:
+        if not larger:
+            raise
+        raise ValueError(
+            f"this network cannot be exported for pictures larger than {size} pixels, as its layers ask for more than torch can "
+            f"say of their sizes ({str(error).strip().splitlines()[0]}). Export it for one size: without larger (--larger)."
+        ) from error
 
 
 def onnx_bytes(

@@ -145,12 +145,30 @@ def fold_stem(model: nn.Module, bands: BandSet = None, **options) -> FoldedNetwo
     if isinstance(model, (PixelNetwork, PixelResNet)):
         if options:
             raise ValueError(f"{type(model).__name__} has its own {', '.join(options)}; set them where it is made")
+        if not getattr(model, "reads_chroma", True):
+            raise ValueError('a folded stem reads all three planes; this network was made with planes="y"')
         frontend, model = model.frontend, model.model if isinstance(model, PixelNetwork) else model.resnet
     else:
         frontend = from_rgb(model, **options).frontend
     network = copy.deepcopy(model)
+    if isinstance(network, nn.Conv2d):
+        network = nn.Sequential(network)
     name = first_convolution(network)
-    return FoldedNetwork(network, name, FoldedStem(network.get_submodule(name), frontend, bands))
+    folded = FoldedNetwork(network, name, FoldedStem(network.get_submodule(name), frontend, bands))
+    _check_runs(folded)
+    return folded
+
+
+def _check_runs(folded: FoldedNetwork, size: int = 224) -> None:
+    """ValueError where the network asks for more of its picture than its first convolution, found out without computing."""
+    sizes, bands = folded.block_size, folded.stem.bands
+    planes = blank(-(-size // (2 * max(sizes))) * 2 * max(sizes), sizes, "meta", n=2)
+    try:
+        copy.deepcopy(folded).to("meta").eval()(planes if bands is None else select_bands(planes, bands))
+    except (TypeError, AttributeError, RuntimeError, ValueError) as error:
+        raise ValueError(
+            f"this network does more with its pixels than one convolution, which cannot be folded ({error}); use from_rgb"
+        ) from error
 
 
 class _Found(Exception):

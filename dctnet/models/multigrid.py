@@ -26,6 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dctnet.arguments import whole
 from dctnet.coefficients import Coefficients
 from dctnet.models.blocks import initialise
 from dctnet.models.rgb import MEAN, STD
@@ -176,5 +177,9 @@ def multigrid_net(
 ) -> MultigridNet:
     """The network for CIFAR of ``blocks`` blocks a stage, or with four numbers the one for ImageNet."""
     table = CIFAR if isinstance(blocks, int) else IMAGENET
-    counts = len(CIFAR) * (blocks,) if isinstance(blocks, int) else blocks
+    counts = len(CIFAR) * (blocks,) if isinstance(blocks, int) else tuple(blocks)
+    if len(counts) != len(table) or any(whole("blocks", count, 1) < 1 for count in counts):
+        raise ValueError(f"blocks is one number for all stages of CIFAR, or four for ImageNet; got {blocks!r}")
+    if progressive and not residual:
+        raise ValueError("a progressive network has residual blocks; got residual=False")
     return MultigridNet(table, counts, residual, progressive, num_classes, block_size, width, mean, std, clamp, planes)

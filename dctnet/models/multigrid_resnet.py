@@ -26,13 +26,14 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from dctnet.arguments import whole
+from dctnet.arguments import finite, flag, whole
 from dctnet.bands import BandSet, bands_of
 from dctnet.coefficients import Coefficients, block_sizes
 from dctnet.models.blocks import initialise
 from dctnet.models.path import FIRST, LAST, Path, Style, joint, stem
 from dctnet.models.stages import BLOCKS_OF_STAGE, scaled
-from dctnet.nn.exchange import Message, PlaneExchange
+from dctnet.nn.exchange import EXCHANGES, Message, PlaneExchange
+from dctnet.nn.grids import KINDS as RESAMPLES
 from dctnet.nn.grids import check_kind
 from dctnet.nn.plane_pyramid import KINDS, PlanePyramid
 from dctnet.nn.planes import check_planes, reads_chroma
@@ -96,6 +97,8 @@ class MultigridResNet(nn.Module):
             ("depth", depth, tuple(BLOCKS_OF_STAGE)),
             ("merge", merge, (None, *range(FIRST, LAST + 1))),
             ("every", every, ("stage", "layer")),
+            ("exchange", exchange, EXCHANGES),
+            ("resample", resample, RESAMPLES),
             ("pyramid", pyramid, KINDS),
             ("stem", stem, tuple(TARGETS)),
         ):
@@ -103,23 +106,42 @@ class MultigridResNet(nn.Module):
                 raise ValueError(f"{name} is one of {known}; got {value!r}")
         self.block_size, self.reads_chroma = block_sizes(block_size), reads_chroma(planes)
         self.bands = None if bands is None else bands_of(bands)
-        grids = whole("grids", grids, 2) if self.reads_chroma else 1
+        grids = whole("grids", grids, 2)
+        if not self.reads_chroma and grids > 2:
+            raise ValueError(f'planes="y" has one grid, that of luma; got grids={grids}')
+        grids = grids if self.reads_chroma else 1
         self.pyramid = PlanePyramid(self.block_size, grids, pyramid, self._inputs(pyramid, grids))
 
         until, target, table = (LAST + 1 if merge is None else merge), TARGETS[stem], BLOCKS_OF_STAGE[depth]
         counts = _counts("path_blocks", path_blocks, [table[i] for i in range(FIRST, until)], grids, 0)
+        width = finite("width", width, 0, open_low=True)
         widths, kernels, poolings = (_each(value, grids) for value in (path_width, kernel, pooling))
         styles = [
-            Style(depth == 50, width * path, target, whole("kernel", k, 1), check_kind(kind))
+            Style(
+                depth == 50,
+                width * finite("path_width", path, 0, open_low=True),
+                target,
+                whole("kernel", k, 1),
+                check_kind(kind),
+            )
             for path, k, kind in zip(widths, kernels, poolings, strict=True)
         ]
         self._make_paths(styles, counts)
         self.every = every
         self._make_exchanges(exchange, resample)
+        if exchange != "none" and self.reads_chroma and not any(map(len, self.exchanges)):
+            raise ValueError(
+                f"an exchange stands behind the blocks of a stage before the merge, and there are none; got merge={merge}, "
+                f"path_blocks={path_blocks}, exchange={exchange!r}"
+            )
+        if merge is None and body_blocks is not None:
+            raise ValueError("body_blocks are those of the stages after the merge; with merge=None there are none")
         ends = [path.channels[-1] for path in self.paths]
         self.joints, self.body, features = None, None, sum(ends)
         if merge is not None:
-            (blocks,) = _counts("body_blocks", body_blocks, [table[i] for i in range(merge, LAST + 1)], 1, 1)
+            blocks, *others = _counts("body_blocks", body_blocks, [table[i] for i in range(merge, LAST + 1)], 1, 1)
+            if others:
+                raise ValueError(f"body_blocks is one list of numbers; got {body_blocks!r}")
             apart, goal = self.spacings[-1], target * 2 ** (merge - FIRST)
             together = apart[0] if len(set(apart)) == 1 else max(apart[0], min(goal, apart[1]))
             joints = (joint(*end, together, kind) for *end, kind in zip(ends, apart, poolings, strict=True))
@@ -128,7 +150,7 @@ class MultigridResNet(nn.Module):
             features = self.body.channels[-1]
         self.multiple = max(map(max, self.spacings))
         self.fc = nn.Linear(features, num_classes)
-        initialise(self, zero_init_residual)
+        initialise(self, flag("zero_init_residual", zero_init_residual))
         for module in self.modules():
             if zero_init_residual and isinstance(module, Message):
                 nn.init.zeros_(module.project[-1].weight)
@@ -211,7 +233,9 @@ class MultigridResNet(nn.Module):
 
 def _each(value: object, count: int) -> list:
     """One value a path, from one for all or two: that of luma, and that of all others."""
-    first, other = value if isinstance(value, (tuple, list)) and len(value) == 2 else (value, value)
+    if isinstance(value, (tuple, list)) and len(value) != 2:
+        raise ValueError(f"an option of the paths is one value, or two: (luma, chroma); got {value!r}")
+    first, other = value if isinstance(value, (tuple, list)) else (value, value)
     return [first, *(count - 1) * [other]]
 
 
@@ -219,7 +243,12 @@ def _counts(name: str, given: Sequence | None, usual: list[int], paths: int, lea
     """Blocks of each stage for each path: the usual, one list for all, or two: that of luma, and that of all others."""
     if given is None:
         return [usual] * paths
-    lists = _each(given, paths) if len(given) and isinstance(given[0], (list, tuple)) else [given] * paths
-    if any(len(blocks) != len(usual) for blocks in lists):
+    if not isinstance(given, (list, tuple)):
+        raise ValueError(f"{name} is a list, one number for each of {len(usual)} stages; got {given!r}")
+    nested = any(isinstance(blocks, (list, tuple)) for blocks in given)
+    lists = (
+        _each(given, max(2, paths))[: paths if paths > 1 or name == "path_blocks" else 2] if nested else [given] * paths
+    )
+    if any(not isinstance(blocks, (list, tuple)) or len(blocks) != len(usual) for blocks in lists):
         raise ValueError(f"{name} has one number for each of {len(usual)} stages; got {given!r}")
     return [[whole(name, number, least) for number in blocks] for blocks in lists]

@@ -12,6 +12,7 @@ ResNet-50. Two rules make the other sizes of it:
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from torch import nn
@@ -68,7 +69,7 @@ def scaled(channels: int, width: float) -> int:
     >>> scaled(64, 1.0), scaled(64, 0.3), scaled(64, 0.01)
     (64, 16, 8)
     """
-    if not width > 0:
+    if isinstance(width, (str, bool)) or not 0 < width < math.inf:
         raise ValueError(f"width multiplies the number of channels and is positive; got {width!r}")
     return max(8, 8 * round(channels * width / 8))
 

@@ -9,6 +9,7 @@ again. The forward pass is untouched, so are loss and activations; the gradients
   the map was zero, and would pass half of what is to be stopped. So a map whose least value is 0 is kept with one bit
   a sample, set where it is positive: the gradient is stopped exactly where it should be, and the zeros are exact for the
   convolution that reads the same map.
+- Maps of two values, such as the masks of dropout, are kept with one bit a sample: nothing is lost.
 - What two layers save, such as the result of a ReLU that a convolution reads, is kept once.
 - The indices of a max pooling are kept as int16 or int32 where they fit: nothing is lost.
 - All else stays as it is: parameters and what has their shape (weights that autocast converted or a layer composed),
@@ -70,8 +71,9 @@ def compressed_activations(model: nn.Module, keep: float = 0.5, dtype: str = "in
     Layers that pass the gradient by the sign of their *input* (LeakyReLU, Hardtanh, ReLU6) see the approximate one.
     One look at the least value of each map makes a GPU wait for itself.
 
-    4-D tensors are taken as (n, c, h, w): ValueError for a model with LayerNorm, MultiheadAttention or other layers that
-    order their axes differently; and for a keep, dtype or block that is none.
+    4-D tensors are taken as (n, c, h, w). ValueError for a model with LayerNorm or MultiheadAttention, which order their axes
+    differently; others that do are not recognised, and what they save is compressed as if it were maps. ValueError, too, for a
+    keep, dtype or block that is none.
 
     >>> model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 3, padding=1))
     >>> with compressed_activations(model, keep=0.25, dtype="bf16") as saved:
@@ -165,10 +167,16 @@ class _Spectra:
         self.shape, self.dtype = maps.shape, maps.dtype
         self.last = maps.is_contiguous(memory_format=torch.channels_last) and not maps.is_contiguous()
         self.block: Block = fitting_block(tuple(maps.shape[-2:]), block)
-        self.positive = _to_bits(maps > 0) if maps.amin() == 0 else None
+        self.positive, self.only, self.spectra, self.scale = None, None, None, None
+        if maps.amin() == 0:
+            positive, peak = maps > 0, maps.amax()
+            self.positive = _to_bits(positive)
+            if torch.equal(maps, positive * peak):  # a mask, such as that of dropout
+                self.only = peak
+                return
         self.computed = torch.float64 if maps.dtype == torch.float64 else torch.float32
         spectra = to_spectra(maps.to(self.computed), self.block, bands_kept(self.block, keep))
-        self.size, self.form, self.scale = spectra.shape, form, None
+        self.size, self.form = spectra.shape, form
         if form in LEVELS:
             n, _, rows, columns, _ = spectra.shape
             # Over the batch first, where whole rows of memory are compared.
@@ -179,6 +187,9 @@ class _Spectra:
         self.spectra = _to_nibbles(spectra) if form == "int4" else spectra.to(FORMATS[form])
 
     def restore(self) -> Tensor:
+        memory = torch.channels_last if self.last else torch.contiguous_format
+        if self.only is not None:
+            return (_from_bits(self.positive, self.shape) * self.only).to(self.dtype, memory_format=memory)
         whole = _from_nibbles(self.spectra, self.size) if self.form == "int4" else self.spectra
         spectra = whole.to(self.computed)
         if self.scale is not None:
@@ -188,7 +199,7 @@ class _Spectra:
             # Positive stays positive: this is all that a ReLU asks.
             positive = _from_bits(self.positive, self.shape)
             maps = maps.clamp_(min=torch.finfo(self.dtype).tiny).mul_(positive)
-        return maps.to(self.dtype, memory_format=torch.channels_last if self.last else torch.contiguous_format)
+        return maps.to(self.dtype, memory_format=memory)
 
     def nbytes(self) -> int:
         return sum(part.nbytes for part in (self.spectra, self.scale, self.positive) if part is not None)

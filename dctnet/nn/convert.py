@@ -46,6 +46,9 @@ def convert(model: nn.Module, kind: str = "harmonic", **options) -> nn.Module:
     new = {layer: other for layer in model.modules() if (other := converter(layer, **options)) is not None}
     if not new:
         raise ValueError(f"{type(model).__name__} has no layer that {kind!r} would change: {converter.__doc__}")
+    for layer, other in new.items():  # what was frozen stays frozen
+        if all(not parameter.requires_grad for parameter in layer.parameters()):
+            other.requires_grad_(False)
     for parent in list(model.modules()):
         for name, child in list(parent._modules.items()):
             if child in new:

@@ -4,7 +4,7 @@
     max         the greatest of f x f samples                          each sample f x f times
     average     the mean of f x f samples                              each sample f x f times
     strided     every f-th sample (of a convolution: its stride)       each sample f x f times
-    dct         the low corner of the DCT of each block (DCTPool2d)    the DCT of each block, extended by zeros
+    dct         the low corner of the DCT of each block                the DCT of each block, extended by zeros
     spectral    the low frequencies of the Fourier transform           the Fourier transform, extended by zeros
 
 The last two lose nothing when they grow: shrinking gives back what was there. Spectral pooling is that of Rippel, Snoek and
@@ -21,11 +21,12 @@ from torch import Tensor, nn
 
 from dctnet.arguments import whole
 from dctnet.nn.block_spectrum import constant
-from dctnet.nn.pooling import DCTPool2d, shrinking
+from dctnet.nn.pooling import shrinking
 from dctnet.precision import full_precision
 
 KINDS = ("max", "average", "strided", "dct", "spectral")
-BLOCK = 8  # of DCTPool2d, and 8 / f of what grows by f
+BLOCK = 8
+Matrix = Callable[[int, int], Tensor]  # (n, m) to the matrix (m, n) that makes m samples of n
 
 
 def shrink(kind: str, factor: int) -> nn.Module:
@@ -40,9 +41,9 @@ def shrink(kind: str, factor: int) -> nn.Module:
         return nn.Identity()
     if kind == "strided":
         return Strided(factor)
-    if kind == "dct":
-        return DCTPool2d(factor, block=BLOCK if BLOCK % factor == 0 else factor)
-    return {"max": nn.MaxPool2d, "average": nn.AvgPool2d, "spectral": SpectralPool2d}[kind](factor)
+    if kind in SHRINKING:
+        return Resized(factor, kind, grows=False)
+    return {"max": nn.MaxPool2d, "average": nn.AvgPool2d}[kind](factor)
 
 
 def grow(kind: str, factor: int) -> nn.Module:
@@ -56,7 +57,7 @@ def grow(kind: str, factor: int) -> nn.Module:
     factor = whole("factor", factor, 1)
     if factor == 1:
         return nn.Identity()
-    return ZeroExtension2d(factor, kind) if kind in ("dct", "spectral") else nn.Upsample(scale_factor=factor)
+    return Resized(factor, kind, grows=True) if kind in GROWING else nn.Upsample(scale_factor=factor)
 
 
 def check_kind(kind: str) -> str:
@@ -75,24 +76,27 @@ def low_pass(n: int, m: int) -> Tensor:
     >>> low_pass(4, 1)
     tensor([[0.2500, 0.2500, 0.2500, 0.2500]], dtype=torch.float64)
     """
-    spectrum = torch.fft.rfft(torch.eye(n, dtype=torch.float64))[:, : m // 2 + 1].clone()
-    if m % 2 == 0 and m < n:
-        spectrum[:, m // 2] = math.sqrt(2) * spectrum[:, m // 2].real
-    return (m / n) * torch.fft.irfft(spectrum, n=m).T
+    here, there = torch.arange(m, dtype=torch.float64)[:, None] / m, torch.arange(n, dtype=torch.float64) / n
+    matrix = torch.ones(m, n, dtype=torch.float64)
+    for k in range(1, (m + 1) // 2):
+        matrix += 2 * torch.cos(2 * math.pi * k * (here - there))
+    if m % 2 == 0:
+        last = torch.cos(math.pi * m * here) * torch.cos(math.pi * m * there)
+        matrix += last if m == n else math.sqrt(2) * last
+    return matrix / n
 
 
-def extension(n: int, m: int) -> Tensor:
-    """Samples with the DCT extended by zeros, n to m >= n: ``(m, n)``, float64; ``shrinking(m, n)`` takes them back."""
-    return m / n * shrinking(m, n).T
+def adjoint(make: Matrix) -> Matrix:
+    """Of a way to make n samples of m, the way back: m of n, means kept."""
+
+    def back(n: int, m: int) -> Tensor:
+        return m / n * make(m, n).T
+
+    return back
 
 
-def fourier_extension(n: int, m: int) -> Tensor:
-    """Samples with the Fourier transform extended by zeros, n to m >= n: ``(m, n)``; ``low_pass(m, n)`` takes them back."""
-    spectrum = torch.zeros(n, m // 2 + 1, dtype=torch.complex128)
-    spectrum[:, : n // 2 + 1] = torch.fft.rfft(torch.eye(n, dtype=torch.float64))
-    if n % 2 == 0 and n < m:
-        spectrum[:, n // 2] /= math.sqrt(2)
-    return (m / n) * torch.fft.irfft(spectrum, n=m).T
+SHRINKING: dict[str, Matrix] = {"dct": shrinking, "spectral": low_pass}
+GROWING = {kind: adjoint(make) for kind, make in SHRINKING.items()}
 
 
 class Strided(nn.Module):
@@ -123,29 +127,35 @@ class SpectralPool2d(nn.Module):
         return str(self.stride)
 
 
-class ZeroExtension2d(nn.Module):
-    """Maps ``(..., h, w)`` to ``(..., f h, f w)``: spectra extended by zeros, of blocks (``kind="dct"``) or maps ("spectral").
+class Resized(nn.Module):
+    """Maps ``(..., h, w)`` to ``factor`` times fewer or, if it ``grows``, more samples a side, by their spectra.
 
-    The blocks are those that ``DCTPool2d(f)`` makes of its own: 8 / f samples, or one where f is no part of 8. A side that is
-    no multiple is one block.
+    ``kind="dct"``: of blocks, 8 samples of the larger grid, where that fits both sides and the factor, else of the whole side;
+    ``kind="spectral"``: of whole maps. Growing extends the spectra by zeros, shrinking truncates them, so a map that has
+    grown and is shrunk is what it was.
     """
 
-    def __init__(self, factor: int = 2, kind: str = "dct"):
+    def __init__(self, factor: int, kind: str, grows: bool):
         super().__init__()
-        self.factor, self.kind = whole("factor", factor, 1), kind
-        self.block = BLOCK // self.factor if BLOCK % self.factor == 0 else 1
+        self.factor, self.kind, self.grows = factor, kind, grows
 
     def forward(self, maps: Tensor) -> Tensor:
-        if self.kind == "spectral":
-            return _both(fourier_extension, maps, [(side, side * self.factor) for side in maps.shape[-2:]])
-        blocks = [self.block if side % self.block == 0 else side for side in maps.shape[-2:]]
-        return _both(extension, maps, [(block, block * self.factor) for block in blocks])
+        return _both((GROWING if self.grows else SHRINKING)[self.kind], maps, [self._sizes(n) for n in maps.shape[-2:]])
+
+    def _sizes(self, side: int) -> tuple[int, int]:
+        """Samples that are transformed together, before and after."""
+        small = side if self.grows else -(-side // self.factor)
+        block = BLOCK // self.factor
+        if self.kind == "dct" and BLOCK % self.factor == 0 and small % block == 0 and (self.grows or side % BLOCK == 0):
+            small = block
+            side = block if self.grows else BLOCK
+        return (side, side * self.factor) if self.grows else (side, small)
 
     def extra_repr(self) -> str:
-        return f"{self.factor}, kind={self.kind!r}"
+        return f"{self.factor}, kind={self.kind!r}, grows={self.grows}"
 
 
-def _both(make: Callable[[int, int], Tensor], maps: Tensor, sizes: list[tuple[int, int]]) -> Tensor:
+def _both(make: Matrix, maps: Tensor, sizes: list[tuple[int, int]]) -> Tensor:
     """The matrices ``make(n, m)`` on every n rows and every n columns of the maps, one pair of sizes an axis."""
     rows, columns = (constant(make, *pair, like=maps) for pair in sizes)
     with full_precision(maps.device):

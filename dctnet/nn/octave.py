@@ -56,6 +56,8 @@ class OctaveConv2d(nn.Module):
             int(finite(name, alpha, 0, 1) * channels)
             for name, alpha, channels in (("alpha_in", alpha_in, inputs), ("alpha_out", alpha_out, outputs))
         )
+        if low_in or low_out:
+            _check_padding(kernel_size, padding, dilation)
         self.inputs = {"high": inputs - low_in, "low": low_in}
         self.outputs = {"high": outputs - low_out, "low": low_out}
         # The first part that writes an output has its bias.
@@ -119,3 +121,15 @@ class OctaveConv2d(nn.Module):
 def _halved(x: Tensor) -> Tensor:
     """The mean of 2x2 samples; of the samples that there are at an odd edge."""
     return F.avg_pool2d(x, 2, ceil_mode=True, count_include_pad=False)
+
+
+def _check_padding(
+    kernel_size: int | tuple[int, int], padding: int | tuple[int, int], dilation: int | tuple[int, int]
+) -> None:
+    """ValueError for a padding that changes the size of a grid: the two would not fit each other afterwards."""
+    kernels, paddings, dilations = (v if isinstance(v, tuple) else (v, v) for v in (kernel_size, padding, dilation))
+    if any(2 * p != d * (k - 1) for k, p, d in zip(kernels, paddings, dilations, strict=True)):
+        raise ValueError(
+            f"two grids fit each other where padding is dilation * (kernel_size - 1) / 2; got kernel_size={kernel_size}, "
+            f"padding={padding}, dilation={dilation}"
+        )

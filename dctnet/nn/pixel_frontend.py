@@ -147,8 +147,8 @@ class PixelFrontend(nn.Module):
     def _as_decoded(self, y: Tensor, cb: Tensor, cr: Tensor) -> Tensor:
         """The same of integers."""
         sizes = self._reduced()
-        luma, chroma = levels(integer_samples(y) + 128), levels(integer_samples(torch.cat([cb, cr], 0)) + 128)
-        chroma = torch.cat(chroma.chunk(2), 1)
+        luma, *chroma = (levels(integer_samples(plane) + 128) for plane in (y, cb, cr))
+        chroma = torch.cat(chroma, 1)
         spread = spread_chroma(chroma, luma.shape[-2:], sizes, self.chroma_upsampling)
         factors = chroma_factors(chroma.shape[-2:], luma.shape[-2:], sizes)
         chroma = passing(spread, (spread + tie_breaking(factors, spread)).floor())
@@ -191,7 +191,7 @@ def integer_samples(plane: Tensor) -> Tensor:
 
 def passing(values: Tensor, rounded: Tensor) -> Tensor:
     """``rounded`` with the gradient of ``values``."""
-    return values + (rounded - values).detach() if values.requires_grad else rounded
+    return values + (rounded - values).detach()
 
 
 def levels(values: Tensor) -> Tensor:

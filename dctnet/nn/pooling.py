@@ -33,7 +33,7 @@ def shrinking(n: int, m: int) -> Tensor:
 
 
 class DCTPool2d(nn.Module):
-    """Maps ``(..., H, W)`` to ``(..., ceil(H / sv), ceil(W / sh))``: of each block the low corner of its DCT.
+    """Maps ``(n, c, H, W)`` to ``(n, c, ceil(H / sv), ceil(W / sh))``: of each block the low corner of its DCT.
 
     ``stride`` is s, or (sv, sh). ``block`` is the side b of the blocks, a multiple of both strides (ValueError otherwise),
     or None: then a map is one block. In a side that is no multiple of b the last sample is repeated up to one, and of the
@@ -62,6 +62,10 @@ class DCTPool2d(nn.Module):
             )
 
     def forward(self, maps: Tensor) -> Tensor:
+        if maps.ndim not in (3, 4) or not maps.is_floating_point():
+            raise ValueError(
+                f"pooled are floating maps (n, c, H, W) or (c, H, W); got {maps.dtype} {tuple(maps.shape)}"
+            )
         size = maps.shape[-2:]
         height, width = (
             -(-side // s) if self.ceil_mode else side // s for side, s in zip(size, self.stride, strict=True)
