@@ -134,6 +134,20 @@ def saved(name: str) -> str:
     return markdown(rows, columns | {"error of the gradient": "{error:.3f}", "cosine": "{cosine:.3f}"})
 
 
+def agreement(name: str) -> str:
+    """A trained network on coefficients beside itself on decoded pixels."""
+    rows = [
+        row for row in json.loads((ROOT / "experiments" / f"{name}.json").read_text())["rows"] if "agreement" in row
+    ]
+    columns = {"pictures": "{pictures}", "same best class": "{agreement:.1%}", "accuracy": "{accuracy:.1%}"}
+    columns |= {
+        "on pixels": "{accuracy_pixels:.1%}",
+        "logits differ by": "{mean_difference:.3f}",
+        "at most": "{largest_difference:.2f}",
+    }
+    return markdown(rows, columns)
+
+
 TABLES = {
     "read on ImageNet files": lambda: reading("read_imagenet"),
     "read on photographs": lambda: reading("read_clothing"),
@@ -147,6 +161,7 @@ TABLES = {
     "cifar planes": lambda: planes("cifar10_planes"),
     "models 224": lambda: networks("models_224"),
     "models 32": lambda: networks("models_32"),
+    "pretrained": lambda: agreement("pretrained_imagenet"),
     "activations": lambda: saved("activations"),
 }
 
@@ -162,7 +177,7 @@ def filled(text: str) -> str:
 
 def main() -> int:
     stale = []
-    for page in (ROOT / "README.md", ROOT / "docs" / "networks.md"):
+    for page in (ROOT / "README.md", ROOT / "docs" / "networks.md", ROOT / "docs" / "pretrained.md"):
         before = page.read_text()
         after = filled(before)
         if before != after:
