@@ -1,11 +1,16 @@
 """Small networks of every name, and pictures that are large enough for them."""
 
+import pytest
 import torch
 import torch.nn.functional as F
 
 from dctnet.coefficients import Coefficients, block_sizes
 from dctnet.dct import block_dct
-from dctnet.models.zoo import create_model, options_of
+from dctnet.models.zoo import create_model, list_models, options_of
+
+# More layers of the kinds that mg_6, r_mg_12 and pr_mg_16 are: the same code for longer.
+DEEPER = ("mg_11", "mg_16", "mg_21", "r_mg_22", "r_mg_32", "r_mg_42", "pr_mg_30", "pr_mg_44")
+EVERY_NAME = [pytest.param(name, marks=pytest.mark.slow) if name in DEEPER else name for name in list_models()]
 
 
 def small(name: str, **options) -> torch.nn.Module:

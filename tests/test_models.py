@@ -17,8 +17,8 @@ from dctnet.models.cost import blank, multiply_adds, parameters
 from dctnet.models.jpeg_resnet import jpeg_resnet
 from dctnet.models.rgb import MEAN, STD, rgb_resnet
 from dctnet.models.transform_resnet import TransformResNet
-from dctnet.models.zoo import create_model, list_models
-from tests.networks import pictures, side_for, small
+from dctnet.models.zoo import create_model
+from tests.networks import EVERY_NAME, pictures, side_for, small
 
 # Parameters in M and multiply-adds in G of a forward pass at 224 px, ResNet-50 bodies (Gueguen et al., NeurIPS 2018).
 PUBLISHED = {
@@ -67,7 +67,7 @@ def test_upsampling_is_the_pixel_resnet_without_its_first_two_stages(depth):
     assert parameters(upsampling) == parameters(resnet) - removed + widened + 2 * 192
 
 
-@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("name", EVERY_NAME)
 def test_multiply_adds_are_those_of_torchs_flop_counter(name):
     model = small(name)
     with torch.device("meta"), FlopCounterMode(display=False) as counter:
@@ -141,7 +141,7 @@ def test_identity_blocks_refuse_to_change_channels():
         BasicBlock(16, 32)
 
 
-@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("name", EVERY_NAME)
 def test_gradients_reach_every_parameter_and_every_plane(name):
     model = small(name)
     planes = pictures(side=side_for(name)).map(lambda plane: plane.requires_grad_())
@@ -302,7 +302,7 @@ def test_convolutions_start_kaiming_normal_over_their_outputs():
     assert weight.std().item() == pytest.approx((2 / (128 * 9)) ** 0.5, rel=0.02)
 
 
-@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("name", EVERY_NAME)
 def test_state_survives_a_file_and_one_seed_gives_one_network(name):
     model, again = small(name), small(name)
     planes = pictures(side=side_for(name))

@@ -11,12 +11,12 @@ from dctnet.coefficients import Coefficients
 from dctnet.models.cost import blank, multiply_adds, parameters
 from dctnet.models.receptive_field import receptive_fields
 from dctnet.models.summary import summary
-from dctnet.models.zoo import create_model, list_models
+from dctnet.models.zoo import create_model
 from dctnet.nn.planes import without_chroma
-from tests.networks import side_for, small
+from tests.networks import EVERY_NAME, side_for, small
 
 
-@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("name", EVERY_NAME)
 def test_totals_are_the_costs_and_the_rows_add_up(name):
     model = small(name)
     before = copy.deepcopy(model.state_dict())
