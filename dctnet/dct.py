@@ -26,13 +26,23 @@ from dctnet.precision import full_precision
 from dctnet.resampling import Banded, banded
 
 
+def cosines(n: int) -> Tensor:
+    """The orthonormal n-point DCT-II matrix ``(n, n)``, float64, for any n: what ``basis`` gives for block sizes.
+
+    >>> T = cosines(7)
+    >>> torch.allclose(T @ T.T, torch.eye(7, dtype=torch.float64))
+    True
+    """
+    frequency = torch.arange(n, dtype=torch.float64)[:, None]
+    sample = torch.arange(n, dtype=torch.float64)[None, :]
+    matrix = torch.cos(math.pi * (2 * sample + 1) * frequency / (2 * n)) * math.sqrt(2 / n)
+    matrix[0] /= math.sqrt(2)
+    return matrix
+
+
 @lru_cache(maxsize=64)
 def _basis(b: int, dtype: torch.dtype, device: str) -> Tensor:
-    frequency = torch.arange(b, dtype=torch.float64)[:, None]
-    sample = torch.arange(b, dtype=torch.float64)[None, :]
-    matrix = torch.cos(math.pi * (2 * sample + 1) * frequency / (2 * b)) * math.sqrt(2 / b)
-    matrix[0] /= math.sqrt(2)
-    return matrix.to(dtype).to(device)
+    return cosines(b).to(dtype).to(device)
 
 
 def basis(b: int, dtype: torch.dtype = torch.float64, device: torch.device | str = "cpu") -> Tensor:

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from dctnet.models.cost import blank, multiply_adds, parameters
-from dctnet.models.multigrid import CIFAR, MultigridNet, multigrid_net
+from dctnet.models.multigrid import MultigridNet
 from dctnet.models.zoo import create_model
 from dctnet.nn.multigrid import MultigridBlock, MultigridConv
 from tests.networks import pictures
@@ -94,7 +94,7 @@ def test_a_sample_reaches_across_as_many_samples_as_the_grids_allow():
 
 
 def test_pictures_come_in_at_three_resolutions():
-    model = multigrid_net(1, num_classes=10, width=0.125, block_size=1)
+    model = MultigridNet(1, num_classes=10, width=0.125, block_size=1)
     planes = pictures(1, side=64)
     pixels = model.frontend(planes)
     grids = model._pyramid(pixels)
@@ -104,17 +104,17 @@ def test_pictures_come_in_at_three_resolutions():
 
 
 def test_a_progressive_network_starts_on_the_coarsest_grid():
-    model = multigrid_net(1, progressive=True, num_classes=10, width=0.125).eval()
+    model = MultigridNet(1, progressive=True, num_classes=10, width=0.125).eval()
     coarse, two, three = model.stages[0]
     assert [len(phase[0].residual[0].grids) for phase in (coarse, two, three)] == [1, 2, 3]
-    plain = multigrid_net(1, num_classes=10, width=0.125)
+    plain = MultigridNet(1, num_classes=10, width=0.125)
     more = sum(parameters(phase) for phase in (coarse, two, three)) - parameters(plain.stages[0])
     assert parameters(model) - parameters(plain) == more
     assert model(blank(32)).shape == (1, 10)
 
 
 def test_grids_are_halved_and_the_last_two_joined():
-    model = MultigridNet(CIFAR, (1,) * 5, num_classes=10, width=0.125).eval()
+    model = MultigridNet(1, num_classes=10, width=0.125).eval()
     sizes = []
     for stage in model.stages:
         stage[-1].register_forward_hook(lambda _, __, out: sizes.append([tuple(grid.shape[1:]) for grid in out]))
@@ -137,8 +137,8 @@ def test_grids_are_halved_and_the_last_two_joined():
         (lambda: MultigridConv((3, 2), (4, 4))([torch.zeros(1, 3, 8, 8)] * 2), "each half of the one before"),
         (lambda: MultigridBlock((3, 4), (4, 2)), r"filled up, not cut; got channels \(3, 4\) before, \(4, 2\) after"),
         (lambda: create_model("r_mg_12", residual=False), "has no option residual"),
-        (lambda: multigrid_net(0), "blocks is a whole number at least 1"),
-        (lambda: multigrid_net((1, 2, 3)), "or four for ImageNet"),
+        (lambda: MultigridNet(0), "blocks is a whole number at least 1"),
+        (lambda: MultigridNet((1, 2, 3)), "or four for ImageNet"),
         (lambda: create_model("r_mg_12", width=0.125)(blank(40)), "multiples of 32 pixels; got 40 x 40"),
     ],
 )

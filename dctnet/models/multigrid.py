@@ -64,20 +64,19 @@ IMAGENET = (
 class MultigridNet(nn.Module):
     """Logits ``(n, num_classes)`` from Coefficients, by way of RGB pixels on three grids.
 
-    ``table``: ``CIFAR`` or ``IMAGENET``; ``blocks``: how many a stage; ``residual=False`` makes MG, ``progressive`` PR-MG.
+    ``blocks``: how many a stage, one number for the five of CIFAR or four for ImageNet; ``residual=False`` makes MG,
+    ``progressive`` PR-MG.
     ``width`` multiplies the channels (rounded to multiples of 8). Pictures have sides that are multiples of 32 pixels,
-    anything else raises ValueError: no grid ends on half a sample. ``planes="y"`` shows the
-    network gray pictures.
+    anything else raises ValueError: no grid ends on half a sample. ``planes="y"`` shows the network gray pictures.
 
     >>> from dctnet.models.cost import parameters
-    >>> parameters(MultigridNet(CIFAR, (1, 1, 1, 1, 1), num_classes=100))                # published: 20.555 M
+    >>> parameters(MultigridNet(1, num_classes=100))                # published: 20.555 M
     20555748
     """
 
     def __init__(
         self,
-        table: Sequence[Grids],
-        blocks: Sequence[int],
+        blocks: int | Sequence[int],
         residual: bool = True,
         progressive: bool = False,
         num_classes: int = 1000,
@@ -89,18 +88,25 @@ class MultigridNet(nn.Module):
         planes: str = "ycc",
     ):
         super().__init__()
+        table = CIFAR if isinstance(blocks, int) else IMAGENET
+        counts = [
+            whole("blocks", count, 1) for count in (len(CIFAR) * (blocks,) if isinstance(blocks, int) else blocks)
+        ]
+        if len(counts) != len(table):
+            raise ValueError(f"blocks is one number for all stages of CIFAR, or four for ImageNet; got {blocks!r}")
+        if progressive and not residual:
+            raise ValueError("a progressive network has residual blocks; got residual=False")
         self.reads_chroma = reads_chroma(planes)
         self.frontend = PixelFrontend(block_size, mean, std, clamp=clamp)
         self.block_size = self.frontend.block_size
-        large = len(table) == len(IMAGENET)
         self.joined = [row.joined for row in table]
         channels = [3, 3, 3]
         self.stems = nn.ModuleList()
         if residual:
             channels = [scaled(c, width) for c in table[0].channels]
-            self.stems.extend(_stem(c, large) for c in channels)
+            self.stems.extend(_stem(c, table is IMAGENET) for c in channels)
         self.stages = nn.ModuleList()
-        for number, (row, count) in enumerate(zip(table, blocks, strict=True)):
+        for number, (row, count) in enumerate(zip(table, counts, strict=True)):
             outputs = [scaled(c, width) for c in row.channels]
             if row.joined:
                 channels = [*channels[:-2], channels[-2] + channels[-1]]
@@ -161,25 +167,3 @@ def _pooled(grids: list[Tensor], joined: bool) -> list[Tensor]:
         return [F.max_pool2d(grid, 2) for grid in grids]
     *finer, coarsest = [F.max_pool2d(grid, 2) for grid in grids[:-1]] + [grids[-1]]
     return [*finer[:-1], torch.cat([finer[-1], coarsest], 1)]
-
-
-def multigrid_net(
-    blocks: int | tuple[int, ...],
-    residual: bool = True,
-    progressive: bool = False,
-    num_classes: int = 1000,
-    block_size: int | tuple[int, int] = 8,
-    width: float = 1.0,
-    mean: tuple[float, float, float] = MEAN,
-    std: tuple[float, float, float] = STD,
-    clamp: bool = False,
-    planes: str = "ycc",
-) -> MultigridNet:
-    """The network for CIFAR of ``blocks`` blocks a stage, or with four numbers the one for ImageNet."""
-    table = CIFAR if isinstance(blocks, int) else IMAGENET
-    counts = len(CIFAR) * (blocks,) if isinstance(blocks, int) else tuple(blocks)
-    if len(counts) != len(table) or any(whole("blocks", count, 1) < 1 for count in counts):
-        raise ValueError(f"blocks is one number for all stages of CIFAR, or four for ImageNet; got {blocks!r}")
-    if progressive and not residual:
-        raise ValueError("a progressive network has residual blocks; got residual=False")
-    return MultigridNet(table, counts, residual, progressive, num_classes, block_size, width, mean, std, clamp, planes)

@@ -11,7 +11,7 @@ from torch import nn
 
 from dctnet.models.gated import GatedResNet
 from dctnet.models.jpeg_resnet import jpeg_resnet
-from dctnet.models.multigrid import multigrid_net
+from dctnet.models.multigrid import MultigridNet
 from dctnet.models.multigrid_resnet import MultigridResNet
 from dctnet.models.rgb import rgb_resnet
 from dctnet.models.selected import (
@@ -43,18 +43,18 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "multigrid_resnet18": partial(MultigridResNet, 18),
     "multigrid_resnet34": partial(MultigridResNet, 34),
     "multigrid_resnet50": partial(MultigridResNet, 50),
-    "mg_6": partial(multigrid_net, 1, False, False),
-    "mg_11": partial(multigrid_net, 2, False, False),
-    "mg_16": partial(multigrid_net, 3, False, False),
-    "mg_21": partial(multigrid_net, 4, False, False),
-    "r_mg_12": partial(multigrid_net, 1, True, False),
-    "r_mg_22": partial(multigrid_net, 2, True, False),
-    "r_mg_32": partial(multigrid_net, 3, True, False),
-    "r_mg_42": partial(multigrid_net, 4, True, False),
-    "r_mg_34_imagenet": partial(multigrid_net, (3, 4, 6, 3), True, False),
-    "pr_mg_16": partial(multigrid_net, 1, True, True),
-    "pr_mg_30": partial(multigrid_net, 2, True, True),
-    "pr_mg_44": partial(multigrid_net, 3, True, True),
+    "mg_6": partial(MultigridNet, 1, False, False),
+    "mg_11": partial(MultigridNet, 2, False, False),
+    "mg_16": partial(MultigridNet, 3, False, False),
+    "mg_21": partial(MultigridNet, 4, False, False),
+    "r_mg_12": partial(MultigridNet, 1, True, False),
+    "r_mg_22": partial(MultigridNet, 2, True, False),
+    "r_mg_32": partial(MultigridNet, 3, True, False),
+    "r_mg_42": partial(MultigridNet, 4, True, False),
+    "r_mg_34_imagenet": partial(MultigridNet, (3, 4, 6, 3), True, False),
+    "pr_mg_16": partial(MultigridNet, 1, True, True),
+    "pr_mg_30": partial(MultigridNet, 2, True, True),
+    "pr_mg_44": partial(MultigridNet, 3, True, True),
     "rgb_resnet18": partial(rgb_resnet, 18),
     "rgb_resnet34": partial(rgb_resnet, 34),
     "rgb_resnet50": partial(rgb_resnet, 50),

@@ -1,6 +1,6 @@
 """Feature maps as spectra of blocks, cut off above some frequency: what the layers that compress are made of.
 
-A map of H x W samples is cut into blocks of bv x bh; each becomes its orthonormal DCT-II (``dct.basis``), of which the first
+A map of H x W samples is cut into blocks of bv x bh; each becomes its orthonormal DCT-II (``dct.cosines``), of which the first
 bands are kept. The order of bands is that of
 
     v / bv + u / bh,    v, u the vertical and horizontal frequency; of equals the smaller v / bv goes first
@@ -11,7 +11,6 @@ sample, so a constant map stays constant. With all bands of whole blocks the tra
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -19,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dctnet.dct import cosines
 from dctnet.kernels.tensors import is_watched
 from dctnet.precision import full_precision
 
@@ -27,7 +27,7 @@ Block = tuple[int, int]
 
 def constant(make: Callable[..., Tensor], *arguments: object, like: Tensor) -> Tensor:
     """The float64 matrix ``make(*arguments)`` in the dtype and on the device of ``like``; made once, unless torch is watching."""
-    if torch.compiler.is_compiling() or is_watched():
+    if is_watched():
         return make(*arguments).to(like.device, like.dtype)
     return _kept(make, arguments, like.dtype, str(like.device))
 
@@ -36,19 +36,6 @@ def constant(make: Callable[..., Tensor], *arguments: object, like: Tensor) -> T
 def _kept(make: Callable[..., Tensor], arguments: tuple, dtype: torch.dtype, device: str) -> Tensor:
     with torch.inference_mode(False):  # else what is kept could never take part in training
         return make(*arguments).to(device, dtype)
-
-
-def cosines(n: int) -> Tensor:
-    """The orthonormal n-point DCT-II matrix, float64, for any n: ``dct.basis`` where n is a block size.
-
-    >>> T = cosines(7)
-    >>> torch.allclose(T @ T.T, torch.eye(7, dtype=torch.float64))
-    True
-    """
-    frequency = torch.arange(n, dtype=torch.float64)[:, None]
-    sample = torch.arange(n, dtype=torch.float64)[None, :]
-    scale = ((1 + (frequency > 0).double()) / n).sqrt()
-    return torch.cos(math.pi * (2 * sample + 1) * frequency / (2 * n)) * scale
 
 
 def band_order(block: Block) -> tuple[int, ...]:

@@ -113,20 +113,6 @@ class Strided(nn.Module):
         return str(self.factor)
 
 
-class SpectralPool2d(nn.Module):
-    """Maps ``(..., h, w)`` to ``(..., ceil(h/f), ceil(w/f))``: the low frequencies of the Fourier transform (``low_pass``)."""
-
-    def __init__(self, stride: int = 2):
-        super().__init__()
-        self.stride = whole("stride", stride, 1)
-
-    def forward(self, maps: Tensor) -> Tensor:
-        return _both(low_pass, maps, [(side, math.ceil(side / self.stride)) for side in maps.shape[-2:]])
-
-    def extra_repr(self) -> str:
-        return str(self.stride)
-
-
 class Resized(nn.Module):
     """Maps ``(..., h, w)`` to ``factor`` times fewer or, if it ``grows``, more samples a side, by their spectra.
 
@@ -153,6 +139,13 @@ class Resized(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.factor}, kind={self.kind!r}, grows={self.grows}"
+
+
+class SpectralPool2d(Resized):
+    """Maps ``(..., h, w)`` to ``(..., ceil(h/s), ceil(w/s))``: the low frequencies of the Fourier transform (``low_pass``)."""
+
+    def __init__(self, stride: int = 2):
+        super().__init__(whole("stride", stride, 1), "spectral", grows=False)
 
 
 def _both(make: Matrix, maps: Tensor, sizes: list[tuple[int, int]]) -> Tensor:

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from dctnet.arguments import flag, several, whole
-from dctnet.nn.block_spectrum import cosines
+from dctnet.dct import cosines
 from dctnet.precision import full_precision
 
 

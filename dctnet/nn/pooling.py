@@ -19,7 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dctnet.arguments import flag, several, whole
-from dctnet.nn.block_spectrum import constant, cosines
+from dctnet.dct import cosines
+from dctnet.nn.block_spectrum import constant
 from dctnet.precision import full_precision
 
 
