@@ -40,17 +40,37 @@ def main() -> None:
     runs = [(name, seed) for seed in grid["seeds"] for name in grid["rows"] if options.only in name]
     data = subset(options.data, options.runs, grid.get("train_per_class"), which)
     for name, seed in runs[which::of]:
-        if (name, seed) not in finished(options.out):
+        if not finished(options.out, grid, name, seed):
             row = train(grid, name, seed, data, options.runs, options.threads)
             with options.out.open("a") as file:
                 file.write(json.dumps(row) + "\n")
             print(f"{name}, seed {seed}: top-1 {row['top1']:.2f} %, {row['minutes']:.1f} min", flush=True)
 
 
-def finished(out: Path) -> set[tuple[str, int]]:
-    """Names and seeds of the runs that the file has."""
-    lines = out.read_text().splitlines() if out.exists() else []
-    return {(row["name"], row["seed"]) for row in map(json.loads, lines)}
+def finished(out: Path, grid: dict, name: str, seed: int) -> bool:
+    """Whether the file has this run. ValueError if it has one of that name and seed with other settings."""
+    about = {"train_per_class": grid.get("train_per_class"), "command": command(grid, name, seed)}
+    for row in map(json.loads, out.read_text().splitlines() if out.exists() else []):
+        if (row["name"], row["seed"]) == (name, seed):
+            other = {key: row[key] for key, value in about.items() if row[key] != value}
+            if other:
+                raise ValueError(
+                    f"{out} has {name}, seed {seed}, with other settings: {other}; now {about}. Take another file"
+                )
+            return True
+    return False
+
+
+def command(grid: dict, name: str, seed: int) -> str:
+    """The command of a run, but for its data and its folder."""
+    return shlex.join(["dctnet", "fit", *arguments(grid, name, seed)])
+
+
+def arguments(grid: dict, name: str, seed: int) -> list[str]:
+    words = ["--config", grid["config"], "--seed_everything", str(seed)]
+    for key, value in (grid.get("settings", {}) | grid["rows"][name]).items():
+        words += [f"--{key}", value if isinstance(value, str) else json.dumps(value)]
+    return words
 
 
 def subset(data: Path, runs: Path, per_class: int | None, which: int) -> Path:
@@ -73,21 +93,21 @@ def train(grid: dict, name: str, seed: int, data: Path, runs: Path, threads: int
     """The finished row of one run."""
     run = runs / f"{name}-{seed}"
     shutil.rmtree(run, ignore_errors=True)
-    settings = grid.get("settings", {}) | grid["rows"][name]
-    words = ["--config", grid["config"], "--seed_everything", str(seed)]
-    for key, value in settings.items():
-        words += [f"--{key}", value if isinstance(value, str) else json.dumps(value)]
-    command = [*words, "--trainer.default_root_dir", str(run)]
+    where = ["--trainer.default_root_dir", str(run), "--data.root", str(data)]
     environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
     subprocess.run(
-        [sys.executable, "-m", "dctnet.cli", "fit", *command, "--data.root", str(data)],
+        [sys.executable, "-m", "dctnet.cli", "fit", *arguments(grid, name, seed), *where],
         env=environment,
         stdout=subprocess.DEVNULL,
         check=True,
     )
-    told = shlex.join(["dctnet", "fit", *words])
     about = {"name": name, "seed": seed, "train_per_class": grid.get("train_per_class"), "threads": threads}
-    return about | collect(run) | {"command": told, "commit": commit(), "cpu": cpu_model()} | machine()
+    return (
+        about
+        | collect(run)
+        | {"command": command(grid, name, seed), "commit": commit(), "cpu": cpu_model()}
+        | machine()
+    )
 
 
 if __name__ == "__main__":
