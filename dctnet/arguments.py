@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -45,6 +45,19 @@ def flag(name: str, value: Any) -> bool:
     """
     if not isinstance(value, bool):
         raise ValueError(f"{name} is True or False; got {value!r}")
+    return value
+
+
+def choice(name: str, value: Any, known: Iterable) -> Any:
+    """One of ``known``; what cannot be looked up, such as a list, is none.
+
+    >>> choice("pooling", "maximum", ("max", "average"))
+    Traceback (most recent call last):
+    ValueError: pooling is one of 'max', 'average'; got 'maximum'
+    """
+    known = list(known)
+    if isinstance(value, bool) or value not in known:
+        raise ValueError(f"{name} is one of {', '.join(map(repr, known))}; got {value!r}")
     return value
 
 

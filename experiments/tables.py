@@ -94,18 +94,22 @@ def accuracies(name: str) -> str:
 
 
 def planes(name: str) -> str:
-    """Top-1 of each row of a grid, all seeds and their mean, beside its cost; in the order of the grid."""
+    """Top-1 of each row of a grid, all seeds and their mean, beside its cost and speed; in the order of the grid."""
     lines = (ROOT / "experiments" / f"{name}.jsonl").read_text().splitlines()
-    rows: dict[str, dict] = {}
+    timed = json.loads((ROOT / "benchmarks" / f"{name}.json").read_text())["rows"]
+    time = {row["label"]: 1 / row["train"]["ratio"] for row in timed}
+    rows: dict[str, dict] = {name: {} for name in time}
     for run in map(json.loads, lines):
-        rows.setdefault(run["name"], run | {"seeds": []})["seeds"].append(run["top1"])
+        row = rows[run["name"]]
+        row.update(run | {"seeds": [*row.get("seeds", []), run["top1"]], "time": time[run["name"]]})
+    rows = {name: row for name, row in rows.items() if row}
     for row in rows.values():
         block = row["block_size"]
         row["blocks"] = "pixels" if block == 1 else f"{block}" if isinstance(block, int) else f"{block[0]}, {block[1]}"
         row["each"] = " / ".join(f"{top1:.1f}" for top1 in row["seeds"])
         row["mean"] = sum(row["seeds"]) / len(row["seeds"])
     columns = {"run": "`{name}`", "network": "{network}", "blocks": "{blocks}", "parameters (M)": "{parameters_m:.2f}"}
-    columns |= {"MMAC": "{mmac:.1f}", "top-1 (%)": "{mean:.1f}", "seeds": "{each}"}
+    columns |= {"MMAC": "{mmac:.1f}", "training time": "{time:.2f}", "top-1 (%)": "{mean:.1f}", "seeds": "{each}"}
     return markdown([row | {"mmac": 1e3 * row["gmac"]} for row in rows.values()], columns)
 
 

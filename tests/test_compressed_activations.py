@@ -241,7 +241,7 @@ def test_a_map_that_changes_in_place_is_not_taken_for_what_it_was(change):
     [
         (nn.Conv2d(1, 1, 3), {"keep": 0}, "keep is"),
         (nn.Conv2d(1, 1, 3), {"keep": 1.5}, "keep is"),
-        (nn.Conv2d(1, 1, 3), {"dtype": "int3"}, "kept as float32, bf16, int8, int4; got dtype='int3'"),
+        (nn.Conv2d(1, 1, 3), {"dtype": "int3"}, "dtype is one of 'float32', 'bf16', 'int8', 'int4'; got 'int3'"),
         (nn.Conv2d(1, 1, 3), {"block": 1}, "block is"),
         (nn.Sequential(nn.Conv2d(1, 1, 3), nn.LayerNorm(4)), {}, "has a LayerNorm"),
         ("resnet", {}, "the model is an nn.Module.*got a str"),

@@ -75,7 +75,7 @@ def test_gates_look_at_the_means_of_both():
 
 
 def test_what_does_not_fit_is_refused():
-    with pytest.raises(ValueError, match="exchange is one of none, luma_to_chroma"):
+    with pytest.raises(ValueError, match="exchange is one of 'none', 'luma_to_chroma'"):
         layer("all")
     with pytest.raises(ValueError, match="3 grids have 2 factors between them"):
         PlaneExchange(CHANNELS, (2,))

@@ -27,6 +27,7 @@ FLOORS = {
     "packaged": 0,
     "kernels": 0,
     "arguments": 0,
+    "device": 0,
     "source_tree": 0,
     "whole_file": 0,
     "precision": 0,

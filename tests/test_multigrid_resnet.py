@@ -179,8 +179,8 @@ def test_published_names_and_the_budget_of_the_recipe():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"merge": 1}, r"merge is one of \(None, 2, 3, 4, 5\); got 1"),
-        ({"exchange": "some"}, r"exchange is one of \('none'"),
+        ({"merge": 1}, "merge is one of None, 2, 3, 4, 5; got 1"),
+        ({"exchange": "some"}, "exchange is one of 'none'"),
         ({"every": "block"}, "every is one of"),
         ({"merge": 2, "exchange": "both"}, "there are none; got merge=2"),
         ({"merge": 2, "exchange": "nonsense"}, "exchange is one of"),
@@ -192,7 +192,7 @@ def test_published_names_and_the_budget_of_the_recipe():
         ({"path_width": (1, 0.5, 0.2)}, r"one value, or two: \(luma, chroma\)"),
         ({"width": "wide"}, "width is a finite number"),
         ({"zero_init_residual": "false"}, "zero_init_residual is True or False"),
-        ({"pooling": "mean"}, "pooling is one of max"),
+        ({"pooling": "mean"}, "pooling is one of 'max'"),
         ({"depth": 101}, "depth is one of"),
         ({"stem": "tiny"}, "stem is one of"),
         ({"planes": "rgb"}, "planes is"),

@@ -148,7 +148,7 @@ def test_no_state_and_no_parameters():
         (random_planes((4, 4), (4, 4), (2, 2)), "reads block size 8: Y with 64 channels; got 16.*Reblock"),
         (random_planes((8, 4), (4, 4), (4, 4)), "Cb with 64 channels; got 16"),
         (random_planes((8, 8), (4, 4), (2, 2)).map(lambda p: p[0]), "batch axis"),
-        (torch.zeros(3, 64, 4, 4), r"reads Coefficients.*got \(3, 64, 4, 4\)"),
+        (torch.zeros(3, 64, 4, 4), r"reads Coefficients.*got a tensor \(3, 64, 4, 4\)"),
     ],
 )
 def test_planes_that_do_not_fit_are_refused(planes, message):

@@ -35,6 +35,7 @@ from dctnet.benchmarks.peak_memory import growth, peak_in_process
 from dctnet.benchmarks.result_file import command_line, write_result
 from dctnet.coefficients import Coefficients, stack
 from dctnet.dct import block_dct
+from dctnet.device import usable_device
 from dctnet.jpeg.reader import read_jpegs
 from dctnet.models.zoo import create_model
 from dctnet.nn.compressed_activations import compressed_activations
@@ -103,6 +104,7 @@ def activations(
 
     ValueError for names and numbers that do not exist; DataError for a folder without JPEG files.
     """
+    usable_device(device)
     setting = {"model": model, "batch": whole("batch", batch, 2), "size": whole("size", size, 8), "device": device}
     setting["folder"] = folder
     keeps = several("keeps", list(keeps), (len(keeps),), 0, 1, open_low=True)

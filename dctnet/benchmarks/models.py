@@ -2,10 +2,10 @@
 
 A row for each network: parameters and multiply-adds; images/s of a forward pass in evaluation mode and of a training step (cross
 entropy, backward pass, SGD with momentum), each as the median over rounds of the ratio of times in one round, reference over
-network; and by how much the memory of a fresh process grows in a step (CUDA: ``max_memory_allocated``). The reference is
-torchvision's ResNet on normalised RGB pixels that are there already: decoding, augmentation and the colour transform are not
-counted on either side (``dctnet bench loaders`` has those). Inputs are random; no time depends on their values. CUDA runs in bf16
-autocast, a CPU in float32; memory is channels-last.
+network, so above 1 the network is faster; and by how much the memory of a fresh process grows in a step (CUDA:
+``max_memory_allocated``). The reference is torchvision's ResNet on normalised RGB pixels that are there already: decoding,
+augmentation and the colour transform are not counted on either side (``dctnet bench loaders`` has those). Inputs are random; no
+time depends on their values. CUDA runs in bf16 autocast, a CPU in float32; memory is channels-last.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ import json
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+import yaml
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
@@ -26,6 +28,7 @@ from dctnet.arguments import whole
 from dctnet.benchmarks.pairing import bound, paired
 from dctnet.benchmarks.peak_memory import growth, peak_in_process
 from dctnet.benchmarks.result_file import command_line, write_result
+from dctnet.device import usable_device
 from dctnet.models.cost import blank, multiply_adds, parameters
 from dctnet.models.zoo import create_model
 
@@ -115,17 +118,20 @@ def models(
     threads: int | None = None,
     repeats: int = 5,
     only: str = "",
+    grid: str | None = None,
     memory: bool = True,
     out: str | None = None,
     command: str = "dctnet.benchmarks.models.models",
 ) -> list[Row]:
     """Measures; prints a table and gives its rows, the reference first.
 
-    Below 96 px the rows are the networks for CIFAR-10, ten classes, beside the ResNet-18 with a 3x3 stem. ``only``: the reference
-    and the rows whose name has this in it. ValueError for numbers out of range.
+    Below 96 px the rows are the networks for CIFAR-10, ten classes, beside the ResNet-18 with a 3x3 stem; with a ``grid``, a YAML
+    file of ``experiments/run.py``, they are its rows, the first one the reference. ``only``: the reference and the rows whose
+    name has this in it. ValueError for numbers out of range, and for a device that is not there.
     """
+    usable_device(device)
     size, batch, repeats = whole("size", size, 32), whole("batch", batch, 2), whole("repeats", repeats, 3)
-    table = LARGE if size >= 96 else SMALL
+    table = rows_of(grid) if grid is not None else LARGE if size >= 96 else SMALL
     classes = 1000 if size >= 96 else 10
     setting = {"batch": batch, "size": size, "device": device, "width": width, "classes": classes}
     chosen = [of for i, of in enumerate(table) if i == 0 or only in of["label"]]
@@ -140,19 +146,17 @@ def models(
         for of in chosen:
             step = reference if of is chosen[0] else Step(of, **setting)
             print(f"timing {of['label']}", file=sys.stderr, flush=True)
-            pairs = {"train": (reference.train, step.train), "forward": (reference.forward, step.forward)}
-            measured = paired(
-                pairs, repeats
-            )  # time of the reference over that of the network: above 1 the network is faster
+            pairs = {"train": (step.train, reference.train), "forward": (step.forward, reference.forward)}
+            measured = paired(pairs, repeats)
             made = of | {
                 "parameters": parameters(step.whole),
                 "multiply_adds": multiply_adds(step.whole, size, step.whole.block_size),
             }
             for name, pair in measured.items():
                 made[name] = {
-                    "images_per_second": batch / pair.reference_seconds,
-                    "ratio": pair.ratio,
-                    "spread": list(pair.spread),
+                    "images_per_second": batch / pair.seconds,
+                    "ratio": 1 / pair.ratio,
+                    "spread": [1 / worst for worst in reversed(pair.spread)],
                 }
             if memory:
                 made["peak"] = peak_in_process(__name__, of, setting)
@@ -164,6 +168,18 @@ def models(
     if out is not None:
         write_result(out, rows, command, **setting, threads=threads or torch.get_num_threads(), rounds=repeats)
     return rows
+
+
+def rows_of(grid: str) -> list[Row]:
+    """The networks of a grid's rows; ValueError where it names none."""
+    rows = (yaml.safe_load(Path(grid).read_text()) or {}).get("rows", {})
+    needed = ("model.network", "data.block_size")
+    if not rows or any(key not in settings for settings in rows.values() for key in needed):
+        raise ValueError(f"a grid has rows, each with {' and '.join(needed)}; {grid} has not")
+    return [
+        row(settings["model.network"], settings["data.block_size"], name, **settings.get("model.options", {}))
+        for name, settings in rows.items()
+    ]
 
 
 def print_peak(of: Row, setting: dict) -> None:
@@ -203,6 +219,7 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--threads", type=int, metavar="N", help="threads of torch (default: as it is)")
     parser.add_argument("--repeats", type=int, default=5, metavar="N", help="rounds, 3 at least (default 5)")
     parser.add_argument("--only", default="", metavar="TEXT", help="rows whose name has this in it")
+    parser.add_argument("--grid", metavar="GRID.yaml", help="the networks of a grid of experiments, not the usual ones")
     parser.add_argument("--no_memory", dest="memory", action="store_false", help="leave out the peaks")
     parser.add_argument("--out", metavar="RESULT.json", help="write the rows here as well")
     models(**vars(parser.parse_args(arguments)), command=command_line("models", arguments))

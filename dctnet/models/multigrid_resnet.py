@@ -26,7 +26,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from dctnet.arguments import finite, flag, whole
+from dctnet.arguments import choice, finite, flag, whole
 from dctnet.bands import BandSet, bands_of
 from dctnet.coefficients import Coefficients, block_sizes
 from dctnet.models.blocks import initialise
@@ -102,8 +102,7 @@ class MultigridResNet(nn.Module):
             ("pyramid", pyramid, KINDS),
             ("stem", stem, tuple(TARGETS)),
         ):
-            if value not in known:
-                raise ValueError(f"{name} is one of {known}; got {value!r}")
+            choice(name, value, known)
         self.block_size, self.reads_chroma = block_sizes(block_size), reads_chroma(planes)
         self.bands = None if bands is None else bands_of(bands)
         grids = whole("grids", grids, 2)

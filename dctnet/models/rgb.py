@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from dctnet.arguments import choice
 from dctnet.coefficients import Coefficients
 from dctnet.models.blocks import initialise
 from dctnet.models.stages import BLOCKS_OF_STAGE, scaled
@@ -73,8 +74,7 @@ def torchvision_resnet(depth: int, num_classes: int, width: float, zero_init_res
     """A ``torchvision.models.ResNet`` of depth 18, 34 or 50 with ``width`` times the channels."""
     from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
-    if depth not in BLOCKS_OF_STAGE:
-        raise ValueError(f"depth is one of {sorted(BLOCKS_OF_STAGE)}; got {depth!r}")
+    choice("depth", depth, BLOCKS_OF_STAGE)
     block = Bottleneck if depth == 50 else BasicBlock
     counts = list(BLOCKS_OF_STAGE[depth].values())
     resnet = ResNet(block, counts, num_classes=num_classes, zero_init_residual=zero_init_residual)

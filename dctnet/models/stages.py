@@ -12,11 +12,11 @@ ResNet-50. Two rules make the other sizes of it:
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 from torch import nn
 
+from dctnet.arguments import choice, finite
 from dctnet.models.blocks import BasicBlock, Bottleneck
 
 BLOCKS_OF_STAGE = {
@@ -52,8 +52,7 @@ def stage(number: int, depth: int, stride: int = 2) -> list[Block]:
     >>> len(stage(3, 50)), stage(3, 50)[0]
     (4, Block(middle=128, outputs=512, kernel=3, stride=2, project=True))
     """
-    if depth not in BLOCKS_OF_STAGE:
-        raise ValueError(f"depth is one of {sorted(BLOCKS_OF_STAGE)}; got {depth!r}")
+    choice("depth", depth, BLOCKS_OF_STAGE)
     middle = 64 * 2 ** (number - 2)
     return [CB(middle, 4 * middle, stride=stride)] + (BLOCKS_OF_STAGE[depth][number] - 1) * [IB(middle, 4 * middle)]
 
@@ -69,9 +68,7 @@ def scaled(channels: int, width: float) -> int:
     >>> scaled(64, 1.0), scaled(64, 0.3), scaled(64, 0.01)
     (64, 16, 8)
     """
-    if isinstance(width, (str, bool)) or not 0 < width < math.inf:
-        raise ValueError(f"width multiplies the number of channels and is positive; got {width!r}")
-    return max(8, 8 * round(channels * width / 8))
+    return max(8, 8 * round(channels * finite("width", width, 0, open_low=True) / 8))
 
 
 def residual(channels: int, table: list[Block], depth: int, width: float) -> tuple[nn.Sequential, int]:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from dctnet.arguments import choice, whole
 from dctnet.coefficients import Coefficients
 from dctnet.dct import basis
 from dctnet.models.blocks import initialise
@@ -55,8 +56,8 @@ class TransformResNet(nn.Module):
         planes: str = "ycc",
     ):
         super().__init__()
-        if kind not in KINDS:
-            raise ValueError(f"kind is one of {KINDS}; got {kind!r}")
+        choice("kind", kind, KINDS)
+        size = whole("size", size, 1)
         stride = size // 2 if kind == "frozen_dct_x2" else size
         if stride < 1:
             raise ValueError(f"overlapping blocks need a size of at least 2; got {size}")

@@ -9,6 +9,7 @@ from functools import partial
 
 from torch import nn
 
+from dctnet.arguments import whole
 from dctnet.models.gated import GatedResNet
 from dctnet.models.jpeg_resnet import jpeg_resnet
 from dctnet.models.multigrid import MultigridNet
@@ -76,7 +77,7 @@ def options_of(name: str) -> list[str]:
     >>> options_of("gated_late_concat")
     ['depth', 'block_size', 'width', 'zero_init_residual', 'gate_weight', 'temperature']
     """
-    if name not in MODELS:
+    if not isinstance(name, str) or name not in MODELS:
         close = difflib.get_close_matches(str(name), MODELS, n=3, cutoff=0.4)
         near = f"did you mean {' or '.join(close)}? " if close else ""
         raise ValueError(f"there is no network {name!r}; {near}The names are {', '.join(MODELS)}.")
@@ -106,4 +107,4 @@ def create_model(name: str, num_classes: int = 1000, **options) -> nn.Module:
     unknown = [option for option in options if option not in known]
     if unknown:
         raise ValueError(f"{name} has no option {', '.join(unknown)}; its options are {', '.join(known)}")
-    return MODELS[name](num_classes=num_classes, **options)
+    return MODELS[name](num_classes=whole("num_classes", num_classes, 1), **options)

@@ -35,7 +35,7 @@ import torch
 from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 
-from dctnet.arguments import finite, whole
+from dctnet.arguments import choice, finite, whole
 from dctnet.nn.block_spectrum import Block, bands_kept, fitting_block, to_maps, to_spectra
 
 SMALL = 4096
@@ -98,10 +98,8 @@ class _Packing:
                 f"4-D tensors are compressed as maps (n, c, h, w); this model has a {type(other[0]).__name__}, beside which "
                 "they have other axes. Wrap the forward pass of its convolutional part only, with that part as the model."
             )
-        if dtype not in FORMATS:
-            raise ValueError(f"spectra are kept as {', '.join(FORMATS)}; got dtype={dtype!r}")
         self.keep, self.block = finite("keep", keep, 0, 1, open_low=True), whole("block", block, 2)
-        self.format = dtype
+        self.format = choice("dtype", dtype, FORMATS)
         self.weights = {tuple(p.shape) for p in model.parameters() if p.ndim == 4}
         for layer in model.modules():
             if isinstance(layer, nn.Conv2d):

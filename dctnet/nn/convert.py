@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from torch import nn
 
+from dctnet.arguments import choice
 from dctnet.nn.harmonic import HarmonicConv2d
 from dctnet.nn.pooling import DCTPool2d
 
@@ -37,9 +38,7 @@ def convert(model: nn.Module, kind: str = "harmonic", **options) -> nn.Module:
     >>> model[0].mixing.shape
     torch.Size([8, 3, 3])
     """
-    if kind not in CONVERTERS:
-        raise ValueError(f"a kind of layer to convert to is one of {', '.join(CONVERTERS)}; got {kind!r}")
-    converter = CONVERTERS[kind]
+    converter = CONVERTERS[choice("kind", kind, CONVERTERS)]
     known = list(inspect.signature(converter).parameters)[1:]
     if unknown := [option for option in options if option not in known]:
         raise ValueError(f"{kind} has no option {', '.join(unknown)}; its options are {', '.join(known) or 'none'}")

@@ -24,6 +24,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dctnet.arguments import choice
 from dctnet.nn.grids import check_kind, grow, shrink
 
 EXCHANGES = ("none", "luma_to_chroma", "chroma_to_luma", "both", "gated")
@@ -50,8 +51,7 @@ class PlaneExchange(nn.Module):
         zero_init: bool = False,
     ):
         super().__init__()
-        if kind not in EXCHANGES:
-            raise ValueError(f"exchange is one of {', '.join(EXCHANGES)}; got {kind!r}")
+        choice("exchange", kind, EXCHANGES)
         check_kind(pooling)
         if len(factors) != len(channels) - 1 or any(factor < 1 for factor in factors):
             raise ValueError(

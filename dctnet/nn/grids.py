@@ -19,7 +19,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from dctnet.arguments import whole
+from dctnet.arguments import choice, whole
 from dctnet.nn.block_spectrum import constant
 from dctnet.nn.pooling import shrinking
 from dctnet.precision import full_precision
@@ -62,9 +62,7 @@ def grow(kind: str, factor: int) -> nn.Module:
 
 def check_kind(kind: str) -> str:
     """``kind``, if it is one of KINDS; ValueError else."""
-    if kind not in KINDS:
-        raise ValueError(f"pooling is one of {', '.join(KINDS)}; got {kind!r}")
-    return kind
+    return choice("pooling", kind, KINDS)
 
 
 def low_pass(n: int, m: int) -> Tensor:

@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dctnet.arguments import flag
+from dctnet.arguments import choice, flag
 from dctnet.coefficients import Coefficients, block_size, block_sizes
 from dctnet.dct import basis, block_idct
 from dctnet.kernels.tensors import is_plain
@@ -95,8 +95,6 @@ class PixelFrontend(nn.Module):
             raise ValueError(f'color is "rgb" or "ycbcr"; got {color!r}')
         if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
             raise ValueError(f"mean and std are three numbers each, std positive; got mean={mean!r}, std={std!r}")
-        if chroma_upsampling not in UPSAMPLING:
-            raise ValueError(f"chroma_upsampling is one of {list(UPSAMPLING)}; got {chroma_upsampling!r}")
         self.block_size = block_sizes(block_size)
         if reduce not in REDUCTIONS or reduce > min(self.block_size):
             raise ValueError(
@@ -104,7 +102,7 @@ class PixelFrontend(nn.Module):
             )
         self.reduce = reduce
         self.clamp, self.rounded = clamp, flag("rounded", rounded)
-        self.chroma_upsampling = chroma_upsampling
+        self.chroma_upsampling = choice("chroma_upsampling", chroma_upsampling, UPSAMPLING)
 
         luma, chroma = (torch.kron(basis(b), basis(b)).T[:, :, None, None] for b in self._reduced())
         mean, std = torch.tensor(mean, dtype=torch.float64), torch.tensor(std, dtype=torch.float64)

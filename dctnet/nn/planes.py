@@ -27,9 +27,15 @@ def check_planes(
 
     Only shapes are compared, so the check costs nothing on a device and breaks no graph of ``torch.compile``.
     """
-    if not isinstance(coefficients, tuple) or len(coefficients) != 3:
-        got = tuple(coefficients.shape) if hasattr(coefficients, "shape") else type(coefficients).__name__
+    if not isinstance(coefficients, Coefficients):
+        got = (
+            f"a tensor {tuple(coefficients.shape)}" if isinstance(coefficients, Tensor) else type(coefficients).__name__
+        )
         raise ValueError(f"this network reads Coefficients(y, cb, cr), one batch of planes each; got {got}")
+    if others := [type(plane).__name__ for plane in coefficients if not isinstance(plane, Tensor)]:
+        raise ValueError(
+            f"Coefficients hold three tensors; got {', '.join(others)}. Where there is no chroma, pass planes of zeros."
+        )
     y, cb, cr = coefficients
     read = (("Y", y), ("Cb", cb), ("Cr", cr)) if chroma else (("Y", y),)
     for number, (name, plane) in enumerate(read):

@@ -96,6 +96,11 @@ class Classifier(LightningModule):
         classes, options = list(classes), dict(options or {})
         self.save_hyperparameters(ignore=[] if isinstance(network, str) else ["network"], logger=False)
         if isinstance(network, str):
+            if linked := [name for name in ("block_size", "bands", "num_classes") if name in options]:
+                raise ValueError(
+                    f"{', '.join(linked)} of the network follow from the data; got options {options}. Set data.block_size and "
+                    "data.bands instead."
+                )
             read = {} if bands is None else {"bands": bands}
             network = create_model(network, num_classes=len(classes), block_size=block_size, **read, **options)
         self.network = network.to(memory_format=torch.channels_last) if channels_last else network

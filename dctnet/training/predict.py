@@ -16,6 +16,7 @@ from rich.text import Text
 from dctnet.data.folder import DataError, FileList, find_images
 from dctnet.data.module import ending, evaluation_transform
 from dctnet.data.torch_loader import KeyedLoader
+from dctnet.device import usable_device
 from dctnet.training.checkpoints import read_checkpoint
 from dctnet.training.classifier import Classifier
 from dctnet.whole_file import room_for
@@ -57,18 +58,6 @@ def expand(files: list[str]) -> list[str]:
         else:
             raise DataError(f"there is no file or folder {file}")
     return paths
-
-
-def usable_device(name: str | None) -> torch.device:
-    """The device called ``name``, by default a GPU if there is one. DataError where it does not exist or does not work."""
-    name = name or ("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device).add(1).item()
-    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
-        reason = str(error).partition("\n")[0]
-        raise DataError(f"there is no usable device {name!r} here, try --device cpu: {reason}") from error
-    return device
 
 
 @torch.inference_mode()
