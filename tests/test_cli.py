@@ -434,6 +434,7 @@ def test_summaries_of_names_and_of_checkpoints(place, monkeypatch, capsys):
     for wrong, says in (
         (["late_concat", "--options", "[1"], "--options are written as in YAML"),
         (["late_concat", "--options", "7"], "--options are names and values"),
+        (["late_concat", "--options", "{1: 2}"], "--options are names and values"),
         (["late_concat", "--size", "0"], "--size is a side"),
         (["late_conct"], "did you mean late_concat"),
         (["runs/short/best.ckpt", "--options", "{depth: 18}"], "leave --options out"),

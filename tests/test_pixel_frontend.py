@@ -148,6 +148,8 @@ def test_no_state_and_no_parameters():
         (random_planes((4, 4), (4, 4), (2, 2)), "reads block size 8: Y with 64 channels; got 16.*Reblock"),
         (random_planes((8, 4), (4, 4), (4, 4)), "Cb with 64 channels; got 16"),
         (random_planes((8, 8), (4, 4), (2, 2)).map(lambda p: p[0]), "batch axis"),
+        (tuple(random_planes((8, 8), (4, 4), (2, 2))), "reads Coefficients.*got tuple"),
+        (Coefficients(torch.zeros(1, 64, 4, 4), None, None), "three tensors; got NoneType, NoneType.*planes of zeros"),
         (torch.zeros(3, 64, 4, 4), r"reads Coefficients.*got a tensor \(3, 64, 4, 4\)"),
     ],
 )

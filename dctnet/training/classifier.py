@@ -98,7 +98,7 @@ class Classifier(LightningModule):
         if isinstance(network, str):
             if linked := [name for name in ("block_size", "bands", "num_classes") if name in options]:
                 raise ValueError(
-                    f"{', '.join(linked)} of the network follow from the data; got options {options}. Set data.block_size and "
+                    f"{', '.join(linked)} of the network follows from the data; got options {options}. Set data.block_size and "
                     "data.bands instead."
                 )
             read = {} if bands is None else {"bands": bands}

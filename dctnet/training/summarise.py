@@ -21,7 +21,7 @@ def print_summary(network: str, size: Sequence[int], options: str) -> None:
         given = yaml.safe_load(options)
     except yaml.YAMLError as error:
         raise DataError(f"--options are written as in YAML, such as '{{depth: 18}}'; got {options!r}") from error
-    if not isinstance(given, dict):
+    if not isinstance(given, dict) or not all(isinstance(name, str) for name in given):
         raise DataError(f"--options are names and values, such as '{{depth: 18}}'; got {options!r}")
     if len(size) > 2 or min(size) < 1:
         raise DataError(f"--size is a side, or a height and a width, in pixels; got {' '.join(map(str, size))}")
