@@ -29,9 +29,10 @@ NAMES = {
         "quantize_int8", "reblock", "resize", "resized_crop", "rgb_to_grayscale", "rotate", "select_bands", "solarize",
         "spectral_sharpness", "uniform_noise", "vertical_flip"
     ],
-    "dctnet.nn": ["DCTCompress", "DCTPool2d", "FoldedStem", "FrequencyGate", "HarmonicConv2d", "MultigridBlock", "MultigridConv",
-                  "OctaveConv2d", "PixelFrontend", "PlaneExchange", "PlaneResample", "SpectralPool2d",
-                  "compressed_activations", "convert"],
+    "dctnet.nn": ["BandLimitedConv1d", "BandLimitedConv2d", "DCTCompress", "DCTPool2d", "FoldedStem", "FrequencyGate",
+                  "HarmonicConv2d", "MultigridBlock", "MultigridConv", "OctaveConv2d", "PixelFrontend", "PlaneExchange",
+                  "PlaneResample", "SpectralConv2d", "SpectralPool2d", "compressed_activations", "convert",
+                  "fft_convolution", "set_compression", "spectrum_mask"],
     "dctnet.data": ["DCTDataModule", "JPEGFolder"],
     "dctnet.models": ["create_model", "fold_stem", "from_rgb", "initialise_from", "list_models", "multiply_adds", "options_of",
                       "parameters", "summary"],

@@ -1,9 +1,11 @@
 """Layers for networks on coefficients, and for feature maps that are kept as spectra."""
 
+from dctnet.nn.band_limited import BandLimitedConv1d, BandLimitedConv2d, set_compression
 from dctnet.nn.compressed_activations import compressed_activations
 from dctnet.nn.convert import convert
 from dctnet.nn.dct_compress import DCTCompress
 from dctnet.nn.exchange import PlaneExchange
+from dctnet.nn.fft_convolution import fft_convolution
 from dctnet.nn.folded_stem import FoldedStem
 from dctnet.nn.frequency_gate import FrequencyGate
 from dctnet.nn.grids import SpectralPool2d
@@ -13,8 +15,12 @@ from dctnet.nn.octave import OctaveConv2d
 from dctnet.nn.pixel_frontend import PixelFrontend
 from dctnet.nn.plane_resample import PlaneResample
 from dctnet.nn.pooling import DCTPool2d
+from dctnet.nn.spectral_conv import SpectralConv2d
+from dctnet.nn.spectrum_masks import spectrum_mask
 
 __all__ = [
+    "BandLimitedConv1d",
+    "BandLimitedConv2d",
     "DCTCompress",
     "DCTPool2d",
     "FoldedStem",
@@ -26,7 +32,11 @@ __all__ = [
     "PixelFrontend",
     "PlaneExchange",
     "PlaneResample",
+    "SpectralConv2d",
     "SpectralPool2d",
     "compressed_activations",
     "convert",
+    "fft_convolution",
+    "set_compression",
+    "spectrum_mask",
 ]

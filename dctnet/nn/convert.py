@@ -2,19 +2,24 @@
 
 convert(torchvision.models.resnet18(weights="DEFAULT"), "harmonic", level=3)        # a harmonic ResNet-18, 6 of 9 bands
 convert(model, "dct_pool")                                                          # its pools truncate the DCT
+convert(model, "bandlimited", compression=0.5)                                      # convolutions that drop half the spectrum
+convert(model, "bandlimited", compression={"layer1.0.conv1": 0.5, "conv1": 0.2})    # these two
 convert(model, "plain")                                                             # convolutions as they were
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 
 from torch import nn
 
 from dctnet.arguments import choice
+from dctnet.nn.band_limited import BandLimitedConv1d, BandLimitedConv2d
 from dctnet.nn.harmonic import HarmonicConv2d
+from dctnet.nn.layer_names import layers_named
 from dctnet.nn.pooling import DCTPool2d
+from dctnet.nn.spectral_conv import SpectralConv2d
 
 # Gives the layer to put in the place of another, or None to leave it.
 Converter = Callable[..., "nn.Module | None"]
@@ -24,15 +29,24 @@ def convert(model: nn.Module, kind: str = "harmonic", **options) -> nn.Module:
     """The model with each layer that ``kind`` applies to exchanged, in place; it is returned, too (a layer by itself is not
     changed, its replacement is returned).
 
-    - ``"harmonic"`` (``level=None, use_bn=False``): 3x3 Conv2d to HarmonicConv2d, weights projected on the bands v + u < level.
-    - ``"plain"``: HarmonicConv2d to the Conv2d that it is in evaluation.
+    - ``"harmonic"`` (``level=None, use_bn=False``): 3x3 Conv2d to HarmonicConv2d, weights projected on the bands v + u <
+      level.
+    - ``"bandlimited"`` (``compression=0.0, energy=None, mask="square", inverse=False``): Conv1d and Conv2d to
+      BandLimitedConv1d and BandLimitedConv2d with the very same parameters; state dicts stay what they were.
+    - ``"spectral"``: Conv2d to SpectralConv2d, whose filters are learned as Fourier coefficients.
+    - ``"plain"``: band-limited and spectral layers to the layers of torch with their filters, HarmonicConv2d to the Conv2d
+      that it is in evaluation.
     - ``"dct_pool"`` (``block=8``): MaxPool2d and AvgPool2d to the DCTPool2d of their stride. Only pools that write
       ceil(side / s) or floor(side / s) samples, so that no shape changes, and whose stride divides the block. A network with
       weights has to be trained further. Strided convolutions stay: at stride 1 with a pool behind, they would cost s**2 times
       as much.
 
+    An option may be a mapping from names of layers (``model.named_modules()``) to values: then these layers alone are
+    exchanged.
+
     A layer that is used in several places stays one layer; subclasses of torch's layers are left alone, and hooks on what is
-    exchanged are dropped. ValueError for a kind or an option that does not exist, and where no layer of the model is meant.
+    exchanged are dropped. ValueError for a kind, an option or a name that does not exist, and where no layer of the model is
+    meant.
 
     >>> model = convert(nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)), "harmonic", level=2)
     >>> model[0].mixing.shape
@@ -42,7 +56,11 @@ def convert(model: nn.Module, kind: str = "harmonic", **options) -> nn.Module:
     known = list(inspect.signature(converter).parameters)[1:]
     if unknown := [option for option in options if option not in known]:
         raise ValueError(f"{kind} has no option {', '.join(unknown)}; its options are {', '.join(known) or 'none'}")
-    new = {layer: other for layer in model.modules() if (other := converter(layer, **options)) is not None}
+    new = {
+        layer: other
+        for layer, its in _meant(model, converter, options)
+        if (other := converter(layer, **its)) is not None
+    }
     if not new:
         raise ValueError(f"{type(model).__name__} has no layer that {kind!r} would change: {converter.__doc__}")
     for layer, other in new.items():  # what was frozen stays frozen
@@ -55,6 +73,24 @@ def convert(model: nn.Module, kind: str = "harmonic", **options) -> nn.Module:
     return new.get(model, model)
 
 
+def _meant(model: nn.Module, converter: Converter, options: dict) -> Iterator[tuple[nn.Module, dict]]:
+    """Each layer to be looked at and its options: all layers, or those that mappings name, of several mappings those of all."""
+    by_name = {option: value for option, value in options.items() if isinstance(value, Mapping)}
+    same = {option: value for option, value in options.items() if option not in by_name}
+    if not by_name:
+        yield from ((layer, same) for layer in model.modules())
+        return
+
+    def fits(layer: nn.Module) -> bool:
+        return converter(layer, **same) is not None
+
+    for values in by_name.values():
+        layers = layers_named(model, values, fits, f"one that is changed: {converter.__doc__}")
+    for name, layer in layers.items():
+        if all(name in values for values in by_name.values()):
+            yield layer, same | {option: values[name] for option, values in by_name.items()}
+
+
 def harmonic(layer: nn.Module, level: int | None = None, use_bn: bool = False) -> nn.Module | None:
     """It takes each 3x3 Conv2d."""
     if type(layer) is not nn.Conv2d or layer.kernel_size != (3, 3):
@@ -62,9 +98,28 @@ def harmonic(layer: nn.Module, level: int | None = None, use_bn: bool = False) -
     return HarmonicConv2d.from_conv(layer, level, use_bn)
 
 
+def bandlimited(
+    layer: nn.Module,
+    compression: float = 0.0,
+    energy: float | None = None,
+    mask: str = "square",
+    inverse: bool = False,
+) -> nn.Module | None:
+    """It takes each Conv1d and Conv2d."""
+    kind = {nn.Conv1d: BandLimitedConv1d, nn.Conv2d: BandLimitedConv2d}.get(type(layer))
+    limits = {"compression": compression, "energy": energy, "mask": mask, "inverse": inverse}
+    return None if kind is None else kind.from_conv(layer, **limits)
+
+
+def spectral(layer: nn.Module) -> nn.Module | None:
+    """It takes each Conv2d."""
+    return SpectralConv2d.from_conv(layer) if type(layer) is nn.Conv2d else None
+
+
 def plain(layer: nn.Module) -> nn.Module | None:
-    """It takes each HarmonicConv2d."""
-    return layer.to_conv() if isinstance(layer, HarmonicConv2d) else None
+    """It takes each HarmonicConv2d, BandLimitedConv1d, BandLimitedConv2d and SpectralConv2d."""
+    known = (HarmonicConv2d, BandLimitedConv1d, BandLimitedConv2d, SpectralConv2d)
+    return layer.to_conv() if isinstance(layer, known) else None
 
 
 def dct_pool(layer: nn.Module, block: int | None = 8) -> nn.Module | None:
@@ -87,4 +142,10 @@ def dct_pool(layer: nn.Module, block: int | None = 8) -> nn.Module | None:
     return pool.train(layer.training)
 
 
-CONVERTERS: dict[str, Converter] = {"harmonic": harmonic, "plain": plain, "dct_pool": dct_pool}
+CONVERTERS: dict[str, Converter] = {
+    "harmonic": harmonic,
+    "bandlimited": bandlimited,
+    "spectral": spectral,
+    "plain": plain,
+    "dct_pool": dct_pool,
+}

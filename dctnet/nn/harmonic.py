@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from dctnet.arguments import flag, several, whole
 from dctnet.dct import cosines
-from dctnet.precision import full_precision
+from dctnet.nn.composed_conv import ComposedConv2d
 
 
 class HarmonicConv2d(nn.Module):
@@ -76,7 +76,7 @@ class HarmonicConv2d(nn.Module):
             self.norm = nn.BatchNorm2d(count, affine=False, **place)
             self.mix = nn.Conv2d(count, out_channels, 1, groups=groups, bias=bias, **place)
         else:
-            self.convolution = _ComposedConv2d(bands, *channels, kernel, groups=groups, bias=bias, **geometry, **place)
+            self.convolution = ComposedConv2d(bands, *channels, kernel, groups=groups, bias=bias, **geometry, **place)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.mix(self.norm(self.responses(x))) if self.use_bn else self.convolution(x)
@@ -178,23 +178,3 @@ def basis_pictures(kernel: tuple[int, int], level: int) -> Tensor:
     pictures = torch.einsum("vy,ux->vuyx", cosines(kernel[0]), cosines(kernel[1]))
     low = torch.arange(kernel[0])[:, None] + torch.arange(kernel[1]) < level
     return pictures[low]
-
-
-class _ComposedConv2d(nn.Conv2d):
-    """A Conv2d whose weight is composed at each call. It counts as the convolution that it is."""
-
-    def __init__(self, pictures: Tensor, in_channels: int, out_channels: int, kernel: tuple[int, int], **options):
-        super().__init__(in_channels, out_channels, kernel, **options)
-        like = self.weight
-        del self.weight
-        self.register_buffer("pictures", pictures.to(like), persistent=False)
-        self.mixing = nn.Parameter(like.new_empty(*like.shape[:2], len(pictures)))
-        bound = (like.shape[1] * len(pictures)) ** -0.5
-        nn.init.uniform_(self.mixing, -bound, bound)
-
-    def composed(self) -> Tensor:
-        with full_precision(self.mixing.device):
-            return torch.einsum("oik,khw->oihw", self.mixing, self.pictures)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self._conv_forward(x, self.composed(), self.bias)
