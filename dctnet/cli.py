@@ -195,7 +195,7 @@ def run_bench(arguments: list[str]) -> None:
     import_module(f"dctnet.benchmarks.{options.name}").main(options.arguments)
 
 
-BENCHMARKS = ("read", "dali", "loaders", "transforms", "activations", "models", "pretrained")
+BENCHMARKS = ("read", "dali", "loaders", "transforms", "activations", "models", "pretrained", "convolutions")
 
 COMMANDS: dict[str, Callable[[list[str]], int | None]] = {
     "prepare": run_prepare,

@@ -242,7 +242,7 @@ def test_other_pools_are_left(pool):
 
 
 def test_kinds_options_and_levels_that_do_not_exist_are_refused():
-    with pytest.raises(ValueError, match="kind is one of 'harmonic', .*; got 'winogard'"):
+    with pytest.raises(ValueError, match=r"kind is one of 'harmonic', .*; got 'winogard'"):
         convert(nn.Conv2d(1, 1, 3), "winogard")
     with pytest.raises(ValueError, match="harmonic has no option levels; its options are level, use_bn"):
         convert(nn.Conv2d(1, 1, 3), "harmonic", levels=3)

@@ -398,7 +398,7 @@ def test_a_checkpoint_that_fails_leaves_the_old_one(tmp_path):
 @QUIET
 def test_hyperparameters_rebuild_the_network(tmp_path):
     options = {"depth": 18, "width": 0.1}
-    with pytest.raises(ValueError, match="block_size of the network follow.* from the data.*Set data.block_size"):
+    with pytest.raises(ValueError, match=r"block_size of the network follows from the data.*Set data.block_size"):
         Classifier("late_concat", ["x", "y"], options | {"block_size": 4})
     model = Classifier("late_concat", ["x", "y"], options, image_size=32, resize_size=36, block_size=[4, 2])
     sizes = ((16, 8, 8), (4, 8, 8), (4, 8, 8))

@@ -20,6 +20,8 @@ from dctnet.nn.harmonic import HarmonicConv2d
 from dctnet.nn.layer_names import layers_named
 from dctnet.nn.pooling import DCTPool2d
 from dctnet.nn.spectral_conv import SpectralConv2d
+from dctnet.nn.winograd import MOST_TAPS
+from dctnet.nn.winograd_layers import WinogradConv1d, WinogradConv2d
 
 # Gives the layer to put in the place of another, or None to leave it.
 Converter = Callable[..., "nn.Module | None"]
@@ -34,8 +36,10 @@ def convert(model: nn.Module, kind: str = "harmonic", **options) -> nn.Module:
     - ``"bandlimited"`` (``compression=0.0, energy=None, mask="square", inverse=False``): Conv1d and Conv2d to
       BandLimitedConv1d and BandLimitedConv2d with the very same parameters; state dicts stay what they were.
     - ``"spectral"``: Conv2d to SpectralConv2d, whose filters are learned as Fourier coefficients.
-    - ``"plain"``: band-limited and spectral layers to the layers of torch with their filters, HarmonicConv2d to the Conv2d
-      that it is in evaluation.
+    - ``"winograd"`` (``tile=4``): Conv1d and Conv2d of stride 1, dilation 1 and at most 7 taps a side, but not 1x1, to
+      WinogradConv1d and WinogradConv2d; the parameters stay the same objects.
+    - ``"plain"``: band-limited, spectral and Winograd's layers to the layers of torch with their filters, HarmonicConv2d to
+      the Conv2d that it is in evaluation.
     - ``"dct_pool"`` (``block=8``): MaxPool2d and AvgPool2d to the DCTPool2d of their stride. Only pools that write
       ceil(side / s) or floor(side / s) samples, so that no shape changes, and whose stride divides the block. A network with
       weights has to be trained further. Strided convolutions stay: at stride 1 with a pool behind, they would cost s**2 times
@@ -117,9 +121,16 @@ def spectral(layer: nn.Module) -> nn.Module | None:
 
 
 def plain(layer: nn.Module) -> nn.Module | None:
-    """It takes each HarmonicConv2d, BandLimitedConv1d, BandLimitedConv2d and SpectralConv2d."""
-    known = (HarmonicConv2d, BandLimitedConv1d, BandLimitedConv2d, SpectralConv2d)
-    return layer.to_conv() if isinstance(layer, known) else None
+    """It takes each HarmonicConv2d, and each band-limited, spectral or Winograd's convolution."""
+    return layer.to_conv() if isinstance(layer, NOT_PLAIN) else None
+
+
+def winograd(layer: nn.Module, tile: int = 4) -> nn.Module | None:
+    """It takes each Conv1d and Conv2d of stride 1 and dilation 1 with at most 7 taps a side, more than one in all."""
+    kind = {nn.Conv1d: WinogradConv1d, nn.Conv2d: WinogradConv2d}.get(type(layer))
+    if kind is None or {*layer.stride, *layer.dilation} != {1} or not 1 < max(layer.kernel_size) <= MOST_TAPS:
+        return None
+    return kind.from_conv(layer, tile)
 
 
 def dct_pool(layer: nn.Module, block: int | None = 8) -> nn.Module | None:
@@ -142,10 +153,14 @@ def dct_pool(layer: nn.Module, block: int | None = 8) -> nn.Module | None:
     return pool.train(layer.training)
 
 
+NOT_PLAIN = (
+    HarmonicConv2d, BandLimitedConv1d, BandLimitedConv2d, SpectralConv2d, WinogradConv1d, WinogradConv2d
+)  # fmt: skip
 CONVERTERS: dict[str, Converter] = {
     "harmonic": harmonic,
     "bandlimited": bandlimited,
     "spectral": spectral,
+    "winograd": winograd,
     "plain": plain,
     "dct_pool": dct_pool,
 }

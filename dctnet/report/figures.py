@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import BinaryIO
 
 import numpy as np
@@ -59,3 +60,32 @@ def band_energy(plane: np.ndarray) -> np.ndarray:
     """
     b = round(plane.shape[0] ** 0.5)
     return np.square(plane.astype(np.float64)).mean((1, 2)).reshape(b, b)
+
+
+def times_by_kernel(
+    panels: Mapping[str, Mapping[str, tuple[Sequence[int], Sequence[float]]]], title: str, png: BinaryIO
+) -> None:
+    """One PNG, written to the open file ``png``: milliseconds against taps a side, both axes logarithmic.
+
+    ``panels`` maps the name of a panel to lines, each a name with its taps and its milliseconds. A line has one colour in all.
+    """
+    figure = Figure(figsize=(4.6 * max(1, len(panels)), 4.6), layout="constrained")
+    names = list(dict.fromkeys(name for lines in panels.values() for name in lines))
+    for axis, (panel, lines) in zip(
+        figure.subplots(1, len(panels), sharey=True, squeeze=False)[0], panels.items(), strict=True
+    ):
+        for name, (taps, milliseconds) in lines.items():
+            axis.loglog(taps, milliseconds, marker="o", markersize=3, color=f"C{names.index(name)}", label=name)
+        ticks = sorted({t for taps, _ in lines.values() for t in taps})
+        axis.set_xticks(ticks, [str(t) for t in ticks])
+        axis.set_xticks([], minor=True)
+        axis.set_title(panel)
+        axis.set_xlabel("taps a side")
+        axis.grid(alpha=0.3)
+    figure.axes[0].set_ylabel("milliseconds")
+    handles = {
+        label: handle for axis in figure.axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(handles.values(), handles.keys(), loc="outside right center", fontsize=8)
+    figure.suptitle(title, parse_math=False)
+    figure.savefig(png, dpi=110, format="png")
