@@ -1,6 +1,6 @@
-"""Folders of JPEG files as batches of coefficients.
+"""Folders of JPEG files as batches of coefficients, and sets of time series.
 
-``DCTDataModule`` is imported when it is first used: it alone needs Lightning, which takes seconds.
+``DCTDataModule`` and ``SeriesDataModule`` are imported when they are first used: they alone need Lightning, which takes seconds.
 """
 
 from importlib import import_module
@@ -8,11 +8,23 @@ from importlib import import_module
 from dctnet.data.batch import Batch
 from dctnet.data.folder import DataError, FileList, JPEGFolder
 from dctnet.data.torch_loader import KeyedLoader
+from dctnet.data.ucr import read_ucr
 
-__all__ = ["Batch", "DCTDataModule", "DataError", "FileList", "JPEGFolder", "KeyedLoader"]
+__all__ = [
+    "Batch",
+    "DCTDataModule",
+    "DataError",
+    "FileList",
+    "JPEGFolder",
+    "KeyedLoader",
+    "SeriesDataModule",
+    "read_ucr",
+]
+
+_WITH_LIGHTNING = {"DCTDataModule": "dctnet.data.module", "SeriesDataModule": "dctnet.data.series"}
 
 
 def __getattr__(name: str):
-    if name == "DCTDataModule":
-        return import_module("dctnet.data.module").DCTDataModule
+    if name in _WITH_LIGHTNING:
+        return getattr(import_module(_WITH_LIGHTNING[name]), name)
     raise AttributeError(f"module 'dctnet.data' has no attribute {name!r}; it has {__all__}")

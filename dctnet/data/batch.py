@@ -38,6 +38,11 @@ class Batch(NamedTuple):
     broken: tuple[Broken, ...]
     through_pixels: tuple[ThroughPixels, ...] = ()
 
+    @property
+    def inputs(self) -> Coefficients | None:
+        """What the network gets."""
+        return self.coefficients
+
 
 class Item(NamedTuple):
     """One sample on its way into a batch."""

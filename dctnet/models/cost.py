@@ -34,9 +34,19 @@ def multiply_adds(model: nn.Module, size: int | tuple[int, int] = 224, block_siz
     >>> round(multiply_adds(create_model("upsampling")) / 1e9, 2)                   # published: 3.04
     3.04
     """
+    check_reads_pictures(model)
     planes, bands = blank(size, block_size, "meta"), getattr(model, "bands", None)
     twin = copy.deepcopy(model).to("meta").eval()
     return sum(counted(twin, planes if bands is None else select_bands(planes, bands)).values())
+
+
+def check_reads_pictures(model: nn.Module) -> None:
+    """ValueError for a network on time series: grids, multiply-adds and graphs are made for networks on Coefficients."""
+    if getattr(model, "reads", "pictures") != "pictures":
+        raise ValueError(
+            f"{type(model).__name__} reads {model.reads}, no pictures: it has no summary, count of multiply-adds, card or export "
+            "here. models.parameters counts its parameters, and torch.onnx.export takes it as it is."
+        )
 
 
 def counted(model: nn.Module, planes: Coefficients) -> dict[str, int]:

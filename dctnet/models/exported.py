@@ -12,7 +12,7 @@ from torch._dynamo.exc import UserError
 from torch.export import Dim, ExportedProgram
 
 from dctnet.coefficients import Coefficients, block_sizes
-from dctnet.models.cost import blank
+from dctnet.models.cost import blank, check_reads_pictures
 from dctnet.transforms.frequency import select_bands
 
 INPUTS = ("y", "cb", "cr")
@@ -42,6 +42,7 @@ def exported(network: nn.Module, size: int | tuple[int, int] = 224, larger: bool
     it also takes larger pictures, up to 16 times each side, whose Y grid is a multiple of ``network.multiple`` and in the same
     ratio to the chroma grid; that needs a network that asks for no more than this.
     """
+    check_reads_pictures(network)
     planes = example(network, size)
     shapes: dict[str, dict[int, object]] = {name: {0: Dim("batch", min=1, max=2**16)} for name in INPUTS}
     if larger:

@@ -11,7 +11,7 @@ from rich.table import Table
 from torch import nn
 
 from dctnet.coefficients import Coefficients, block_sizes
-from dctnet.models.cost import blank, counted, parameters
+from dctnet.models.cost import blank, check_reads_pictures, counted, parameters
 from dctnet.models.receptive_field import receptive_fields, tensors
 from dctnet.transforms.frequency import select_bands
 
@@ -94,6 +94,7 @@ def summary(
     chroma.1 64 x 14 x 14 20864 (16, 16)
     body.0 128 x 14 x 14 295424 (184, 184)
     """
+    check_reads_pictures(model)
     sizes = block_sizes(getattr(model, "block_size", 8) if block_size is None else block_size)
     run = partial(_outputs, copy.deepcopy(model).to("meta").eval(), sizes)
     grids, costs = run(size)

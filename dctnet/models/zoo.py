@@ -1,4 +1,4 @@
-"""Networks by name: a plain dict from a name to the function that makes it."""
+"""Networks by name: a plain dict from a name to the function that makes it, one for pictures and one for time series."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from functools import partial
 
 from torch import nn
 
-from dctnet.arguments import whole
+from dctnet.arguments import choice, whole
+from dctnet.models.fcn import bandlimited_fcn, fcn
 from dctnet.models.gated import GatedResNet
 from dctnet.models.jpeg_resnet import jpeg_resnet
 from dctnet.models.multigrid import MultigridNet
@@ -61,14 +62,21 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "rgb_resnet50": partial(rgb_resnet, 50),
 }
 
+SERIES_MODELS: dict[str, Callable[..., nn.Module]] = {
+    "fcn": fcn,
+    "bandlimited_fcn": bandlimited_fcn,
+}
 
-def list_models() -> list[str]:
-    """The names that ``create_model`` knows.
+KINDS = {"pictures": MODELS, "series": SERIES_MODELS, "all": MODELS | SERIES_MODELS}
 
-    >>> "late_concat_rfa_thinner" in list_models()
-    True
+
+def list_models(kind: str = "pictures") -> list[str]:
+    """The names that ``create_model`` knows: of networks on "pictures" (Coefficients), on time "series", or "all".
+
+    >>> "late_concat_rfa_thinner" in list_models(), list_models("series")
+    (True, ['fcn', 'bandlimited_fcn'])
     """
-    return list(MODELS)
+    return list(KINDS[choice("kind", kind, KINDS)])
 
 
 def options_of(name: str) -> list[str]:
@@ -77,17 +85,18 @@ def options_of(name: str) -> list[str]:
     >>> options_of("gated_late_concat")
     ['depth', 'block_size', 'width', 'zero_init_residual', 'gate_weight', 'temperature']
     """
-    if not isinstance(name, str) or name not in MODELS:
-        close = difflib.get_close_matches(str(name), MODELS, n=3, cutoff=0.4)
+    known = KINDS["all"]
+    if not isinstance(name, str) or name not in known:
+        close = difflib.get_close_matches(str(name), known, n=3, cutoff=0.4)
         near = f"did you mean {' or '.join(close)}? " if close else ""
-        raise ValueError(f"there is no network {name!r}; {near}The names are {', '.join(MODELS)}.")
-    return [option for option in inspect.signature(MODELS[name]).parameters if option != "num_classes"]
+        raise ValueError(f"there is no network {name!r}; {near}The names are {', '.join(known)}.")
+    return [option for option in inspect.signature(known[name]).parameters if option != "num_classes"]
 
 
 def create_model(name: str, num_classes: int = 1000, **options) -> nn.Module:
-    """The network called ``name``, with random weights: ``logits = model(coefficients)``.
+    """The network called ``name``, with random weights: ``logits = model(coefficients)``, or ``model(series)``.
 
-    ``options_of(name)`` lists its options, and the function in ``MODELS`` says what they mean. One name means one thing
+    ``options_of(name)`` lists its options, and the function in ``MODELS`` or ``SERIES_MODELS`` says what they mean. One name means one thing
     everywhere:
 
     - ``block_size``: of the planes that it reads, 1, 2, 4, 8, 16 or 32, or a pair (luma, chroma);
@@ -95,7 +104,9 @@ def create_model(name: str, num_classes: int = 1000, **options) -> nn.Module:
     - ``planes``: "ycc", or "y" to read luma alone. The input is Coefficients all the same, and its chroma is not looked at.
       Networks on coefficients lose the layers that read chroma, pixel networks see the gray picture;
     - ``width``: multiplies the channels of the layers; ``depth``: 18, 34 or 50, whose stages it has;
-    - ``zero_init_residual``: each residual block starts as its shortcut.
+    - ``zero_init_residual``: each residual block starts as its shortcut;
+    - ``channels``: of the series ``(n, channels, length)`` that it reads;
+    - ``compression``: share of the spectrum that its convolutions drop.
 
     ValueError for a name or an option that does not exist, and for block sizes that the network cannot take.
 
@@ -107,4 +118,4 @@ def create_model(name: str, num_classes: int = 1000, **options) -> nn.Module:
     unknown = [option for option in options if option not in known]
     if unknown:
         raise ValueError(f"{name} has no option {', '.join(unknown)}; its options are {', '.join(known)}")
-    return MODELS[name](num_classes=whole("num_classes", num_classes, 1), **options)
+    return KINDS["all"][name](num_classes=whole("num_classes", num_classes, 1), **options)

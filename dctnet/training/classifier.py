@@ -1,4 +1,4 @@
-"""The classifier: a network on coefficients with its loss, optimizer, schedule and metrics, for Lightning's Trainer."""
+"""The classifier: a network with its loss, optimizer, schedule and metrics, for Lightning's Trainer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from dctnet.coefficients import Coefficients, block_sizes
 from dctnet.data.batch import Batch
 from dctnet.data.keyed_sampling import mix
-from dctnet.models.zoo import create_model
+from dctnet.data.series import SeriesBatch
+from dctnet.models.zoo import create_model, list_models
 from dctnet.training.accuracy import Sums
 from dctnet.training.ema import MovingAverage
 from dctnet.training.schedule import warmup_cosine_schedule
@@ -22,6 +23,9 @@ from dctnet.transforms.mixing import CutMix, Mixing, MixUp
 
 class Classifier(LightningModule):
     """Cross-entropy training of ``network`` on ``Batch`` es, SGD or AdamW under a warm-up and cosine schedule.
+
+    With ``channels`` it is a network on time series, and the batches are ``SeriesBatch`` es; what describes pictures
+    (``image_size`` to ``std``) is not looked at then.
 
     The loss of a step is the sum over its samples divided by the number of samples planned, so a file that could not be
     read counts zero, and R ranks of B/R samples give the gradient of one rank of B. A network that has ``penalty()``
@@ -34,7 +38,7 @@ class Classifier(LightningModule):
     the checkpoint cannot rebuild it: build the same one and pass it again.
 
     Args:
-        network: a name of dctnet.list_models(), or (in Python) a module that takes Coefficients.
+        network: a name of dctnet.list_models("all"), or (in Python) a module that takes Coefficients, or series.
         classes: names of the classes, in the order of the labels.
         options: further arguments of dctnet.create_model, such as depth and width.
         image_size: height and width of the pictures that the network sees.
@@ -43,6 +47,7 @@ class Classifier(LightningModule):
         bands: channels of Y, Cb and Cr that the network reads; null for all.
         mean: of each of them, which the data take away; null for none.
         std: of each of them, which the data divide by; null for none.
+        channels: of the time series that the network reads; null for pictures.
         optimizer: sgd or adamw.
         lr: learning rate after the warm-up.
         momentum: of sgd.
@@ -73,6 +78,7 @@ class Classifier(LightningModule):
         bands: list[list[int]] | None = None,
         mean: list[list[float]] | None = None,
         std: list[list[float]] | None = None,
+        channels: int | None = None,
         optimizer: Literal["sgd", "adamw"] = "sgd",
         lr: float = 0.1,
         momentum: float = 0.9,
@@ -96,21 +102,27 @@ class Classifier(LightningModule):
         classes, options = list(classes), dict(options or {})
         self.save_hyperparameters(ignore=[] if isinstance(network, str) else ["network"], logger=False)
         if isinstance(network, str):
-            if linked := [name for name in ("block_size", "bands", "num_classes") if name in options]:
+            check_kind(network, channels)
+            read_from, instead = ("block_size", "bands"), "Set data.block_size and data.bands instead."
+            if channels is not None:
+                read_from, instead = ("channels",), "Leave them out: the series say it."
+            if linked := [name for name in (*read_from, "num_classes") if name in options]:
                 raise ValueError(
-                    f"{', '.join(linked)} of the network follows from the data; got options {options}. Set data.block_size and "
-                    "data.bands instead."
+                    f"{', '.join(linked)} of the network follows from the data; got options {options}. {instead}"
                 )
-            read = {} if bands is None else {"bands": bands}
-            network = create_model(network, num_classes=len(classes), block_size=block_size, **read, **options)
+            read = {"block_size": block_size} if channels is None else {"channels": channels}
+            read |= {} if bands is None else {"bands": bands}
+            network = create_model(network, num_classes=len(classes), **read, **options)
         self.network = network.to(memory_format=torch.channels_last) if channels_last else network
         self.mixing = mixing_of(mixup, cutmix, len(classes))
+        if self.mixing and channels is not None:
+            raise ValueError("mixup and cutmix mix pictures; leave them null for time series")
         self.sums = Sums()
         self.place: dict[str, int] | None = None
 
-    def forward(self, coefficients: Coefficients) -> Tensor:
+    def forward(self, inputs: Coefficients | Tensor) -> Tensor:
         """Logits (n, classes)."""
-        return self.network(coefficients)
+        return self.network(inputs)
 
     def configure_callbacks(self) -> list[Callback]:
         """The moving average, where ``ema`` asks for one."""
@@ -162,14 +174,14 @@ class Classifier(LightningModule):
         if self.hparams.compile:
             self.network.compile()
 
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+    def on_train_batch_start(self, batch: Batch | SeriesBatch, batch_idx: int) -> None:
         """Key the network's own draws."""
         torch.manual_seed(mix(self.hparams.seed, self.global_step, self.global_rank))
 
-    def mixed(self, batch: Batch) -> tuple[Coefficients, Tensor]:
-        """The planes of a training batch and its labels, mixed where ``mixup`` or ``cutmix`` asks for it: shares then."""
+    def mixed(self, batch: Batch | SeriesBatch) -> tuple[Coefficients | Tensor, Tensor]:
+        """The inputs of a training batch and its labels, mixed where ``mixup`` or ``cutmix`` asks for it: shares then."""
         if not self.mixing:
-            return batch.coefficients, batch.labels
+            return batch.inputs, batch.labels
         # The word 1 keeps these draws apart from those of the network.
         generator = torch.Generator().manual_seed(mix(self.hparams.seed, self.global_step, self.global_rank, 1))
         chosen = self.mixing[torch.randint(len(self.mixing), (1,), generator=generator).item()]
@@ -177,13 +189,13 @@ class Classifier(LightningModule):
             check_bands(batch.coefficients, self.hparams.block_size)
         return chosen(batch.coefficients, batch.labels, generator, (self.hparams.image_size,) * 2)
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def training_step(self, batch: Batch | SeriesBatch, batch_idx: int) -> Tensor:
         """The loss of one step."""
-        if batch.coefficients is None:
+        if batch.inputs is None:
             # A zero that depends on every parameter, so that the ranks still meet in the gradient's reduction.
             return sum(parameter.sum() * 0.0 for parameter in self.network.parameters() if parameter.requires_grad)
-        coefficients, labels = self.mixed(batch)
-        logits = self(coefficients).float()
+        inputs, labels = self.mixed(batch)
+        logits = self(inputs).float()
         losses = F.cross_entropy(logits, labels, label_smoothing=self.hparams.label_smoothing, reduction="none")
         loss = losses.sum() / batch.planned
         self.log("train_loss", loss.detach(), prog_bar=True, batch_size=batch.planned)
@@ -196,19 +208,19 @@ class Classifier(LightningModule):
             loss = loss + penalty
         return loss
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+    def validation_step(self, batch: Batch | SeriesBatch, batch_idx: int) -> None:
         """Count loss and hits."""
-        if batch.coefficients is not None:
-            logits = self(batch.coefficients).float()
+        if batch.inputs is not None:
+            logits = self(batch.inputs).float()
             self.sums.add(F.cross_entropy(logits, batch.labels, reduction="none"), logits, batch.labels)
 
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
+    def test_step(self, batch: Batch | SeriesBatch, batch_idx: int) -> None:
         """Count loss and hits."""
         self.validation_step(batch, batch_idx)
 
-    def predict_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
+    def predict_step(self, batch: Batch | SeriesBatch, batch_idx: int) -> Tensor | None:
         """Class probabilities (n, classes), None for a batch of which no file could be read."""
-        return None if batch.coefficients is None else self(batch.coefficients).float().softmax(dim=1)
+        return None if batch.inputs is None else self(batch.inputs).float().softmax(dim=1)
 
     def on_validation_epoch_end(self) -> None:
         """Log val_loss, val_top1 and val_top5, summed over all ranks."""
@@ -222,6 +234,14 @@ class Classifier(LightningModule):
         means = self.sums.means(self.device, lambda total: self.trainer.strategy.reduce(total, reduce_op="sum"))
         for name, value in means.items():
             self.log(f"{stage}_{name}", value, prog_bar=name == "top1", sync_dist=True)
+
+
+def check_kind(network: str, channels: int | None) -> None:
+    """ValueError for a network on series where the data are pictures, and the other way round."""
+    known, other = (list_models("pictures"), list_models("series"))[:: 1 if channels is None else -1]
+    if network in other:
+        have, needs = ("pictures", "time series") if channels is None else ("time series", "pictures")
+        raise ValueError(f"{network} reads {needs}, and the data are {have}; take one of {', '.join(known)}")
 
 
 def check_settings(

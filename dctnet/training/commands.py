@@ -9,14 +9,16 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch import Trainer
+import yaml
+from lightning.pytorch import LightningDataModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from dctnet.data.folder import DataError, JPEGFolder
+from dctnet.data.folder import DataError
 from dctnet.data.module import DCTDataModule
+from dctnet.data.series import SeriesDataModule, is_of_series
 from dctnet.packaged import packaged_file, packaged_names
 from dctnet.training.accuracy import Sums
 from dctnet.training.checkpoints import AtomicCheckpointIO, RunCheckpoints, read_checkpoint
@@ -56,12 +58,14 @@ class RunCLI(LightningCLI):
         )
         parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
         parser.link_arguments("seed_everything", "model.seed", compute_fn=int)
-        parser.link_arguments("data.image_size", "model.image_size")
-        parser.link_arguments("data.block_size", "model.block_size")
-        parser.link_arguments("data.resize_size", "model.resize_size", apply_on="instantiate")
-        for name in ("bands", "mean", "std"):
+        if self.datamodule_class is SeriesDataModule:
+            found = ("channels", "classes")
+        else:
+            for name in ("image_size", "block_size"):
+                parser.link_arguments(f"data.{name}", f"model.{name}")
+            found = ("resize_size", "bands", "mean", "std", "classes")
+        for name in found:  # known when the data are there
             parser.link_arguments(f"data.{name}", f"model.{name}", apply_on="instantiate")
-        parser.link_arguments("data.classes", "model.classes", apply_on="instantiate")
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
@@ -132,7 +136,8 @@ class RunCLI(LightningCLI):
     def before_fit(self) -> None:
         """Keep the run's settings beside its results; a run that starts anew removes what the old one left."""
         self._same_network()
-        self.datamodule.broken_list = self.folder / "broken.csv"
+        if isinstance(self.datamodule, DCTDataModule):
+            self.datamodule.broken_list = self.folder / "broken.csv"
         if rank_zero_only.rank == 0:
             self.folder.mkdir(parents=True, exist_ok=True)
             if self._get(self.config, "ckpt_path") is None:
@@ -164,7 +169,7 @@ class RunCLI(LightningCLI):
         if path is None:
             return
         trained, now = read_checkpoint(path).get("hyper_parameters", {}), self.model.hparams
-        for name in ("classes", "block_size", "bands", "mean", "std", "network", "options"):
+        for name in ("classes", "block_size", "bands", "mean", "std", "channels", "network", "options"):
             if name in trained and trained[name] != now[name]:
                 raise DataError(
                     f"{path} was trained with {name} {_short(trained[name])}, these settings and files have "
@@ -184,18 +189,22 @@ class RunCLI(LightningCLI):
 
     def after_validate(self) -> None:
         """Print the result."""
-        self._report("val", self.datamodule.val_set)
+        self._report("val")
 
     def after_test(self) -> None:
         """Print the result."""
-        self._report("test", self.datamodule.test_set)
+        self._report("test")
 
-    def _report(self, stage: str, files: JPEGFolder) -> None:
+    def _report(self, stage: str) -> None:
         if self.trainer.is_global_zero:
             loss, top1, top5 = (float(self.trainer.callback_metrics[f"{stage}_{name}"]) for name in Sums.NAMES)
-            print(
-                f"{stage} loss {loss:.4f}  top-1 {100 * top1:.2f} %  top-5 {100 * top5:.2f} %  {len(files)} files in {files.root}"
-            )
+            if isinstance(self.datamodule, SeriesDataModule):
+                test = self.datamodule.series.test
+                seen = f"{len(test.labels)} series in {test.path}"
+            else:
+                files = self.datamodule.val_set if stage == "val" else self.datamodule.test_set
+                seen = f"{len(files)} files in {files.root}"
+            print(f"{stage} loss {loss:.4f}  top-1 {100 * top1:.2f} %  top-5 {100 * top5:.2f} %  {seen}")
 
 
 def _short(value: Any) -> str:
@@ -211,17 +220,36 @@ def run_trainer(command: str, arguments: list[str]) -> None:
         warnings.filterwarnings("ignore", message=text)
     for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    arguments = resolve_configs(arguments)
     RunCLI(
         Classifier,
-        DCTDataModule,
+        data_class(arguments),
         save_config_callback=None,
         seed_everything_default=0,
         trainer_defaults={"enable_model_summary": False},
         parser_kwargs={"prog": "dctnet"},
-        args=[command, *resolve_configs(arguments)],
+        args=[command, *arguments],
         auto_configure_optimizers=False,
         load_from_checkpoint_support=False,
     )
+
+
+def data_class(arguments: list[str]) -> type[LightningDataModule]:
+    """The data of a run: ``SeriesDataModule`` where a file of ``--config`` has settings of it, else ``DCTDataModule``.
+
+    What is wrong with a file is left to the command line to say, which reads it again.
+    """
+    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
+    named = [word.partition("=")[2] or after for word, after in pairs if word.partition("=")[0] in ("--config", "-c")]
+    for path in named:
+        try:
+            run = yaml.safe_load(Path(path).read_text())
+        except (OSError, ValueError, yaml.YAMLError):
+            continue
+        data = run.get("data") if isinstance(run, dict) else None
+        if isinstance(data, dict) and is_of_series(data):
+            return SeriesDataModule
+    return DCTDataModule
 
 
 def resolve_configs(arguments: list[str]) -> list[str]:

@@ -120,6 +120,11 @@ def predict_files(
     if rows < 0:
         raise DataError(f"--rows is the number of rows to print, at least 0; got {rows}")
     classifier = load_classifier(checkpoint)
+    if classifier.hparams.channels is not None:
+        raise DataError(
+            f"{checkpoint} is of a network on time series, and predict reads JPEG files. `dctnet test --config NAME --ckpt_path "
+            f"{checkpoint}` says how many series of a set it gets right; in Python: load_classifier(path)(series)."
+        )
     predictions = predict(classifier, expand(files), top, batch_size, workers, device)
     if out is not None:
         write_table(predictions, min(top, len(classifier.hparams.classes)), out)
