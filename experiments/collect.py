@@ -3,7 +3,7 @@
 Usage: python experiments/collect.py RUN_FOLDER... --out experiments/NAME.json
 
 Accuracy is that of the last epoch, not of the best one, which would be chosen on the validation files. Time is the sum over
-all epochs, validation included; images/s is the median over epochs, training alone.
+all epochs, validation included; images/s (or series/s) is the median over epochs, training alone.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import torch
 import yaml
 
 from dctnet.data.module import DCTDataModule
+from dctnet.data.series import SeriesDataModule, is_of_series
 from dctnet.models.cost import multiply_adds, parameters
 from dctnet.models.zoo import create_model
 from dctnet.source_tree import commit
@@ -35,6 +36,23 @@ def collect(run: Path) -> dict[str, object]:
         raise SystemExit(
             f"{run} has {len(epochs)} of {config['trainer']['max_epochs']} epochs: the run is not finished"
         )
+    what, rate = (of_series, "series_per_second") if is_of_series(data) else (of_pictures, "images_per_second")
+    return {
+        "run": run.name,
+        "network": model["network"],
+        **what(model, data),
+        "batch_size": data["batch_size"],
+        "epochs": len(epochs),
+        "seed": config["seed_everything"],
+        "top1": 100 * float(epochs[-1]["val_top1"]),
+        "top5": 100 * float(epochs[-1]["val_top5"]),
+        rate: statistics.median(float(epoch["img/s"]) for epoch in epochs),
+        "minutes": sum(float(epoch["seconds"]) for epoch in epochs) / 60,
+    }
+
+
+def of_pictures(model: dict, data: dict) -> dict[str, object]:
+    """What the network reads, and its size and cost."""
     block = data["block_size"]
     block = block if isinstance(block, int) else tuple(block)
     classes = len(DCTDataModule(data["root"], loader=data.get("loader", "torch")).classes)
@@ -43,20 +61,27 @@ def collect(run: Path) -> dict[str, object]:
         chosen = chosen | {"bands": data["bands"]}
     network = create_model(model["network"], num_classes=classes, block_size=block, **chosen)
     return {
-        "run": run.name,
-        "network": model["network"],
         "options": chosen,
         "block_size": block,
         "image_size": data["image_size"],
-        "batch_size": data["batch_size"],
-        "epochs": len(epochs),
-        "seed": config["seed_everything"],
         "parameters_m": parameters(network) / 1e6,
         "gmac": multiply_adds(network, data["image_size"], block) / 1e9,
-        "top1": 100 * float(epochs[-1]["val_top1"]),
-        "top5": 100 * float(epochs[-1]["val_top5"]),
-        "images_per_second": statistics.median(float(epoch["img/s"]) for epoch in epochs),
-        "minutes": sum(float(epoch["seconds"]) for epoch in epochs) / 60,
+    }
+
+
+def of_series(model: dict, data: dict) -> dict[str, object]:
+    """The same for a network on time series."""
+    module = SeriesDataModule(data["root"], data["name"])
+    chosen = model["options"] or {}
+    network = create_model(model["network"], num_classes=len(module.classes), channels=module.channels, **chosen)
+    return {
+        "options": chosen,
+        "set": data["name"],
+        "channels": module.channels,
+        "length": module.length,
+        "train": len(module.series.train.labels),
+        "test": len(module.series.test.labels),
+        "parameters_m": parameters(network) / 1e6,
     }
 
 

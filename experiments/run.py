@@ -3,9 +3,10 @@
 Usage: python experiments/run.py GRID.yaml DATA OUT.jsonl [--runs FOLDER] [--threads N] [--only TEXT] [--share K/N]
 
 A grid is a YAML file: a ``question``, the ``config`` of `dctnet fit` that all runs have, the ``settings`` and ``seeds`` common
-to all, and for each row the settings of its own. DATA is a folder that `dctnet prepare` made; ``train_per_class`` of a grid
-takes the first files of each class alone. A run that OUT has already is left out, so a killed command goes on where it was; the
-run in which it was killed starts again. ``--share 0/2`` and ``--share 1/2`` are two processes that divide the rows.
+to all, and for each row the settings of its own. DATA is a folder that `dctnet prepare` made, or one of UCR sets;
+``train_per_class`` of a grid takes the first files of each class alone. A run that OUT has already is left out, so a killed
+command goes on where it was; the run in which it was killed starts again. ``--share 0/2`` and ``--share 1/2`` are two
+processes that divide the rows.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from dctnet.cli import COMMANDS, main
 from dctnet.coefficients import stack
 from dctnet.data.module import DCTDataModule, evaluation_transform
 from dctnet.data.recipes import prepare
+from dctnet.data.series import is_of_series
 from dctnet.jpeg.reader import read_jpeg
 from dctnet.models.cost import blank, multiply_adds, parameters
 from dctnet.models.zoo import create_model
@@ -469,6 +470,11 @@ def test_every_run_that_comes_along_is_valid(name, tmp_path, monkeypatch, capsys
         if line.startswith("#")
         for word in ("Measured", "Estimate, not a measured", "table in README.md")
     )
+    if is_of_series(run["data"]):
+        with torch.inference_mode():
+            model = create_model(run["model"]["network"], 10, **run["model"]["options"] or {})
+            assert model.eval()(torch.zeros(1, 1, 24)).shape == (1, 10)
+        return
     model = create_model(
         run["model"]["network"], 10, block_size=_pair(run["data"]["block_size"]), **run["model"]["options"]
     )

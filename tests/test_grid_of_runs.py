@@ -10,6 +10,8 @@ import torch
 import yaml
 from PIL import Image
 
+from tests.series_sets import tones, write_ts
+
 PROGRAM = Path(__file__).resolve().parents[1] / "experiments" / "run.py"
 GRID = {
     "question": "does a grid run?",
@@ -79,3 +81,37 @@ def test_a_run_is_made_once_and_told_apart(folder, tmp_path):
     done = run(tmp_path, longer, folder)
     assert done.returncode != 0 and "has wide, seed 0, with other settings" in done.stderr
     assert len(rows(tmp_path)) == 2
+
+
+SERIES_GRID = {
+    "question": "does a grid of time series run?",
+    "config": "ucr_bandlimited_fcn",
+    "seeds": [0],
+    "settings": {"trainer.max_epochs": 2, "trainer.check_val_every_n_epoch": 2, "trainer.accelerator": "cpu"},
+    "rows": {
+        f"tones_{percent}": {"data.name": "Tones", "model.options": {"width": 0.1, "compression": percent / 100}}
+        for percent in (0, 50)
+    },
+}
+
+
+def test_networks_on_series_are_tested_at_each_rate_of_training(tmp_path):
+    data = write_ts(tmp_path / "ucr", "Tones", tones(20, 0), tones(30, 1))
+    done = run(tmp_path, SERIES_GRID, data)
+    assert done.returncode == 0, done.stderr
+    trained = {row["options"]["compression"]: row for row in rows(tmp_path)}
+    about = {"set": "Tones", "channels": 1, "length": 40, "train": 20, "test": 30, "epochs": 2}
+    assert trained.keys() == {0, 0.5} and all(row.items() >= about.items() for row in trained.values())
+
+    program, out = PROGRAM.with_name("ucr_rates.py"), tmp_path / "rates.json"
+    command = [sys.executable, program, tmp_path / "runs", "--out", out]
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(out.read_text())["rows"]
+    assert [(row["trained"], row["tested"]) for row in found] == [(0, 0), (0, 0.5), (0.5, 0), (0.5, 0.5)]
+    for row in found:
+        if row["trained"] == row["tested"]:  # what the run itself found
+            assert row["top1"] == pytest.approx(trained[row["trained"]]["top1"], abs=1e-3)
+    same = [f"{row['top1']:.1f}" for row in found if row["trained"] == row["tested"]]
+    assert f"| Tones | {same[0]} | {same[1]} |" in done.stdout
+    assert f"| 0 | {found[0]['top1']:.1f} | {found[1]['top1']:.1f} |" in done.stdout

@@ -34,7 +34,7 @@ NAMES = {
                   "PlaneResample", "SpectralConv2d", "SpectralPool2d", "WinogradConv1d", "WinogradConv2d", "auto_choices",
                   "compressed_activations", "convert", "convolution", "cook_toom", "fft_convolution", "forget_auto_choices",
                   "im2col_convolution", "set_compression", "spectrum_mask", "winograd_convolution", "winograd_error"],
-    "dctnet.data": ["DCTDataModule", "JPEGFolder"],
+    "dctnet.data": ["DCTDataModule", "JPEGFolder", "SeriesDataModule", "read_ucr"],
     "dctnet.models": ["create_model", "fold_stem", "from_rgb", "initialise_from", "list_models", "multiply_adds", "options_of",
                       "parameters", "summary"],
     "dctnet.training": ["Classifier"],

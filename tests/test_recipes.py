@@ -281,8 +281,8 @@ def test_imagenet_says_what_is_missing(ilsvrc, tmp_path):
 
 
 def test_every_recipe_has_a_card_that_tells_the_truth(digits):
-    assert packaged_names("cards") == sorted(RECIPES)
-    for name in RECIPES:
+    assert packaged_names("cards") == sorted([*RECIPES, "ucr"])  # files of series are read as they are
+    for name in packaged_names("cards"):
         card = yaml.safe_load(packaged_file("cards", name).read_text())
         assert card["name"] == name
         assert {"source", "licence", "counts", "needs", "writes"} <= card.keys()

@@ -12,6 +12,7 @@ value that is missing, series of unequal length and time stamps are refused, wit
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -51,10 +52,16 @@ def read_text(path: Path) -> LabelledSeries:
 def read_npz(path: Path, part: str) -> LabelledSeries:
     """The ``part``, "train" or "test", of an ``.npz`` file. DataError where it has no such arrays."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            held = {name: file[name] for name in (f"X_{part}", f"y_{part}") if name in file.files}
-            known = ", ".join(file.files)
-    except (ValueError, zipfile.BadZipFile, EOFError) as error:  # objects, text, half a file
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            held = {name: arrays[name] for name in (f"X_{part}", f"y_{part}") if name in arrays.files}
+            known = ", ".join(arrays.files)
+    except (
+        ValueError,
+        TypeError,
+        EOFError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:  # objects, one array, half a file
         raise DataError(f"{path} is no .npz file of plain arrays: {error}") from error
     if len(held) < 2:
         raise DataError(f"{path} has the arrays {known or 'none'}; X_{part} and y_{part} are needed")
@@ -145,7 +152,9 @@ def _numbers(words: list[str], where: str) -> np.ndarray:
     try:
         values = np.array([word.strip().replace("?", "nan") for word in words], dtype=np.float64)
     except ValueError as error:
-        raise DataError(f"{where}: what should be values is none: {error}. Is the file whole, and of this format?") from error
+        raise DataError(
+            f"{where}: what should be values is none: {error}. Is the file whole, and of this format?"
+        ) from error
     _check_finite(values, where)
     return values
 

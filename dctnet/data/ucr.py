@@ -1,7 +1,7 @@
 """Sets of the UCR archive of time series, parted into training and test as the archive publishes them.
 
-A set called NAME is ``FOLDER/NAME_TRAIN.EXT`` with ``FOLDER/NAME_TEST.EXT`` (EXT ts, tsv, txt or csv) or ``FOLDER/NAME.npz``, or the
-same in ``FOLDER/NAME/``, as the archive's own zip has it; ``series_files`` says how each is written.
+A set called NAME is ``FOLDER/NAME_TRAIN.EXT`` with ``FOLDER/NAME_TEST.EXT`` (EXT ts, tsv, txt or csv) or ``FOLDER/NAME.npz``, or
+the same in ``FOLDER/NAME/``, as the archive's own zip has it; ``series_files`` says how each is written.
 
 Source: H. A. Dau et al., "The UCR time series archive", IEEE/CAA Journal of Automatica Sinica 2019.
 """
@@ -49,7 +49,10 @@ def read_ucr(folder: str | Path, name: str, z_normalise: bool = False) -> UCRSet
     train, test = _parts(Path(folder), name)
     shapes = [part.values.shape[1:] for part in (train, test)]
     if shapes[0] != shapes[1]:
-        told = [f"{part.path} has {channels} x {length}" for part, (channels, length) in zip((train, test), shapes, strict=True)]
+        told = [
+            f"{part.path} has {channels} x {length}"
+            for part, (channels, length) in zip((train, test), shapes, strict=True)
+        ]
         raise DataError(f"{' and '.join(told)} values a series; training and test need one shape")
     classes = sorted_classes(set(train.labels))
     if unknown := [label for label in sorted_classes(set(test.labels)) if label not in classes]:
@@ -101,7 +104,9 @@ def _parts(folder: Path, name: str) -> tuple[LabelledSeries, LabelledSeries]:
             if train.is_file() and test.is_file():
                 return read_text(train), read_text(test)
             if train.is_file() or test.is_file():
-                raise DataError(f"there is {train if train.is_file() else test}, but not {test if train.is_file() else train}")
+                raise DataError(
+                    f"there is {train if train.is_file() else test}, but not {test if train.is_file() else train}"
+                )
         if (place / f"{name}.npz").is_file():
             return read_npz(place / f"{name}.npz", "train"), read_npz(place / f"{name}.npz", "test")
     known = ucr_names(folder)
@@ -115,5 +120,9 @@ def ucr_names(folder: str | Path) -> list[str]:
     """The names of the sets in ``folder``, sorted."""
     folder = Path(folder)
     files = [path for pattern in ("*", "*/*") for path in folder.glob(pattern) if path.is_file()]
-    texts = {path.stem.removesuffix("_TRAIN") for path in files if path.stem.endswith("_TRAIN") and path.suffix[1:] in ENDINGS}
+    texts = {
+        path.stem.removesuffix("_TRAIN")
+        for path in files
+        if path.stem.endswith("_TRAIN") and path.suffix[1:] in ENDINGS
+    }
     return sorted(texts | {path.stem for path in files if path.suffix == ".npz"})

@@ -45,7 +45,7 @@ def check_reads_pictures(model: nn.Module) -> None:
     if getattr(model, "reads", "pictures") != "pictures":
         raise ValueError(
             f"{type(model).__name__} reads {model.reads}, no pictures: it has no summary, count of multiply-adds, card or export "
-            "here. models.parameters counts its parameters, and torch.onnx.export takes it as it is."
+            "here. models.parameters counts its parameters."
         )
 
 

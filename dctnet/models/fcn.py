@@ -63,9 +63,7 @@ def fcn(num_classes: int = 1000, channels: int = 1, width: float = 1.0) -> FCN:
     return FCN(num_classes, channels, width)
 
 
-def bandlimited_fcn(
-    num_classes: int = 1000, channels: int = 1, width: float = 1.0, compression: float = 0.0
-) -> FCN:
+def bandlimited_fcn(num_classes: int = 1000, channels: int = 1, width: float = 1.0, compression: float = 0.0) -> FCN:
     """The same with ``BandLimitedConv1d``: ``compression`` is the share of the spectrum that each convolution drops.
 
     The parameters are those of ``fcn``, under the same names. ValueError for a compression outside of [0, 1).

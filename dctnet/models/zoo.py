@@ -96,8 +96,8 @@ def options_of(name: str) -> list[str]:
 def create_model(name: str, num_classes: int = 1000, **options) -> nn.Module:
     """The network called ``name``, with random weights: ``logits = model(coefficients)``, or ``model(series)``.
 
-    ``options_of(name)`` lists its options, and the function in ``MODELS`` or ``SERIES_MODELS`` says what they mean. One name means one thing
-    everywhere:
+    ``options_of(name)`` lists its options, and the function in ``MODELS`` or ``SERIES_MODELS`` says what they mean. One name
+    means one thing everywhere:
 
     - ``block_size``: of the planes that it reads, 1, 2, 4, 8, 16 or 32, or a pair (luma, chroma);
     - ``bands``: those that ``SelectBands`` keeps of blocks of 8, in any form of ``dctnet.bands``; None for all;
