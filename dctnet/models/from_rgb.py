@@ -11,21 +11,28 @@ from dctnet.arguments import several
 from dctnet.coefficients import Coefficients
 from dctnet.models.rgb import MEAN, STD
 from dctnet.nn.pixel_frontend import PixelFrontend
+from dctnet.nn.planes import check_planes, reads_chroma, without_chroma
 
 
 class PixelNetwork(nn.Module):
     """``model(frontend(coefficients))``: ``model`` as it was, with its own state dict; ``frontend`` has no state.
 
+    With ``planes="y"`` it sees the gray picture, R = G = B = Y.
+
     The pixels are made in float32, whatever autocast says, and given to ``model`` in the dtype of its first parameter.
     """
 
-    def __init__(self, frontend: PixelFrontend, model: nn.Module):
+    def __init__(self, frontend: PixelFrontend, model: nn.Module, planes: str = "ycc"):
         super().__init__()
+        self.reads_chroma = reads_chroma(planes)
         self.block_size = frontend.block_size
         self.frontend = frontend
         self.model = model
 
     def forward(self, coefficients: Coefficients) -> Tensor:
+        if not self.reads_chroma:
+            check_planes(coefficients, self.block_size, chroma=False)
+            coefficients = without_chroma(coefficients.y, self.block_size)
         pixels = self.frontend(coefficients)
         kinds = (parameter.dtype for parameter in self.model.parameters() if parameter.is_floating_point())
         return self.model(pixels.to(next(kinds, pixels.dtype)))
@@ -42,6 +49,7 @@ def from_rgb(
     chroma_upsampling: str = "fancy",
     reduce: int = 1,
     rounded: bool = True,
+    planes: str = "ycc",
 ) -> PixelNetwork:
     """``model``, which reads normalised RGB pixels ``(n, 3, H, W)``, as a network that reads Coefficients.
 
@@ -49,7 +57,8 @@ def from_rgb(
     default ImageNet's), with ``scale=255`` in gray levels. The other options are those of ``PixelFrontend``. ``rounded`` rounds
     as decoders do, so that ``model`` sees their pixels, but for a few in a thousand. Without it the front end is linear, or
     with ``clamp`` linear within 0..255, and differs from a decoder's pixels by the decoder's rounding: by less than 3 gray
-    levels, 0.5 in the mean. ValueError for figures that cannot be a mean and a deviation on this scale.
+    levels, 0.5 in the mean. ``planes="y"`` shows it the gray picture. ValueError for figures that cannot be a mean and a
+    deviation on this scale.
 
     >>> import torchvision
     >>> network = from_rgb(torchvision.models.resnet18(num_classes=10).eval(), block_size=(8, 4))
@@ -72,4 +81,5 @@ def from_rgb(
     return PixelNetwork(
         PixelFrontend(block_size, mean, std, "rgb", scale, clamp, torch.float32, chroma_upsampling, reduce, rounded),
         model,
+        planes,
     )

@@ -10,6 +10,7 @@ from functools import partial
 from torch import nn
 
 from dctnet.arguments import choice, whole
+from dctnet.models.bandlimited import VGG16, LeNet, bandlimited, densenet121, resnet18
 from dctnet.models.fcn import bandlimited_fcn, fcn
 from dctnet.models.gated import GatedResNet
 from dctnet.models.jpeg_resnet import jpeg_resnet
@@ -60,6 +61,10 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "rgb_resnet18": partial(rgb_resnet, 18),
     "rgb_resnet34": partial(rgb_resnet, 34),
     "rgb_resnet50": partial(rgb_resnet, 50),
+    "bandlimited_resnet18": partial(bandlimited, resnet18),
+    "bandlimited_densenet121": partial(bandlimited, densenet121),
+    "bandlimited_vgg16": partial(bandlimited, VGG16),
+    "bandlimited_lenet": partial(bandlimited, LeNet),
 }
 
 SERIES_MODELS: dict[str, Callable[..., nn.Module]] = {
