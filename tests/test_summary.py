@@ -9,10 +9,14 @@ from torch import nn
 import dctnet
 from dctnet.coefficients import Coefficients
 from dctnet.models.cost import blank, multiply_adds, parameters
+from dctnet.models.from_rgb import from_rgb
 from dctnet.models.receptive_field import receptive_fields
 from dctnet.models.summary import summary
 from dctnet.models.zoo import create_model
+from dctnet.nn.band_limited import BandLimitedConv2d
+from dctnet.nn.convert import convert
 from dctnet.nn.planes import without_chroma
+from dctnet.nn.winograd_layers import WinogradConv2d
 from tests.networks import EVERY_NAME, side_for, small
 
 
@@ -139,3 +143,14 @@ def test_a_table_and_plain_rows():
     assert "64 x 96 pixels" in text and f"{found.parameters:,}" in text and "picture" in text
     row = found.rows()[0]
     assert row["name"] == "luma.0" and row["grids"] == [(64, (8, 12))] and row["receptive_field"] == [(8, 8)]
+
+
+@pytest.mark.parametrize("compression, reached", [(0.0, 5), (0.5, None)])
+def test_receptive_fields_of_convolutions_by_transforms(compression, reached):
+    layers = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 4, 3, padding=1))
+    convert(layers, "bandlimited", compression={"0": compression})
+    convert(layers, "winograd")
+    network = from_rgb(layers, block_size=1)
+    field = receptive_fields(network, ["model.2"], blank(32, 1), [(1, 1), (2, 2), (2, 2)])["model.2"]
+    assert field == [None if reached is None else (reached, reached)]
+    assert isinstance(network.model[0], BandLimitedConv2d) and isinstance(network.model[2], WinogradConv2d)

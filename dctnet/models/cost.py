@@ -27,8 +27,9 @@ def multiply_adds(model: nn.Module, size: int | tuple[int, int] = 224, block_siz
 
     ``size`` is a side or (height, width); ``block_size`` that of the planes the model reads (``model.block_size``), of
     which it gets its ``bands``, where it has chosen some. This is what the literature counts: BatchNorm, activations and
-    sums are left out, and so is the fixed arithmetic of a PixelFrontend, which has no layers. Nothing is computed: a copy
-    of the model runs on PyTorch's "meta" device, in evaluation mode, and the model itself stays as it is.
+    sums are left out, and so is the fixed arithmetic of a PixelFrontend, which has no layers. A convolution by FFT or Winograd's
+    counts as the direct one in its place. Nothing is computed: a copy of the model runs on PyTorch's "meta" device, in evaluation
+    mode, and the model itself stays as it is.
 
     >>> from dctnet.models.zoo import create_model
     >>> round(multiply_adds(create_model("upsampling")) / 1e9, 2)                   # published: 3.04

@@ -6,6 +6,9 @@ A copy of the network is made positive, so that nothing can cancel or be cut off
     ReLU, ReLU6, BatchNorm   the identity
     max-pool                 average pool of the same window
 
+    band-limited             the convolution, and the mean over the whole map where frequencies are dropped
+    Winograd's               the convolution
+
 and everything else (sums, concatenations, strides, padding, enlarging, shuffles, global pools, products with a gate) is left
 as it is. In this network the derivative of a value by an input is positive exactly where there is a path between them, so
 the box of its non-zero derivatives is the receptive field, whatever the streams and grids are. float64 keeps the smallest
@@ -29,8 +32,10 @@ from torch.overrides import TorchFunctionMode
 
 from dctnet.bands import BAND_SETS
 from dctnet.coefficients import Coefficients
+from dctnet.nn.band_limited import BandLimitedConv2d
 from dctnet.nn.frequency_gate import FrequencyGate
 from dctnet.nn.pixel_frontend import PixelFrontend
+from dctnet.nn.winograd_layers import WinogradConv2d
 
 
 class Source(NamedTuple):
@@ -103,7 +108,7 @@ def receptive_fields(
     ``planes`` are one picture, zeros as ``cost.blank`` makes them; ``spacing`` the pixels between two of their blocks. Measured
     in the middle of the picture; None where its field reaches the border of the picture, so that more may be hidden beyond.
     """
-    twin = copy.deepcopy(model).double().eval().requires_grad_(False)
+    twin = _direct(copy.deepcopy(model).double().eval().requires_grad_(False))
     outputs: dict[str, list[Tensor]] = {}
     sources: list[Source] = []
 
@@ -131,6 +136,28 @@ def receptive_fields(
     with Positive(), torch.enable_grad():
         twin(ones)
     return {name: [_box(output, sources) for output in outputs.get(name, [])] for name in names}
+
+
+class _Everywhere(nn.Module):
+    """A convolution each of whose outputs depends on the whole map, as one of limited band does."""
+
+    def __init__(self, convolution: nn.Module):
+        super().__init__()
+        self.convolution = convolution
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.convolution(x)
+        return y + y.mean((2, 3), keepdim=True)
+
+
+def _direct(model: nn.Module) -> nn.Module:
+    """The model with its convolutions by transforms exchanged for direct ones, which ``Positive`` knows."""
+    if isinstance(model, (BandLimitedConv2d, WinogradConv2d)):
+        limited = isinstance(model, BandLimitedConv2d) and model.is_limited
+        return _Everywhere(model.to_conv()) if limited else model.to_conv()
+    for name, child in list(model.named_children()):
+        setattr(model, name, _direct(child))
+    return model
 
 
 def tensors(output: Any) -> list[Tensor]:

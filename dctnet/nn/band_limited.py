@@ -76,6 +76,11 @@ class _BandLimited:
         return self._limits.output_size
 
     @property
+    def is_limited(self) -> bool:
+        """Whether frequencies are dropped; where none are, this is torch's convolution."""
+        return self.compression > 0 or self.energy is not None or self.output_size is not None
+
+    @property
     def mask(self) -> str:
         return self._limits.mask
 
