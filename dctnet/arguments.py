@@ -49,14 +49,14 @@ def flag(name: str, value: Any) -> bool:
 
 
 def choice(name: str, value: Any, known: Iterable) -> Any:
-    """One of ``known``; what cannot be looked up, such as a list, is none.
+    """One of ``known``, of the same type: no float and no truth value passes for a whole number.
 
     >>> choice("pooling", "maximum", ("max", "average"))
     Traceback (most recent call last):
     ValueError: pooling is one of 'max', 'average'; got 'maximum'
     """
     known = list(known)
-    if isinstance(value, bool) or value not in known:
+    if not any(type(value) is type(other) and value == other for other in known):
         raise ValueError(f"{name} is one of {', '.join(map(repr, known))}; got {value!r}")
     return value
 

@@ -98,7 +98,9 @@ def block_sizes(value: int | tuple[int, int]) -> tuple[int, int]:
     ((8, 8), (4, 2))
     """
     pair = tuple(value) if isinstance(value, Sequence) else (value, value)
-    if len(pair) != 2 or not all(isinstance(size, Integral) and size in BLOCK_SIZES for size in pair):
+    if len(pair) != 2 or any(
+        isinstance(size, bool) or not isinstance(size, Integral) or size not in BLOCK_SIZES for size in pair
+    ):
         raise ValueError(f"the block size is one of {BLOCK_SIZES}, or a pair (luma, chroma) of them; got {value!r}")
     return int(pair[0]), int(pair[1])
 

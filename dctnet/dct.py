@@ -33,8 +33,9 @@ def cosines(n: int) -> Tensor:
     >>> torch.allclose(T @ T.T, torch.eye(7, dtype=torch.float64))
     True
     """
-    frequency = torch.arange(n, dtype=torch.float64)[:, None]
-    sample = torch.arange(n, dtype=torch.float64)[None, :]
+    # Made on the CPU whatever torch's default device is: "meta" holds no values.
+    frequency = torch.arange(n, dtype=torch.float64, device="cpu")[:, None]
+    sample = torch.arange(n, dtype=torch.float64, device="cpu")[None, :]
     matrix = torch.cos(math.pi * (2 * sample + 1) * frequency / (2 * n)) * math.sqrt(2 / n)
     matrix[0] /= math.sqrt(2)
     return matrix

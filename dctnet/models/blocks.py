@@ -14,6 +14,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dctnet.arguments import flag
+
 
 class Bottleneck(nn.Module):
     """``B(k; m/o)``: 1x1 (m, stride) - k x k (m) - 1x1 (o), on ``inputs`` channels.
@@ -60,6 +62,7 @@ def initialise(model: nn.Module, zero_init_residual: bool = False) -> None:
     ``zero_init_residual`` starts the last BatchNorm of every residual branch at 0, so that each block starts as its
     shortcut (Goyal et al., 2017).
     """
+    flag("zero_init_residual", zero_init_residual)
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

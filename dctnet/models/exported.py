@@ -62,7 +62,8 @@ def exported(network: nn.Module, size: int | tuple[int, int] = 224, larger: bool
             raise
         raise ValueError(
             f"this network cannot be exported for pictures larger than {size} pixels, as its layers ask for more than torch can "
-            f"say of their sizes ({str(error).strip().splitlines()[0]}). Export it for one size: without larger (--larger)."
+            f"say of their sizes ({str(error).strip().splitlines()[0]}). Export it for one size, without larger (--larger), or "
+            "at a larger size, if its last grid has a side of one sample."
         ) from error
 
 

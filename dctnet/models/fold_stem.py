@@ -149,6 +149,10 @@ def fold_stem(model: nn.Module, bands: BandSet = None, **options) -> FoldedNetwo
             raise ValueError('a folded stem reads all three planes; this network was made with planes="y"')
         frontend, model = model.frontend, model.model if isinstance(model, PixelNetwork) else model.resnet
     else:
+        if asked := [name for name in ("rounded", "clamp") if options.get(name)]:
+            raise ValueError(
+                f"a convolution can neither round nor clamp the pixels it is folded with; leave out {asked[0]}="
+            )
         frontend = from_rgb(model, **options).frontend
     network = copy.deepcopy(model)
     if isinstance(network, nn.Conv2d):

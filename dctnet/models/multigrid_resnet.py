@@ -108,6 +108,8 @@ class MultigridResNet(nn.Module):
         grids = whole("grids", grids, 2)
         if not self.reads_chroma and grids > 2:
             raise ValueError(f'planes="y" has one grid, that of luma; got grids={grids}')
+        if not self.reads_chroma and exchange != "none":
+            raise ValueError(f'planes="y" has one grid, and nothing to exchange; got exchange={exchange!r}')
         grids = grids if self.reads_chroma else 1
         self.pyramid = PlanePyramid(self.block_size, grids, pyramid, self._inputs(pyramid, grids))
 

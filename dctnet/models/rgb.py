@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from dctnet.arguments import choice
+from dctnet.arguments import choice, finite, flag
 from dctnet.coefficients import Coefficients
 from dctnet.models.blocks import initialise
 from dctnet.models.stages import BLOCKS_OF_STAGE, scaled
@@ -60,8 +60,7 @@ def rgb_resnet(
     >>> parameters(rgb_resnet(18))
     11689512
     """
-    if stem not in ("imagenet", "cifar"):
-        raise ValueError(f'stem is "imagenet" or "cifar"; got {stem!r}')
+    choice("stem", stem, ("imagenet", "cifar"))
     resnet = torchvision_resnet(depth, num_classes, width, zero_init_residual)
     if stem == "cifar":
         resnet.conv1 = nn.Conv2d(3, resnet.conv1.out_channels, 3, padding=1, bias=False)
@@ -78,7 +77,8 @@ def torchvision_resnet(depth: int, num_classes: int, width: float, zero_init_res
     block = Bottleneck if depth == 50 else BasicBlock
     counts = list(BLOCKS_OF_STAGE[depth].values())
     resnet = ResNet(block, counts, num_classes=num_classes, zero_init_residual=zero_init_residual)
-    if width != 1:
+    flag("zero_init_residual", zero_init_residual)
+    if finite("width", width, 0, open_low=True) != 1:
         _set_width(resnet, block, counts, width, zero_init_residual)
     return resnet
 

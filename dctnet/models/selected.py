@@ -22,6 +22,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from dctnet.arguments import finite
 from dctnet.bands import CHANNELS, Bands, BandSet
 from dctnet.coefficients import Coefficients, block_sizes
 from dctnet.models.blocks import initialise
@@ -123,9 +124,8 @@ def mobilenet_v2_body(channels: int, num_classes: int, width: float, dropout: fl
     """torchvision's MobileNetV2 whose first inverted residual reads ``channels``, on the grid its first convolution gives."""
     from torchvision.models.mobilenetv2 import InvertedResidual, MobileNetV2
 
-    if not width > 0:
-        raise ValueError(f"width multiplies the number of channels and is positive; got {width!r}")
-    mobilenet = MobileNetV2(num_classes, width_mult=width, dropout=dropout)
+    width = finite("width", width, 0, open_low=True)
+    mobilenet = MobileNetV2(num_classes, width_mult=width, dropout=finite("dropout", dropout, 0, 1))
     first = InvertedResidual(channels, mobilenet.features[1].out_channels, stride=1, expand_ratio=1)
     first.use_res_connect = False  # it would add the bands themselves where their number happens to fit
     initialise(first)

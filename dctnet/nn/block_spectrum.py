@@ -38,6 +38,15 @@ def _kept(make: Callable[..., Tensor], arguments: tuple, dtype: torch.dtype, dev
         return make(*arguments).to(device, dtype)
 
 
+def check_maps(maps: Tensor) -> None:
+    """ValueError for what are no floating maps."""
+    if maps.ndim not in (3, 4) or not maps.is_floating_point():
+        raise ValueError(
+            f"this works on floating maps (n, c, H, W) or (c, H, W); got {maps.dtype} {tuple(maps.shape)}. Cast integers with "
+            "maps.float()."
+        )
+
+
 def band_order(block: Block) -> tuple[int, ...]:
     """Row-major channels ``bh*v + u`` of a block, from low to high in the order at the top of this file.
 

@@ -56,6 +56,8 @@ def convert(model: nn.Module, kind: str = "harmonic", **options) -> nn.Module:
     >>> model[0].mixing.shape
     torch.Size([8, 3, 3])
     """
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"convert takes a torch.nn.Module; got {type(model).__name__}")
     converter = CONVERTERS[choice("kind", kind, CONVERTERS)]
     known = list(inspect.signature(converter).parameters)[1:]
     if unknown := [option for option in options if option not in known]:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from dctnet.arguments import finite, flag, whole
-from dctnet.nn.block_spectrum import bands_kept, to_maps, to_spectra
+from dctnet.nn.block_spectrum import bands_kept, check_maps, to_maps, to_spectra
 
 
 class DCTCompress(nn.Module):
@@ -30,7 +30,7 @@ class DCTCompress(nn.Module):
     def __init__(self, keep: float = 0.5, block: int = 8, dtype: torch.dtype | None = None, track: bool = True):
         super().__init__()
         self.block, keep = whole("block", block, 1), finite("keep", keep, 0, 1, open_low=True)
-        if dtype is not None and not dtype.is_floating_point:
+        if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
             raise ValueError(f"the dtype of the spectra is a floating one, as gradients pass through them; got {dtype}")
         self.count = bands_kept((self.block, self.block), keep)
         self.keep = self.count / self.block**2
@@ -39,11 +39,19 @@ class DCTCompress(nn.Module):
 
     def compress(self, maps: Tensor) -> Tensor:
         """Maps ``(n, c, H, W)`` to spectra ``(n, c, count, ceil(H / block), ceil(W / block))``, low bands first."""
+        check_maps(maps)
+        if maps.ndim != 4:
+            raise ValueError(f"compressed are batches of maps (n, c, H, W); got {tuple(maps.shape)}")
         spectra = to_spectra(maps, (self.block, self.block), self.count).movedim(-1, 2)
         return spectra if self.dtype is None else spectra.to(self.dtype)
 
     def expand(self, spectra: Tensor, size: tuple[int, int], dtype: torch.dtype | None = None) -> Tensor:
         """Spectra to maps ``(n, c, *size)``, in ``dtype`` if that is given."""
+        blocks = tuple(-(-side // self.block) for side in size)
+        if spectra.ndim != 5 or spectra.shape[2:] != (self.count, *blocks):
+            raise ValueError(
+                f"maps of {tuple(size)} have spectra (n, c, {self.count}, {blocks[0]}, {blocks[1]}); got {tuple(spectra.shape)}"
+            )
         spectra = spectra if dtype is None else spectra.to(dtype)
         return to_maps(spectra.movedim(2, -1), (self.block, self.block), size)
 

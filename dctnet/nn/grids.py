@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from dctnet.arguments import choice, whole
-from dctnet.nn.block_spectrum import constant
+from dctnet.nn.block_spectrum import check_maps, constant
 from dctnet.nn.pooling import shrinking
 from dctnet.precision import full_precision
 
@@ -148,6 +148,7 @@ class SpectralPool2d(Resized):
 
 def _both(make: Matrix, maps: Tensor, sizes: list[tuple[int, int]]) -> Tensor:
     """The matrices ``make(n, m)`` on every n rows and every n columns of the maps, one pair of sizes an axis."""
+    check_maps(maps)
     rows, columns = (constant(make, *pair, like=maps) for pair in sizes)
     with full_precision(maps.device):
         maps = (rows @ maps.unflatten(-2, (-1, rows.shape[1]))).flatten(-3, -2)

@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dctnet.arguments import choice, flag
+from dctnet.arguments import choice, flag, several
 from dctnet.coefficients import Coefficients, block_size, block_sizes
 from dctnet.dct import basis, block_idct
 from dctnet.kernels.tensors import is_plain
@@ -68,7 +68,8 @@ class PixelFrontend(nn.Module):
     gradient passing as if they were not. Of photographs 0.1 to 0.4 % of the samples then differ, mostly by one level: libjpeg's
     constants have 13 bits, and at the right and lower border its triangles see no samples beyond the picture.
 
-    The arithmetic is done in ``dtype``, whatever autocast says: eight bits of a pixel do not fit the eight of bfloat16.
+    The arithmetic is done in ``dtype``, whatever autocast says, and in float32 after ``.half()`` and ``.bfloat16()`` too: eight
+    bits of a pixel do not fit the eight of bfloat16.
 
     >>> gray = PixelFrontend(scale=255.0)
     >>> y, chroma = torch.zeros(1, 64, 2, 2), torch.zeros(1, 64, 1, 1)
@@ -91,23 +92,20 @@ class PixelFrontend(nn.Module):
         rounded: bool = False,
     ):
         super().__init__()
-        if color not in ("rgb", "ycbcr"):
-            raise ValueError(f'color is "rgb" or "ycbcr"; got {color!r}')
-        if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
-            raise ValueError(f"mean and std are three numbers each, std positive; got mean={mean!r}, std={std!r}")
+        choice("color", color, ("rgb", "ycbcr"))
+        mean, std = several("mean", mean, (3,)), several("std", std, (3,), 0, open_low=True)
         self.block_size = block_sizes(block_size)
-        if reduce not in REDUCTIONS or reduce > min(self.block_size):
-            raise ValueError(
-                f"reduce is one of {REDUCTIONS}, and no more than the block size {self.block_size}; got {reduce!r}"
-            )
-        self.reduce = reduce
-        self.clamp, self.rounded = clamp, flag("rounded", rounded)
+        self.reduce = choice("reduce", reduce, REDUCTIONS)
+        if reduce > min(self.block_size):
+            raise ValueError(f"reduce is no more than the block size {self.block_size}; got {reduce!r}")
+        self.clamp, self.rounded = flag("clamp", clamp), flag("rounded", rounded)
         self.chroma_upsampling = choice("chroma_upsampling", chroma_upsampling, UPSAMPLING)
 
         luma, chroma = (torch.kron(basis(b), basis(b)).T[:, :, None, None] for b in self._reduced())
-        mean, std = torch.tensor(mean, dtype=torch.float64), torch.tensor(std, dtype=torch.float64)
-        matrix = torch.tensor(_TO_RGB, dtype=torch.float64) if color == "rgb" else torch.eye(3, dtype=torch.float64)
-        constants = {
+        exact = {"dtype": torch.float64, "device": "cpu"}
+        mean, std = torch.tensor(mean, **exact), torch.tensor(std, **exact)
+        matrix = torch.tensor(_TO_RGB, **exact) if color == "rgb" else torch.eye(3, **exact)
+        self._constants = {
             "luma_idct": luma,
             "chroma_idct": chroma,
             "matrix": (scale / 255 * matrix / std[:, None])[:, :, None, None],
@@ -117,8 +115,16 @@ class PixelFrontend(nn.Module):
             "black": (-mean / std)[:, None, None],
             "white": ((scale - mean) / std)[:, None, None],
         }
-        for name, value in constants.items():
+        for name, value in self._constants.items():
             self.register_buffer(name, value.to(dtype), persistent=False)
+
+    def _apply(self, *args, **kwargs) -> nn.Module:
+        """Moves to devices and casts to float64; half precision leaves float32, as pixels need more bits than it has."""
+        super()._apply(*args, **kwargs)
+        dtype = torch.promote_types(self.matrix.dtype, torch.float32)
+        for name, value in self._constants.items():
+            setattr(self, name, value.to(getattr(self, name).device, dtype))
+        return self
 
     def extra_repr(self) -> str:
         return (

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from dctnet.arguments import flag, several, whole
 from dctnet.dct import cosines
-from dctnet.nn.block_spectrum import constant
+from dctnet.nn.block_spectrum import check_maps, constant
 from dctnet.precision import full_precision
 
 
@@ -63,10 +63,7 @@ class DCTPool2d(nn.Module):
             )
 
     def forward(self, maps: Tensor) -> Tensor:
-        if maps.ndim not in (3, 4) or not maps.is_floating_point():
-            raise ValueError(
-                f"pooled are floating maps (n, c, H, W) or (c, H, W); got {maps.dtype} {tuple(maps.shape)}"
-            )
+        check_maps(maps)
         size = maps.shape[-2:]
         height, width = (
             -(-side // s) if self.ceil_mode else side // s for side, s in zip(size, self.stride, strict=True)
