@@ -6,6 +6,7 @@ import scipy.fft
 import torch
 import torch.nn.functional as F
 
+from dctnet.nn.dct_compress import DCTCompress
 from dctnet.nn.grids import KINDS, SpectralPool2d, grow, shrink
 
 
@@ -92,3 +93,9 @@ def test_what_does_not_exist_is_refused():
         shrink("mean", 2)
     with pytest.raises(ValueError, match="factor"):
         grow("dct", 0)
+
+
+@pytest.mark.parametrize("layer", [SpectralPool2d(2), shrink("dct", 2), grow("spectral", 2), DCTCompress(1.0)])
+def test_integer_maps_are_refused(layer):
+    with pytest.raises(ValueError, match=r"floating maps.*got torch.int64.*maps.float\(\)"):
+        layer(torch.ones(1, 1, 8, 8, dtype=torch.int64))

@@ -133,10 +133,10 @@ def test_more_grids_read_the_truncated_planes_and_take_part():
 
 
 def test_luma_alone_does_not_look_at_chroma():
-    model = network(planes="y", exchange="both").eval()
+    model = network(planes="y").eval()
     planes = pictures(8, side=128)
     assert torch.equal(model(planes), model(planes._replace(cb=planes.cb + 100, cr=planes.cr[..., :1])))
-    assert len(model.paths) == 1 and parameters(model) < parameters(network(exchange="both"))
+    assert len(model.paths) == 1 and parameters(model) < parameters(network())
 
 
 def test_options_of_each_path():
@@ -188,6 +188,8 @@ def test_published_names_and_the_budget_of_the_recipe():
         ({"merge": None, "body_blocks": [1]}, "with merge=None there are none"),
         ({"body_blocks": [[1, 1], [2, 2]]}, "body_blocks is one list"),
         ({"body_blocks": 2}, "body_blocks is a list"),
+        ({"planes": "y", "exchange": "gated"}, "one grid, and nothing to exchange"),
+        ({"merge": 4.0}, "merge is one of None, 2, 3, 4, 5; got 4.0"),
         ({"planes": "y", "grids": 4}, "one grid, that of luma"),
         ({"path_width": (1, 0.5, 0.2)}, r"one value, or two: \(luma, chroma\)"),
         ({"width": "wide"}, "width is a finite number"),

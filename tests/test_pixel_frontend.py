@@ -8,6 +8,7 @@ import pytest
 import scipy.fft
 import torch
 from PIL import Image
+from torch import nn
 
 from dctnet.coefficients import Coefficients
 from dctnet.jpeg.reader import read_jpeg
@@ -164,7 +165,7 @@ def test_planes_that_do_not_fit_are_refused(planes, message):
         ({"block_size": 3}, "block size is one of .* got 3"),
         ({"block_size": (8, 8, 8)}, "got \\(8, 8, 8\\)"),
         ({"color": "yuv"}, "got 'yuv'"),
-        ({"std": (1.0, 0.0, 1.0)}, "std positive"),
+        ({"std": (1.0, 0.0, 1.0)}, "std is 3 finite numbers greater than 0"),
         ({"chroma_upsampling": "cubic"}, "got 'cubic'"),
         ({"reduce": 3}, "got 3"),
         ({"block_size": (8, 4), "reduce": 8}, r"no more than the block size \(8, 4\); got 8"),
@@ -225,3 +226,22 @@ def test_compiled_loops_and_operators_of_torch_are_one_function():
     frontend = PixelFrontend((8, 4), scale=255.0, clamp=True)
     program = torch.export.export(frontend, (planes,))
     torch.testing.assert_close(program.module()(planes), frontend(planes), rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("rounded", [False, True])
+def test_pixels_do_not_lose_bits_in_a_network_of_another_precision(dtype, rounded):
+    planes = random_planes((8, 8), (4, 4), (2, 2))
+    as_made = PixelFrontend(scale=255.0, rounded=rounded)(planes)
+    moved = nn.Sequential(PixelFrontend(scale=255.0, rounded=rounded)).to(dtype)[0]
+    assert moved(planes).dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+    exact = PixelFrontend(scale=255.0, rounded=rounded, dtype=torch.float64)(planes)
+    torch.testing.assert_close(moved(planes).double(), exact, rtol=0, atol=1e-9 if dtype == torch.float64 else 1e-3)
+    torch.testing.assert_close(moved(planes).float(), as_made, rtol=0, atol=1e-3)
+
+
+def test_constants_are_those_of_the_cpu_whatever_the_default_device_is():
+    with torch.device("meta"):
+        made = PixelFrontend(block_size=(4, 2))
+    for name, constant in PixelFrontend(block_size=(4, 2)).named_buffers():
+        assert torch.equal(dict(made.named_buffers())[name], constant)

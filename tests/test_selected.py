@@ -211,7 +211,7 @@ def test_luma_alone_leaves_the_layers_of_luma():
         ("rgb_resnet18", {"bands": 24}, "rgb_resnet18 has no option bands"),
         ("selected_resnet50", {"bands": 24, "block_size": 4}, "bands are selected from blocks of 8; got block_size"),
         ("selected_resnet50", {"block_size": (2, 8)}, "or half of it"),
-        ("selected_mobilenet_v2", {"width": 0}, "width .* positive; got 0"),
+        ("selected_mobilenet_v2", {"width": 0}, "width .* greater than 0; got 0"),
         ("gated_selected_resnet50", {"block_size": 4}, "gates choose bands of blocks of 8"),
     ],
 )

@@ -23,6 +23,7 @@ from dctnet.models.blocks import initialise
 from dctnet.models.from_rgb import PixelNetwork
 from dctnet.models.rgb import MEAN, STD, torchvision_resnet
 from dctnet.models.stages import scaled
+from dctnet.nn.band_limited import set_compression
 from dctnet.nn.convert import convert
 from dctnet.nn.pixel_frontend import PixelFrontend
 
@@ -42,7 +43,7 @@ def bandlimited(
 ) -> PixelNetwork:
     """``network(num_classes, width, stem)`` on RGB pixels from planes of ``block_size``, its convolutions band-limited.
 
-    ``compression``: the share of each layer's spectrum that is dropped, one number or one for each layer by its name;
+    ``compression``: the share of each layer's spectrum that is dropped, one number, or numbers for some layers by their names;
     ``energy``: instead, the share of the energy that is kept; ``mask``: the shape of what is kept (``nn.BandLimitedConv2d``).
     ``width`` multiplies the channels. ``stem="cifar"`` is for pictures of 32 to 64 pixels. ``planes="y"`` shows gray pictures.
 
@@ -52,8 +53,10 @@ def bandlimited(
     """
     choice("stem", stem, STEMS)
     model = network(num_classes, width, stem)
-    limits = {"mask": mask, "compression": compression, "energy": energy}
-    convert(model, "bandlimited", **{name: value for name, value in limits.items() if value not in (None, 0)})
+    each = isinstance(compression, Mapping)
+    convert(model, "bandlimited", compression=0.0 if each else compression, energy=energy, mask=mask)
+    if each:
+        set_compression(model, compression)
     return PixelNetwork(PixelFrontend(block_size, MEAN, STD), model, planes)
 
 
