@@ -113,6 +113,16 @@ def planes(name: str) -> str:
     return markdown([row | {"mmac": 1e3 * row["gmac"]} for row in rows.values()], columns)
 
 
+def scales(name: str) -> str:
+    """Top-1 of networks by the size to which validation files are resized, and the deviation of the finest band there."""
+    result = json.loads((ROOT / "experiments" / f"{name}.json").read_text())
+    lines = [("finest band over that of training", result["finest_band"], 2)]
+    lines += [(f"`{row['run']}`, top-1 (%)", row["top1"], 1) for row in result["rows"]]
+    rows = [{"what": what} | {f"s{k}": f"{v:.{digits}f}" for k, v in values.items()} for what, values, digits in lines]
+    columns = {f"{size} px": f"{{s{size}}}" for size in result["finest_band"]}
+    return markdown(rows, {"resized to": "{what}"} | columns)
+
+
 def networks(name: str) -> str:
     """Cost and speed of networks beside the pixel network."""
     rows = json.loads((ROOT / "benchmarks" / f"{name}.json").read_text())["rows"]
@@ -163,6 +173,7 @@ TABLES = {
     "transforms": lambda: augmentation("transforms_imagenet"),
     "clothing": lambda: runs("clothing"),
     "cifar planes": lambda: planes("cifar10_planes"),
+    "validation scale": lambda: scales("validation_scale"),
     "models 224": lambda: networks("models_224"),
     "models 32": lambda: networks("models_32"),
     "pretrained": lambda: agreement("pretrained_imagenet"),
