@@ -16,7 +16,7 @@ HELP = """usage: dctnet COMMAND ...
 
 Convolutional networks on the DCT coefficients inside JPEG files.
 
-  dctnet prepare NAME [FOLDER]          make or convert a data set: digits, cifar10, clothing, folder, imagenet
+  dctnet prepare NAME [FOLDER]          make or convert a data set: digits, cifar10, cifar100, clothing, folder, imagenet
   dctnet fit --config NAME              train; NAME is a run that comes with dctnet (digits, ...) or a YAML file
   dctnet validate --config NAME         loss and accuracy of the trained network on the validation files
   dctnet test --config NAME             the same on the test files
@@ -125,6 +125,7 @@ def run_prepare(arguments: list[str]) -> None:
         epilog="data sets:\n"
         "  digits    1,797 handwritten digits over photographs, made on the spot in seconds, no network needed\n"
         "  cifar10   downloaded; or --source: a folder with cifar-10-batches-py/, or a zip or folder of JPEG files\n"
+        "  cifar100  the same with cifar-100-python/\n"
         "  clothing  --source: a zip or folder with train/CLASS/*.jpg and validation/CLASS/*.jpg\n"
         "  folder    --source: your own pictures as SOURCE/CLASS/*.jpg; a fifth of each class becomes validation\n"
         "  imagenet  --source: the folder with ILSVRC2012's pictures or archives; they are linked, not copied\n",

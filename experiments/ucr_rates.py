@@ -20,7 +20,7 @@ import yaml
 from collect import machine
 
 from dctnet.data.series import SeriesDataModule
-from dctnet.nn.band_limited import BandLimitedConv1d
+from dctnet.nn.band_limited import set_compression
 from dctnet.report.tables import markdown
 from dctnet.source_tree import commit
 from dctnet.training.accuracy import hits
@@ -29,9 +29,7 @@ from dctnet.training.predict import load_classifier
 
 def accuracy(network: torch.nn.Module, data: SeriesDataModule, compression: float) -> float:
     """Top-1 in percent on the test series, with all convolutions at ``compression``."""
-    for layer in network.modules():
-        if isinstance(layer, BandLimitedConv1d):
-            layer.compression = compression
+    set_compression(network, compression)
     with torch.inference_mode():
         found = [hits(network(batch.series), batch.labels, 1) for batch in data.val_dataloader()]
     return 100 * torch.cat(found).double().mean().item()

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from PIL import Image
 from sklearn.datasets import load_digits
-from torchvision.datasets import CIFAR10
+from torchvision.datasets import CIFAR10, CIFAR100
 
 from dctnet.data.digits import draw_digit
 from dctnet.data.folder import DataError, JPEGFolder
@@ -130,10 +130,16 @@ def test_two_files_for_one_place_are_refused(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.fixture(params=[CIFAR10, CIFAR100])
+def kind(request):
+    return request.param
+
+
 @pytest.fixture
-def batches(tmp_path, monkeypatch):
-    """A CIFAR-10 of 20 + 10 pictures in torchvision's format, with the checksums that torchvision is to expect."""
-    folder = tmp_path / "root" / CIFAR10.base_folder
+def batches(tmp_path, monkeypatch, kind):
+    """A CIFAR of 20 + 10 pictures of ten classes in torchvision's format, with the checksums that torchvision is to expect."""
+    folder = tmp_path / "root" / kind.base_folder
+    key = "fine_labels" if kind is CIFAR100 else "labels"
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
     names = [f"thing{i}" for i in range(10)]
@@ -144,35 +150,36 @@ def batches(tmp_path, monkeypatch):
 
     def split(name):
         data = rng.integers(0, 256, (10, 3 * 32 * 32), dtype=np.uint8)
-        return write(name, {"data": data, "labels": rng.permutation(10).tolist()})
+        return write(name, {"data": data, key: rng.permutation(10).tolist()})
 
-    monkeypatch.setattr(CIFAR10, "train_list", [split("data_batch_1"), split("data_batch_2")])
-    monkeypatch.setattr(CIFAR10, "test_list", [split("test_batch")])
+    monkeypatch.setattr(kind, "train_list", [split("data_batch_1"), split("data_batch_2")])
+    monkeypatch.setattr(kind, "test_list", [split("test_batch")])
     meta = write("batches.meta", {"label_names": names})
-    monkeypatch.setattr(CIFAR10, "meta", {"filename": meta[0], "key": "label_names", "md5": meta[1]})
+    monkeypatch.setattr(kind, "meta", {"filename": meta[0], "key": "label_names", "md5": meta[1]})
     return tmp_path / "root"
 
 
-def test_cifar10_from_torchvisions_files(batches, tmp_path):
-    made = prepare("cifar10", tmp_path / "out", batches)
-    data = CIFAR10(batches, train=True)
+def test_cifar_from_torchvisions_files(batches, tmp_path, kind):
+    name = kind.__name__.lower()
+    made = prepare(name, tmp_path / "out", batches)
+    data = kind(batches, train=True)
     files = sorted(made.glob("train/*/*.jpg"), key=lambda path: path.stem)
     assert [path.parent.name for path in files] == [data.classes[label] for label in data.targets]
     expected = io.BytesIO()
     Image.fromarray(data.data[13]).save(expected, "JPEG", quality=75, subsampling="4:2:0")
     assert files[13].read_bytes() == expected.getvalue()
     assert json.loads((made / "prepared.json").read_text()) == {
-        "name": "cifar10",
+        "name": name,
         "classes": 10,
         "train": 20,
         "val": 10,
     }
 
 
-def test_cifar10_that_torchvision_refuses(batches, tmp_path):
-    (batches / CIFAR10.base_folder / "test_batch").write_bytes(b"damaged")
-    with pytest.raises(DataError, match="is not CIFAR-10 as distributed"):
-        prepare("cifar10", tmp_path / "out", batches)
+def test_cifar_that_torchvision_refuses(batches, tmp_path, kind):
+    (batches / kind.base_folder / "test_batch").write_bytes(b"damaged")
+    with pytest.raises(DataError, match=r"is not CIFAR-(10|100) as distributed"):
+        prepare(kind.__name__.lower(), tmp_path / "out", batches)
     assert not (tmp_path / "out").exists()
 
 

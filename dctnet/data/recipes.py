@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from dctnet.data.cifar10 import copy_tree, make_cifar10
+from dctnet.data.cifar import copy_tree, make_cifar10, make_cifar100
 from dctnet.data.digits import make_digits
 from dctnet.data.folder import DataError, find_classes, find_images
 from dctnet.data.imagenet import make_imagenet
@@ -19,6 +19,7 @@ PARTIAL_MARK = ".made-by-dctnet-prepare"
 RECIPES: dict[str, Callable[..., dict[str, object]]] = {
     "digits": make_digits,
     "cifar10": make_cifar10,
+    "cifar100": make_cifar100,
     "clothing": copy_tree,
     "folder": split_folder,
     "imagenet": make_imagenet,

@@ -1,8 +1,8 @@
-"""The recipes ``cifar10`` and ``clothing``: trees of JPEG files, and CIFAR-10 as torchvision knows it.
+"""The recipes ``cifar10``, ``cifar100`` and ``clothing``: trees of JPEG files, and CIFAR as torchvision knows it.
 
-CIFAR-10: 60,000 colour pictures of 32x32 in 10 classes, 50,000 of them for training (A. Krizhevsky, "Learning multiple
-layers of features from tiny images", 2009); no licence is stated. Written as JPEG of quality 75, 4:2:0: the distributed
-pixels are lossless, so this is where the coefficients come from.
+CIFAR-10 and CIFAR-100: 60,000 colour pictures of 32x32 in 10 and in 100 classes, 50,000 of them for training (A. Krizhevsky,
+"Learning multiple layers of features from tiny images", 2009); no licence is stated. Written as JPEG of quality 75, 4:2:0:
+the distributed pixels are lossless, so this is where the coefficients come from.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import zipfile
 from pathlib import Path, PurePosixPath
 from urllib.error import URLError
 
-from torchvision.datasets import CIFAR10
+from torchvision.datasets import CIFAR10, CIFAR100
 
 from dctnet.data.digits import save_jpeg
 from dctnet.data.folder import EXTENSIONS, DataError, find_images
@@ -21,33 +21,39 @@ from dctnet.data.folder import EXTENSIONS, DataError, find_images
 SPLITS = {"train": "train", "val": "val", "validation": "val", "test": "val"}
 
 
-def make_cifar10(folder: Path, source: Path | None = None) -> dict[str, object]:
+def make_cifar10(folder: Path, source: Path | None = None, kind: type[CIFAR10] = CIFAR10) -> dict[str, object]:
     """Write ``folder/{train,val}/CLASS/NUMBER.jpg`` from one of
 
-    - no ``source``: torchvision downloads the archive (163 MiB), checks and unpacks it, in ``folder`` for the time being;
-    - a folder that holds ``cifar-10-batches-py/``, as torchvision leaves it;
+    - no ``source``: torchvision downloads the archive (160 MiB), checks and unpacks it, in ``folder`` for the time being;
+    - a folder that holds ``cifar-10-batches-py/`` (of CIFAR-100 ``cifar-100-python/``), as torchvision leaves it;
     - a zip or a folder of JPEG files ``train/CLASS/*.jpg`` and ``test/CLASS/*.jpg``: these bytes are copied as they are.
 
     DataError where the source is none of these or the download fails.
     """
-    if source is not None and not (source / CIFAR10.base_folder).is_dir():
+    name = kind.__name__.replace("CIFAR", "CIFAR-")
+    if source is not None and not (source / kind.base_folder).is_dir():
         return copy_tree(folder, source)
     root = source if source is not None else folder / "download"
     for train, split in ((True, "train"), (False, "val")):
         try:
-            data = CIFAR10(str(root), train=train, download=source is None)
+            data = kind(str(root), train=train, download=source is None)
         except (URLError, OSError) as error:
             raise DataError(
-                f"cifar10 could not be downloaded ({error}). Without a network give --source: a folder that holds "
-                f"{CIFAR10.base_folder}/, or a zip or folder of JPEG files train/CLASS/*.jpg and test/CLASS/*.jpg."
+                f"{name} could not be downloaded ({error}). Without a network give --source: a folder that holds "
+                f"{kind.base_folder}/, or a zip or folder of JPEG files train/CLASS/*.jpg and test/CLASS/*.jpg."
             ) from error
         except RuntimeError as error:
-            raise DataError(f"{root}/{CIFAR10.base_folder} is not CIFAR-10 as distributed: {error}") from error
+            raise DataError(f"{root}/{kind.base_folder} is not {name} as distributed: {error}") from error
         for index, (pixels, label) in enumerate(zip(data.data, data.targets, strict=True)):
             save_jpeg(pixels, folder / split / data.classes[label] / f"{index:05d}.jpg")
     if source is None:
         shutil.rmtree(root)
     return {}
+
+
+def make_cifar100(folder: Path, source: Path | None = None) -> dict[str, object]:
+    """The same of CIFAR-100, with its 100 fine classes."""
+    return make_cifar10(folder, source, CIFAR100)
 
 
 def copy_tree(folder: Path, source: Path | None = None) -> dict[str, object]:
