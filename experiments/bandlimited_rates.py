@@ -35,7 +35,7 @@ def top1(classifier: Classifier, folder: Path, sigma: float = 0.0) -> float:
     generator = torch.Generator().manual_seed(0)
     transform = evaluation_transform(settings.resize_size, settings.image_size, settings.block_size)
     for batch in KeyedLoader(JPEGFolder(folder, transform, classes=settings.classes), 256, workers=0):
-        planes = gaussian_noise(batch.coefficients, sigma, generator=generator) if sigma else batch.coefficients
+        planes = gaussian_noise(batch.coefficients, sigma=sigma, generator=generator) if sigma else batch.coefficients
         hits += (classifier(planes).argmax(1) == batch.labels).sum().item()
         count += len(batch.labels)
     return 100 * hits / count
