@@ -245,3 +245,14 @@ def test_constants_are_those_of_the_cpu_whatever_the_default_device_is():
         made = PixelFrontend(block_size=(4, 2))
     for name, constant in PixelFrontend(block_size=(4, 2)).named_buffers():
         assert torch.equal(dict(made.named_buffers())[name], constant)
+
+
+def test_the_default_dtype_changes_no_pixel():
+    planes = random_planes((8, 8), (4, 4), (2, 2))
+    before = PixelFrontend()(planes)
+    torch.set_default_dtype(torch.float64)
+    try:
+        after = PixelFrontend()(planes)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert after.dtype == torch.float32 and torch.equal(after, before)

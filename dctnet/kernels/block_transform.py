@@ -30,7 +30,7 @@ def to_ended_blocks(samples: Tensor, b: int, ending: Tensor) -> Tensor:
 
 def _forward(samples: Tensor, b: int, ending: Tensor | None = None) -> Tensor:
     height, width = samples.shape[-2:]
-    blocks = torch.empty(*samples.shape[:-2], height // b, width // b, b * b)
+    blocks = torch.empty(*samples.shape[:-2], height // b, width // b, b * b, dtype=torch.float32)
     affine = None if ending is None else ending.numpy()
     _native.block_dct(as_array(samples, 2), as_array(blocks, 3), b, torch.get_num_threads(), affine)
     return blocks
@@ -38,7 +38,7 @@ def _forward(samples: Tensor, b: int, ending: Tensor | None = None) -> Tensor:
 
 def _inverse(blocks: Tensor, b: int) -> Tensor:
     rows, columns = blocks.shape[-3:-1]
-    samples = torch.empty(*blocks.shape[:-3], rows * b, columns * b)
+    samples = torch.empty(*blocks.shape[:-3], rows * b, columns * b, dtype=torch.float32)
     _native.block_idct(as_array(blocks, 3), as_array(samples, 2), b, torch.get_num_threads())
     return samples
 
