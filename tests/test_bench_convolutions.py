@@ -11,6 +11,7 @@ from PIL import Image
 from dctnet.benchmarks import convolution_ways, convolutions
 from dctnet.benchmarks.convolution_ways import PEER, operands, too_large, true_convolution, ways
 from dctnet.benchmarks.crossing import crossing, direct_cost, fft_cost
+from dctnet.benchmarks.peak_memory import peak_in_process
 from dctnet.cli import main
 
 
@@ -85,11 +86,9 @@ def test_im2col_is_left_out_where_its_patches_are_too_many(monkeypatch):
     assert too_large("im2col", x, 5) == "3.2e+03 numbers as patches"
 
 
-def test_the_peak_is_that_of_the_way(capsys):
-    peaks = {}
-    for way in ("direct", "im2col"):
-        convolutions.print_peak({"size": 64, "kernel": 7, "channels": 8, "batch": 4, "device": "cpu", "way": way})
-        peaks[way] = json.loads(capsys.readouterr().out)
+def test_the_peak_is_that_of_the_way():
+    setting = {"size": 64, "kernel": 7, "channels": 8, "batch": 4, "device": "cpu"}
+    peaks = {way: peak_in_process(convolutions.__name__, setting | {"way": way}) for way in ("direct", "im2col")}
     patches = 4 * 4 * 8 * 49 * 64 * 64
     assert peaks["im2col"] > patches > peaks["direct"] > 0
 

@@ -32,6 +32,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from dctnet.arguments import finite, flag
+from dctnet.kernels.tensors import is_watched
 from dctnet.nn.convolution_geometry import Geometry, Sizes, each, geometry
 from dctnet.nn.fast_dft import Side
 from dctnet.nn.overlap_save import joined, tiles, tiling
@@ -105,6 +106,10 @@ def fft_convolution(
 
 
 def _convolved(x: Tensor, w: Tensor, sides: tuple[Geometry, ...], limits: Limits, groups: int) -> Tensor:
+    if is_watched() and limits.energy is None:  # a graph for any number of maps: no tiles, and operators of torch alone
+        todo = plan(sides, limits)
+        maps, filters = (_chosen(spectra(v, *at), todo.kept) for v, at in ((x, todo.map), (w, todo.filter)))
+        return samples(_placed(product("y", maps, filters, groups), todo), *todo.result)
     cut = tiling(sides, len(x), x.shape[1], len(w), groups) if limits[:3] == Limits()[:3] else None
     if cut is None:
         return _Convolution.apply(x, w, plan(sides, limits), groups)
