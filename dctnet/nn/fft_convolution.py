@@ -28,6 +28,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -72,7 +73,8 @@ def fft_convolution(
       1, of the frequencies below what m samples can hold, |f| < m N / (2 o). Spectral pooling; o itself is a whole spectrum.
 
     Float16 and bfloat16 are computed in float32. The result has the dtype of x, under autocast that of autocast. It can be
-    differentiated once. ``torch.compile`` leaves it as it is. ValueError for arguments that do not fit each other.
+    differentiated once. ``torch.compile`` leaves it as it is; ``torch.export`` records products of matrices, and of a whole
+    spectrum the convolution of torch. ValueError for arguments that do not fit each other.
 
     >>> x, w = torch.tensor([[[2.0, 1.0, 2.0, 3.0]]]), torch.tensor([[[1.0, 2.0]]])
     >>> fft_convolution(x, w).round(decimals=4)
@@ -95,9 +97,13 @@ def fft_convolution(
     dtype = x.dtype
     if torch._C._is_any_autocast_enabled() and torch.is_autocast_enabled(x.device.type) and dtype != torch.float64:
         dtype = torch.get_autocast_dtype(x.device.type)
+    accurate = torch.promote_types(torch.promote_types(x.dtype, w.dtype), torch.float32)
+    if is_watched() and limits[:3] == Limits()[:3] and not inverse:  # the same function, in a shorter graph
+        direct = F.conv1d if w.dim() == 3 else F.conv2d
+        bias = None if bias is None else bias.to(accurate)
+        return direct(x.to(accurate), w.to(accurate), bias, stride, padding, dilation, groups).to(dtype)
     if w.dim() == 3:
         x, w = x[:, :, None], w[:, :, None]
-    accurate = torch.promote_types(torch.promote_types(x.dtype, w.dtype), torch.float32)
     y = _convolved(x.to(accurate), w.to(accurate), sides, limits, groups)
     y = y if len(sides) == 2 else y[:, :, 0]
     if bias is not None:
