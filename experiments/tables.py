@@ -173,6 +173,7 @@ TABLES = {
     "transforms": lambda: augmentation("transforms_imagenet"),
     "clothing": lambda: runs("clothing"),
     "cifar planes": lambda: planes("cifar10_planes"),
+    "clothing planes": lambda: planes("clothing_planes"),
     "validation scale": lambda: scales("validation_scale"),
     "models 224": lambda: networks("models_224"),
     "models 32": lambda: networks("models_32"),

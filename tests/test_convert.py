@@ -125,3 +125,8 @@ def test_frozen_convolutions_stay_frozen():
         convert(model, kind)
         assert not any(p.requires_grad for p in model[0].parameters())
         assert all(p.requires_grad for p in model[1].parameters())
+
+
+def test_band_limits_are_what_is_meant_where_no_kind_is_given():
+    model = convert(nn.Sequential(nn.Conv2d(3, 4, 3)), compression=0.5)
+    assert isinstance(model[0], BandLimitedConv2d) and model[0].compression == 0.5

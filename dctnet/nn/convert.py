@@ -2,7 +2,7 @@
 
 convert(torchvision.models.resnet18(weights="DEFAULT"), "harmonic", level=3)        # a harmonic ResNet-18, 6 of 9 bands
 convert(model, "dct_pool")                                                          # its pools truncate the DCT
-convert(model, "bandlimited", compression=0.5)                                      # convolutions that drop half the spectrum
+convert(model, compression=0.5)                                                     # convolutions that drop half the spectrum
 convert(model, "bandlimited", compression={"layer1.0.conv1": 0.5, "conv1": 0.2})    # these two
 convert(model, "plain")                                                             # convolutions as they were
 """
@@ -27,7 +27,7 @@ from dctnet.nn.winograd_layers import WinogradConv1d, WinogradConv2d
 Converter = Callable[..., "nn.Module | None"]
 
 
-def convert(model: nn.Module, kind: str = "harmonic", **options) -> nn.Module:
+def convert(model: nn.Module, kind: str = "bandlimited", **options) -> nn.Module:
     """The model with each layer that ``kind`` applies to exchanged, in place; it is returned, too (a layer by itself is not
     changed, its replacement is returned).
 
