@@ -32,11 +32,11 @@ FORMATS = [None, ("int8", 1.0), ("int4", 1.0), ("int8", 0.5), ("int8", 0.1)]
 BATCH = 32
 
 
-def read(folder: Path) -> tuple[Coefficients, torch.Tensor]:
-    """All pictures of FOLDER/CLASS/*.jpg as one batch, and their classes."""
+def read(folder: Path, block_size: int = 2) -> tuple[Coefficients, torch.Tensor]:
+    """All pictures of FOLDER/CLASS/*.jpg as one batch of blocks of that size, and their classes."""
     paths = find_images(str(folder))
     classes = sorted({Path(path).parent.name for path in paths})
-    square = Compose([Resize(32), CenterCrop(32)], block_size=2)
+    square = Compose([Resize(32), CenterCrop(32)], block_size=block_size)
     planes = lift_images(square, read_jpegs(paths), range(len(paths)))
     return planes, torch.tensor([classes.index(Path(path).parent.name) for path in paths])
 

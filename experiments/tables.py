@@ -139,6 +139,20 @@ def networks(name: str) -> str:
     return markdown(rows, columns)
 
 
+def inside(name: str) -> str:
+    """Accuracy and cost of a small network with layers that compress."""
+    rows = json.loads((ROOT / "experiments" / f"{name}.json").read_text())["rows"]
+    for row in rows:
+        row |= {"each": " / ".join(f"{top1:.1f}" for top1 in row["top1"]), "mmac": row["multiply_adds"] / 1e6}
+    columns = {
+        "network": "{variant}",
+        "parameters": "{parameters:,}",
+        "MMAC": "{mmac:.1f}",
+        "training time": "{time:.2f}",
+    }
+    return markdown(rows, columns | {"top-1 (%), seeds": "{each}"})
+
+
 def saved(name: str) -> str:
     """Memory and gradient error of steps that save spectra."""
     rows = json.loads((ROOT / "benchmarks" / f"{name}.json").read_text())["rows"]
@@ -178,6 +192,7 @@ TABLES = {
     "models 224": lambda: networks("models_224"),
     "models 32": lambda: networks("models_32"),
     "pretrained": lambda: agreement("pretrained_imagenet"),
+    "inside": lambda: inside("inside"),
     "activations": lambda: saved("activations"),
 }
 
