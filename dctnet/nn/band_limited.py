@@ -13,8 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dctnet.arguments import finite
-from dctnet.nn.convolution_geometry import Sizes, arguments_of
+from dctnet.nn.convolution_geometry import Sizes
 from dctnet.nn.fft_convolution import Limits, check_limits, fft_convolution
+from dctnet.nn.layer_arguments import with_parameters_of
 from dctnet.nn.layer_names import layers_named
 from dctnet.nn.spectrum_masks import ALMOST_ONE
 
@@ -105,15 +106,11 @@ class _BandLimited:
     @classmethod
     def from_conv(cls, convolution: nn.Conv1d | nn.Conv2d, **limits) -> _BandLimited:
         """The layer with the parameters, the very same, of a layer of torch."""
-        with torch.device("meta"):
-            layer = cls(*arguments_of(convolution), **limits)
-        return _adopted(layer, convolution)
+        return with_parameters_of(convolution, cls, **limits)
 
     def to_conv(self) -> nn.Conv1d | nn.Conv2d:
         """The layer of torch with the same parameters: the same function at compression 0."""
-        with torch.device("meta"):
-            convolution = self.plain(*arguments_of(self))
-        return _adopted(convolution, self)
+        return with_parameters_of(self, self.plain)
 
     def extra_repr(self) -> str:
         shown = {"compression": 0.0} if self._limits.energy is self._limits.output_size is None else {}
@@ -187,9 +184,3 @@ def set_compression(model: nn.Module, compression: float | Mapping[str, float]) 
 
 def _is_band_limited(layer: nn.Module) -> bool:
     return isinstance(layer, _BandLimited)
-
-
-def _adopted(layer: nn.Module, source: nn.Module) -> nn.Module:
-    """The layer with the parameters of the source, and in its mode."""
-    layer.weight, layer.bias = source.weight, source.bias
-    return layer.train(source.training)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from torch import nn
-
 from dctnet.arguments import several, whole
 
 Sizes = int | Sequence[int]
@@ -94,18 +92,3 @@ def fast_size(n: int) -> int:
         if rest == 1:
             return n
         n += 1
-
-
-def arguments_of(layer: nn.Conv1d | nn.Conv2d) -> tuple:
-    """The arguments of a layer of torch, up to the padding mode."""
-    return (
-        layer.in_channels,
-        layer.out_channels,
-        layer.kernel_size,
-        layer.stride,
-        layer.padding,
-        layer.dilation,
-        layer.groups,
-        layer.bias is not None,
-        layer.padding_mode,
-    )

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from dctnet.arguments import flag, several, whole
 from dctnet.dct import cosines
 from dctnet.nn.composed_conv import ComposedConv2d
+from dctnet.nn.layer_arguments import arguments_of
 
 
 class HarmonicConv2d(nn.Module):
@@ -110,15 +111,7 @@ class HarmonicConv2d(nn.Module):
         """
         weight = convolution.weight.detach()
         layer = cls(
-            convolution.in_channels,
-            convolution.out_channels,
-            convolution.kernel_size,
-            convolution.stride,
-            convolution.padding,
-            convolution.dilation,
-            convolution.groups,
-            convolution.bias is not None,
-            convolution.padding_mode,
+            *arguments_of(convolution),
             weight.device,
             weight.dtype,
             level=level,

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from dctnet.arguments import several
 from dctnet.nn.composed_conv import ComposedConv2d
-from dctnet.nn.convolution_geometry import arguments_of
+from dctnet.nn.layer_arguments import arguments_of
 
 
 class SpectralConv2d(ComposedConv2d):

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dctnet.arguments import whole
+from dctnet.nn.layer_arguments import with_parameters_of
 from dctnet.nn.winograd import MOST_TILE, check_fits, winograd_convolution
 
 
@@ -29,11 +30,11 @@ class _OnTiles:
     @classmethod
     def from_conv(cls, convolution: nn.Conv1d | nn.Conv2d, tile: int = 4):
         """The layer that does the same; the parameters are those of the convolution, not copies."""
-        return _with_parameters(cls, convolution, tile=tile)
+        return with_parameters_of(convolution, cls, tile=tile)
 
     def to_conv(self) -> nn.Conv1d | nn.Conv2d:
         """torch's layer that does the same, with the same parameters."""
-        return _with_parameters(nn.Conv1d if isinstance(self, nn.Conv1d) else nn.Conv2d, self)
+        return with_parameters_of(self, nn.Conv1d if isinstance(self, nn.Conv1d) else nn.Conv2d)
 
 
 class WinogradConv1d(_OnTiles, nn.Conv1d):
@@ -60,21 +61,3 @@ class WinogradConv2d(_OnTiles, nn.Conv2d):
     >>> layer(torch.zeros(1, 3, 9, 7)).shape, sorted(layer.state_dict())
     (torch.Size([1, 8, 9, 7]), ['bias', 'weight'])
     """
-
-
-def _with_parameters(kind: type, layer: nn.Conv1d | nn.Conv2d, **options) -> nn.Module:
-    new = kind(
-        layer.in_channels,
-        layer.out_channels,
-        layer.kernel_size,
-        layer.stride,
-        layer.padding,
-        layer.dilation,
-        layer.groups,
-        layer.bias is not None,
-        layer.padding_mode,
-        device="meta",
-        **options,
-    )
-    new.weight, new.bias = layer.weight, layer.bias
-    return new.train(layer.training)
