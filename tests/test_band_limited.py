@@ -335,11 +335,39 @@ def test_it_compiles_and_exports(limits):
     torch.testing.assert_close(exported(x), y, rtol=1e-4, atol=1e-5)
 
 
-def test_a_second_derivative_is_refused():
-    x, w = numbers(1, 1, 8, 8, requires_grad=True), numbers(1, 1, 3, 3, requires_grad=True)
-    (g,) = torch.autograd.grad(fft_convolution(x, w).square().sum(), x, create_graph=True)
-    with pytest.raises(RuntimeError, match="once_differentiable"):
-        g.sum().backward()
+@pytest.mark.parametrize("fast", (False, True), ids=("matrices", "fast transform"))
+@pytest.mark.parametrize("limits", LIMITS, ids=str)
+def test_gradients_of_gradients_are_exact(limits, fast, monkeypatch):
+    if fast and "output_size" not in limits:  # whose steps are not whole
+        monkeypatch.setattr(partial_dft, "fast_is_cheaper", lambda rows, columns: True)
+    for case in (CASES[1], CASES[2], CASES[13]):
+        (x, w, b), arguments = parts(case)
+        if "output_size" in limits:
+            arguments = arguments | {"stride": 1}
+        assert torch.autograd.gradgradcheck(
+            lambda x, w, a=arguments: fft_convolution(x, w, **a, **limits), (x[:1], w), fast_mode=True
+        )
+
+
+def test_the_product_of_a_hessian_and_a_vector_is_that_of_torch():
+    x, v = numbers(2, 3, 40, 30, requires_grad=True), numbers(2, 3, 40, 30, seed=2)  # in tiles
+    w = numbers(4, 3, 5, 5, seed=1, requires_grad=True)
+    products = []
+    for convolve in (F.conv2d, fft_convolution):
+        (g,) = torch.autograd.grad(convolve(x, w).pow(3).sum(), x, create_graph=True)
+        products.append(torch.autograd.grad((g * v).sum(), (x, w)))
+    torch.testing.assert_close(*products)
+
+
+def test_one_gradient_alone_saves_what_it_needs_alone():
+    kept = []
+    for needs in ((True, False), (False, True)):
+        x, w = (numbers(*s, requires_grad=n) for s, n in zip(((8, 2, 12, 12), (3, 2, 3, 3)), needs, strict=True))
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.numel()) or t, lambda t: t):
+            y = fft_convolution(x, w)
+        y.sum().backward()
+    frequencies = 2 * 12 * 7
+    assert kept == [frequencies * 3 * 2, frequencies * 8 * 2]  # the filters' spectrum; the maps'
 
 
 def test_fast_and_matrix_transforms_agree():

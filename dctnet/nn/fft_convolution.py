@@ -30,10 +30,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from dctnet.arguments import finite, flag
 from dctnet.kernels.tensors import is_watched
+from dctnet.nn import differentiable_dft, partial_dft
 from dctnet.nn.convolution_geometry import Geometry, Sizes, each, geometry
 from dctnet.nn.fast_dft import Side
 from dctnet.nn.overlap_save import joined, tiles, tiling
@@ -73,7 +73,7 @@ def fft_convolution(
       1, of the frequencies below what m samples can hold, |f| < m N / (2 o). Spectral pooling; o itself is a whole spectrum.
 
     Float16 and bfloat16 are computed in float32. The result has the dtype of x, under autocast that of autocast. It can be
-    differentiated once. ``torch.compile`` leaves it as it is; ``torch.export`` records products of matrices, and of a whole
+    differentiated any number of times. ``torch.compile`` leaves it as it is; ``torch.export`` records products of matrices, and of a whole
     spectrum the convolution of torch. ValueError for arguments that do not fit each other.
 
     >>> x, w = torch.tensor([[[2.0, 1.0, 2.0, 3.0]]]), torch.tensor([[[1.0, 2.0]]])
@@ -118,8 +118,8 @@ def _convolved(x: Tensor, w: Tensor, sides: tuple[Geometry, ...], limits: Limits
         return samples(_placed(product("y", maps, filters, groups), todo), *todo.result)
     cut = tiling(sides, len(x), x.shape[1], len(w), groups) if limits[:3] == Limits()[:3] else None
     if cut is None:
-        return _Convolution.apply(x, w, plan(sides, limits), groups)
-    y = _Convolution.apply(tiles(x, cut), w, plan(tuple(tile.inside for tile in cut), limits), groups)
+        return _Convolution.apply(x, w, plan(sides, limits), groups)[0]
+    y = _Convolution.apply(tiles(x, cut), w, plan(tuple(tile.inside for tile in cut), limits), groups)[0]
     return joined(y, cut, len(x))
 
 
@@ -212,10 +212,12 @@ def _pooled(size: tuple[int, ...], outputs: tuple[int, ...], wanted: tuple[int, 
 
 
 class _Convolution(torch.autograd.Function):
-    """``(n, in, h, w)`` and ``(out, in / groups, kh, kw)`` to the result, all of one real dtype."""
+    """``(n, in, h, w)`` and ``(out, in / groups, kh, kw)`` to the result, all of one real dtype, and to what is kept of the
+    spectra of both, where the gradient needs it: as results of this node they are what its gradient can be differentiated by.
+    """
 
     @staticmethod
-    def forward(ctx, x: Tensor, w: Tensor, todo: Plan, groups: int) -> Tensor:
+    def forward(ctx, x: Tensor, w: Tensor, todo: Plan, groups: int) -> tuple[Tensor, Tensor | None, Tensor | None]:
         with full_precision(x.device):
             maps = spectra(x, *todo.map)
             if todo.limits.energy is not None:
@@ -225,22 +227,30 @@ class _Convolution(torch.autograd.Function):
             filters = _chosen(spectra(w, *todo.filter), todo.kept)
             y = samples(_placed(product("y", maps, filters, groups), todo), *todo.result)
         needs_x, needs_w = ctx.needs_input_grad[:2]
-        ctx.save_for_backward(maps if needs_w else None, filters if needs_x else None)
+        maps, filters = (maps if needs_w else None), (filters if needs_x else None)
+        ctx.save_for_backward(maps, filters)
+        ctx.set_materialize_grads(False)
         ctx.todo, ctx.groups = todo, groups
-        return y
+        return y, maps, filters
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx, gradient: Tensor):
+    def backward(ctx, gradient: Tensor | None, of_maps: Tensor | None, of_filters: Tensor | None):
         (maps, filters), todo, groups = ctx.saved_tensors, ctx.todo, ctx.groups
-        x = w = None
-        with full_precision(gradient.device):
-            gradient = _chosen(spectra(gradient, *todo.result), todo.kept)
-            if filters is not None:
-                x = samples(_placed(product("x", gradient, filters, groups), todo), *todo.map)
-            if maps is not None:
-                w = samples(_placed(product("w", gradient, maps, groups), todo), *todo.filter)
+        dft = differentiable_dft if torch.is_grad_enabled() else partial_dft
+        with full_precision((maps if filters is None else filters).device):
+            if gradient is not None:
+                gradient = _chosen(dft.spectra(gradient, *todo.result), todo.kept)
+                if filters is not None:
+                    of_maps = _sum(product("x", gradient, filters, groups), of_maps)
+                if maps is not None:
+                    of_filters = _sum(product("w", gradient, maps, groups), of_filters)
+            x = None if of_maps is None else dft.samples(_placed(of_maps, todo), *todo.map)
+            w = None if of_filters is None else dft.samples(_placed(of_filters, todo), *todo.filter)
         return x, w, None, None
+
+
+def _sum(ours: Tensor, theirs: Tensor | None) -> Tensor:
+    return ours if theirs is None else ours + theirs
 
 
 def _chosen(spectrum: Tensor, kept: Kept) -> Tensor:

@@ -39,7 +39,8 @@ def _ungrouped(kind: str, left: Tensor, right: Tensor) -> Tensor:
     elif kind == "w":
         left = left.transpose(2, 3)
     a, b, c, d = *left, *right
-    if is_watched():  # what is recorded may be differentiated, and writes into nothing
+    followed = torch.is_grad_enabled() and (left.requires_grad or right.requires_grad)
+    if is_watched() or followed:  # what is recorded may be differentiated, and writes into nothing
         real = a @ c - left_sign * right_sign * (b @ d)
         return torch.stack([real, right_sign * (a @ d) + left_sign * (b @ c)])
     out = left.new_empty(2, left.shape[1], left.shape[2], right.shape[3])

@@ -1,0 +1,45 @@
+"""``partial_dft`` for gradients of gradients: linear functions of which each is the other's adjoint, so each is the other's gradient.
+
+A gradient that is itself differentiated, as for a product of a Hessian and a vector, must be made of functions that autograd
+follows. The transforms write into buffers, which it does not; here they are its nodes.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dctnet.nn import partial_dft
+from dctnet.nn.fast_dft import Side
+
+
+def spectra(maps: Tensor, rows: Side, columns: Side) -> Tensor:
+    """As ``partial_dft.spectra``; differentiable any number of times."""
+    return _Spectra.apply(maps, rows, columns)
+
+
+def samples(spectrum: Tensor, rows: Side, columns: Side) -> Tensor:
+    """As ``partial_dft.samples``; differentiable any number of times."""
+    return _Samples.apply(spectrum, rows, columns)
+
+
+class _Spectra(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, maps: Tensor, rows: Side, columns: Side) -> Tensor:
+        ctx.sides = rows, columns
+        return partial_dft.spectra(maps, rows, columns)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor):
+        return samples(gradient, *ctx.sides), None, None
+
+
+class _Samples(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, spectrum: Tensor, rows: Side, columns: Side) -> Tensor:
+        ctx.sides = rows, columns
+        return partial_dft.samples(spectrum, rows, columns)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor):
+        return spectra(gradient, *ctx.sides), None, None
