@@ -341,7 +341,7 @@ def test_gradients_of_gradients_are_exact(limits, fast, monkeypatch):
     if fast and "output_size" not in limits:  # whose steps are not whole
         monkeypatch.setattr(partial_dft, "fast_is_cheaper", lambda rows, columns: True)
     for case in (CASES[1], CASES[2], CASES[13]):
-        (x, w, b), arguments = parts(case)
+        (x, w, _), arguments = parts(case)
         if "output_size" in limits:
             arguments = arguments | {"stride": 1}
         assert torch.autograd.gradgradcheck(

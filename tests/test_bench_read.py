@@ -51,3 +51,15 @@ def test_pairs_are_ratios_within_a_round():
     assert pairs["fast"].ratio == 0.5
     with pytest.raises(ValueError, match="3 rounds"):
         paired({}, rounds=2)
+
+
+def test_a_common_reference_is_called_once_a_round_where_that_is_asked():
+    calls = {False: 0, True: 0}
+    for once in calls:
+
+        def reference(once=once):
+            calls[once] += 1
+
+        pairs = paired({str(n): ((lambda: None), reference) for n in range(4)}, rounds=3, once=once)
+        assert len(pairs) == 4 and all(pair.ratio > 0 for pair in pairs.values())
+    assert calls == {False: 1 + 3 * 4, True: 1 + 3}  # and one that is not timed

@@ -31,13 +31,15 @@ def paired(
     rounds: int = 7,
     clock: Callable[[], float] = time.perf_counter,
     pause: float = 0.0,
+    once: bool = False,
 ) -> dict[str, Pair]:
     """Times each alternative against its reference: ``{name: (alternative, reference)}``.
 
-    After one untimed call of each, every round runs all alternatives once, each next to its reference; which of the two
+    After one untimed call of each function, every round runs all alternatives once, each next to its reference; which of the two
     goes first changes from round to round. Results are dropped as soon as they are made, as a consumer would, and the
     garbage collector is off. ``pause`` seconds pass before each timed call, for what works on in its own threads after the
-    call that started it: it would take the other's time. ValueError for fewer than 3 rounds, which have no median worth the name.
+    call that started it: it would take the other's time. ``once``: a reference that several have in common is called once a
+    round, for one that takes long. ValueError for fewer than 3 rounds, which have no median worth the name.
 
     >>> ticks = iter(range(1000))
     >>> paired({"idle": (lambda: None, lambda: None)}, rounds=3, clock=lambda: float(next(ticks)))["idle"].ratio
@@ -46,20 +48,25 @@ def paired(
     if rounds < 3:
         raise ValueError(f"a median needs 3 rounds or more; got {rounds}")
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in alternatives}
-    for pair in alternatives.values():
-        for run in pair:
-            run()
+    for run in dict.fromkeys(run for pair in alternatives.values() for run in pair):
+        run()
     collecting = gc.isenabled()
     gc.disable()
     try:
         for number in range(rounds):
+            known: dict[Callable[[], object], float] = {}
             for name, pair in alternatives.items():
                 seconds = [0.0, 0.0]
                 for which in (0, 1) if number % 2 else (1, 0):
+                    if which and pair[1] in known:
+                        seconds[1] = known[pair[1]]
+                        continue
                     time.sleep(pause)
                     start = clock()
                     pair[which]()
                     seconds[which] = clock() - start
+                if once:
+                    known[pair[1]] = seconds[1]
                 times[name].append((seconds[0], seconds[1]))
             gc.collect()
     finally:

@@ -142,8 +142,8 @@ class BandLimitedConv2d(_BandLimited, nn.Conv2d):
 
     ``layer.compression = 0.8`` changes a trained layer. Memory that is kept for the backward pass, and time where the
     transforms are not most of it, are in proportion to 1 - compression. float16 and bfloat16 are computed in float32.
-    Differentiable any number of times. ValueError for limits out of range or two of them, RuntimeError or ValueError for what torch's layer
-    refuses.
+    Differentiable any number of times. ValueError for limits out of range or two of them, RuntimeError or ValueError for what
+    torch's layer refuses.
 
     >>> layer = BandLimitedConv2d(3, 8, 3, padding=1, compression=0.5)
     >>> layer(torch.zeros(2, 3, 31, 17)).shape

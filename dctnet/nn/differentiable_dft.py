@@ -1,4 +1,4 @@
-"""``partial_dft`` for gradients of gradients: linear functions of which each is the other's adjoint, so each is the other's gradient.
+"""``partial_dft`` for gradients of gradients: two linear functions, each the adjoint of the other and so its gradient.
 
 A gradient that is itself differentiated, as for a product of a Hessian and a vector, must be made of functions that autograd
 follows. The transforms write into buffers, which it does not; here they are its nodes.

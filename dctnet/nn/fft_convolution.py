@@ -73,8 +73,8 @@ def fft_convolution(
       1, of the frequencies below what m samples can hold, |f| < m N / (2 o). Spectral pooling; o itself is a whole spectrum.
 
     Float16 and bfloat16 are computed in float32. The result has the dtype of x, under autocast that of autocast. It can be
-    differentiated any number of times. ``torch.compile`` leaves it as it is; ``torch.export`` records products of matrices, and of a whole
-    spectrum the convolution of torch. ValueError for arguments that do not fit each other.
+    differentiated any number of times. ``torch.compile`` leaves it as it is; ``torch.export`` records products of matrices, and
+    of a whole spectrum the convolution of torch. ValueError for arguments that do not fit each other.
 
     >>> x, w = torch.tensor([[[2.0, 1.0, 2.0, 3.0]]]), torch.tensor([[[1.0, 2.0]]])
     >>> fft_convolution(x, w).round(decimals=4)
