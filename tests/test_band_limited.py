@@ -2,6 +2,7 @@
 
 import copy
 import io
+import warnings
 
 import numpy as np
 import pytest
@@ -333,6 +334,22 @@ def test_it_compiles_and_exports(limits):
     torch.testing.assert_close(g, torch.autograd.grad(y.square().sum(), x)[0])
     exported = torch.export.export(layer, (x.detach(),)).module()
     torch.testing.assert_close(exported(x), y, rtol=1e-4, atol=1e-5)
+
+
+def test_a_share_of_energy_cannot_be_recorded_and_says_so():
+    layer, x = BandLimitedConv2d(2, 3, 3, energy=0.9).eval(), torch.randn(1, 2, 16, 16)
+    for record in (torch.export.export, torch.jit.trace):
+        with pytest.raises(ValueError, match="set a compression first"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # jit.trace is out of favour
+            record(layer, (x,))
+    torch.testing.assert_close(torch.compile(layer, backend="aot_eager")(x), layer(x))
+
+
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore:.*torch.jit:FutureWarning")
+@pytest.mark.parametrize("limits", ({}, {"compression": 0.5}, {"output_size": 7}), ids=str)
+def test_traces_compute_the_same(limits):
+    layer, x = BandLimitedConv2d(2, 3, 3, **limits).eval(), torch.randn(1, 2, 16, 16)
+    torch.testing.assert_close(torch.jit.trace(layer, (x,))(x), layer(x), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("fast", (False, True), ids=("matrices", "fast transform"))

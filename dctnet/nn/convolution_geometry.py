@@ -62,7 +62,7 @@ def geometry(
     else:
         pads = [(p, p) for p in each("padding", padding, dimensions, 0)]
     sides = tuple(
-        Geometry(side, taps, s, d, *pad)
+        Geometry(int(side), int(taps), s, d, *pad)  # whole numbers in a trace, too
         for side, taps, s, d, pad in zip(shape[2:], filters[2:], strides, dilations, pads, strict=True)
     )
     if any(side.outputs < 1 or side.taps < 1 for side in sides):

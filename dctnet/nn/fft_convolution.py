@@ -30,6 +30,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
 
 from dctnet.arguments import finite, flag
 from dctnet.kernels.tensors import is_watched
@@ -271,6 +272,11 @@ def _holding(maps: Tensor, todo: Plan) -> Kept:
     """The fewest frequencies, in the order of the mask, that hold the share ``energy`` of the whole spectra ``maps``."""
     if maps.is_meta:  # sizes alone are asked for
         return todo.kept
+    if torch.compiler.is_exporting() or torch.jit.is_tracing() or isinstance(maps, FakeTensor):
+        raise ValueError(
+            f"which frequencies hold energy={todo.limits.energy:g} is known for given maps alone, so it cannot be recorded; "
+            "set a compression first, as nn.set_compression does for a whole network"
+        )
     limits, size = todo.limits, tuple(side.n for side in todo.map)
     size = size if len(todo.kept.reach) == 2 else size[1:]
     order = frequency_order(size, limits.mask)
