@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import io
 import math
+import operator
 import warnings
+from collections.abc import Callable
 from fractions import Fraction
 from functools import lru_cache
 
@@ -20,8 +22,9 @@ from torch import Tensor
 
 from dctnet.coefficients import Coefficients, Grid, check_all_bands, infer_grid
 from dctnet.dct import block_dct, block_idct
+from dctnet.jpeg.encoder_samples import whole_blocks
 from dctnet.jpeg.errors import JPEGError
-from dctnet.jpeg.integer_idct import integer_idct
+from dctnet.jpeg.integer_dct import Floor, integer_idct
 from dctnet.precision import full_precision
 
 # JFIF 1.02 (ITU-T T.871): Y, Cb - 128, Cr - 128 from R, G, B.
@@ -54,12 +57,25 @@ def to_pixels(coefficients, size: tuple[int, int] | None = None, grid: Grid | No
     for number, plane in enumerate(coefficients):
         rows, columns = grid.samples(number)
         levels = _levels(plane)[..., :rows, :columns]
-        samples.append(_upsample(levels, grid.spacing[number])[..., :height, :width] - 128)
-    y, cb, cr = (plane.to(torch.float64) for plane in samples)
-    red = y + torch.floor(1.402 * cr + 0.5)
-    green = y + torch.floor(-0.34414 * cb - 0.71414 * cr + 0.5)  # five digits, as in libjpeg
-    blue = y + torch.floor(1.772 * cb + 0.5)
-    return (torch.stack([red, green, blue], dim=-3) + 128).clamp(0, 255).to(torch.uint8)
+        samples.append(upsample(levels, grid.spacing[number])[..., :height, :width])
+    return rgb_of_samples(*(plane.to(torch.float64) for plane in samples)).to(torch.uint8)
+
+
+def rgb_of_samples(y: Tensor, cb: Tensor, cr: Tensor, floor: Floor = torch.floor) -> Tensor:
+    """RGB ``(..., 3, H, W)``, whole numbers of 0..255, of samples of 0..255 in float64 ``(..., H, W)``.
+
+    As libjpeg rounds them: the four factors, of five digits, in units of 2**-16, and the sum of those of chroma. ``floor``
+    takes the place of ``torch.floor`` where the rounding is to have a gradient.
+    """
+    cb, cr = cb - 128, cr - 128
+    red = y + floor((_fixed(1.402) * cr + 2**15) / 2**16)
+    green = y + floor((-_fixed(0.34414) * cb - _fixed(0.71414) * cr + 2**15) / 2**16)
+    blue = y + floor((_fixed(1.772) * cb + 2**15) / 2**16)
+    return torch.stack([red, green, blue], dim=-3).clamp(0, 255)
+
+
+def _fixed(value: float) -> int:
+    return math.floor(value * 2**16 + 0.5)
 
 
 def _levels(plane: Tensor) -> Tensor:
@@ -70,19 +86,22 @@ def _levels(plane: Tensor) -> Tensor:
     return torch.floor(block_idct(plane) + 128.5).clamp(0, 255).to(torch.int32)
 
 
-def _upsample(samples: Tensor, spacing: tuple[Fraction, Fraction]) -> Tensor:
+def upsample(
+    samples: Tensor, spacing: tuple[Fraction | int, Fraction | int], shift: Callable[[Tensor, int], Tensor] = operator.rshift
+) -> Tensor:
     """Integer samples at ``spacing`` to one a pixel, as libjpeg-turbo chooses: triangle filters for 2, else repetition.
 
-    The biases alternate as in its h2v1, h1v2 and h2v2 "fancy" routines, so that roundings do not add up.
+    The biases alternate as in its h2v1, h1v2 and h2v2 "fancy" routines, so that roundings do not add up. For whole numbers
+    held as floats ``shift(x, k)`` is the floor of x / 2**k.
     """
     vertical, horizontal = spacing
     wide = samples.shape[-1] > 2  # libjpeg repeats narrower planes
     if (vertical, horizontal) == (2, 2) and wide:
-        return _triangle(_triangle(samples, -2, (0, 0), 0), -1, (8, 7), 4)
+        return _triangle(_triangle(samples, -2), -1, (8, 7), lambda sums: shift(sums, 4))
     if (vertical, horizontal) == (1, 2) and wide:
-        return _triangle(samples, -1, (1, 2), 2)
+        return _triangle(samples, -1, (1, 2), lambda sums: shift(sums, 2))
     if (vertical, horizontal) == (2, 1):
-        return _triangle(samples, -2, (1, 2), 2)
+        return _triangle(samples, -2, (1, 2), lambda sums: shift(sums, 2))
     for dim, factor in ((-2, vertical), (-1, horizontal)):
         if factor != 1:
             centres = (torch.arange(math.floor(samples.shape[dim] * factor)) + 0.5) / float(factor)
@@ -90,14 +109,16 @@ def _upsample(samples: Tensor, spacing: tuple[Fraction, Fraction]) -> Tensor:
     return samples
 
 
-def _triangle(samples: Tensor, dim: int, bias: tuple[int, int], shift: int) -> Tensor:
-    """Twice the samples along ``dim``: (3 x near + far + bias) >> shift, the edge repeated, biases alternating."""
+def _triangle(
+    samples: Tensor, dim: int, bias: tuple[int, int] = (0, 0), shift: Callable[[Tensor], Tensor] | None = None
+) -> Tensor:
+    """Twice the samples along ``dim``: ``shift(3 near + far + bias)``, the edge repeated, biases alternating."""
     count = samples.shape[dim]
     index = torch.arange(count, device=samples.device)
     before = samples.index_select(dim, (index - 1).clamp(min=0))
     after = samples.index_select(dim, (index + 1).clamp(max=count - 1))
-    even, odd = (3 * samples + before + bias[0]) >> shift, (3 * samples + after + bias[1]) >> shift
-    return torch.stack([even, odd], dim).flatten(dim - 1, dim)
+    sums = 3 * samples + before + bias[0], 3 * samples + after + bias[1]
+    return torch.stack([*map(shift, sums)] if shift else sums, dim).flatten(dim - 1, dim)
 
 
 def from_pixels(pixels: Tensor, block_size: int = 8) -> Coefficients:
@@ -116,16 +137,7 @@ def from_pixels(pixels: Tensor, block_size: int = 8) -> Coefficients:
     with full_precision(pixels.device):
         planes = torch.einsum("pc,...chw->...phw", YCC_FROM_RGB.to(pixels), pixels)
     planes[..., 0, :, :] -= 128
-    return Coefficients(*(block_dct(_fill_blocks(planes[..., i, :, :], block_size), block_size) for i in range(3)))
-
-
-def _fill_blocks(samples: Tensor, b: int) -> Tensor:
-    """The last row and column repeated up to whole blocks."""
-    for dim in (-2, -1):
-        count = samples.shape[dim]
-        index = torch.arange(-(-count // b) * b, device=samples.device).clamp(max=count - 1)
-        samples = samples.index_select(dim, index)
-    return samples
+    return Coefficients(*(block_dct(whole_blocks(planes[..., i, :, :], block_size), block_size) for i in range(3)))
 
 
 def image_through_pixels(data: bytes, source: str, reason: str, max_pixels: int) -> dict:
@@ -159,7 +171,7 @@ def image_through_pixels(data: bytes, source: str, reason: str, max_pixels: int)
     for top in range(0, height, _STRIP):  # a strip at a time: the arithmetic in float64 takes ten times the levels
         strip = torch.from_numpy(levels[top : top + _STRIP])
         if components == 1:
-            made = [block_dct(_fill_blocks(strip.to(torch.float64) - 128, 8))]
+            made = [block_dct(whole_blocks(strip.to(torch.float64) - 128, 8))]
         else:
             made = from_pixels(strip.movedim(-1, 0))
         for plane, part in zip(planes, made, strict=True):

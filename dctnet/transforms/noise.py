@@ -55,15 +55,16 @@ def _field(plane: Tensor, generators: Generators, fill: Callable[..., object], s
     return block_dct(drawn, b) if samples else drawn.movedim(-1, -3)
 
 
-def _normal(tensor: Tensor, generator: torch.Generator | None) -> None:
+def fill_normal(tensor: Tensor, generator: torch.Generator | None) -> None:
+    """Draws in place; this one and the two below are of mean 0 and deviation 1."""
     tensor.normal_(generator=generator)
 
 
-def _uniform(tensor: Tensor, generator: torch.Generator | None) -> None:
+def fill_uniform(tensor: Tensor, generator: torch.Generator | None) -> None:
     tensor.uniform_(-math.sqrt(3), math.sqrt(3), generator=generator)
 
 
-def _laplace(tensor: Tensor, generator: torch.Generator | None) -> None:
+def fill_laplace(tensor: Tensor, generator: torch.Generator | None) -> None:
     """The sign of u and the logarithm of 1 - |u|, u uniform in [-1, 1)."""
     tensor.uniform_(-1, 1, generator=generator)
     magnitude = tensor.abs().neg_().clamp_(min=2**-24 - 1).log1p_()
@@ -114,21 +115,21 @@ def gaussian_noise(
     >>> 9.9 < noise.y.std().item() < 10.1
     True
     """
-    return _noisy(coefficients, mean, sigma, generator, _normal, samples=False)
+    return _noisy(coefficients, mean, sigma, generator, fill_normal, samples=False)
 
 
 def uniform_noise(
     coefficients: Coefficients, sigma: Number | Sequence[Number] = 25.5, *, generator: Generators = None
 ) -> Coefficients:
     """Uniform noise of deviation ``sigma`` on the samples of each plane: from -sqrt(3) sigma to sqrt(3) sigma. As above."""
-    return _noisy(coefficients, 0.0, sigma, generator, _uniform, samples=True)
+    return _noisy(coefficients, 0.0, sigma, generator, fill_uniform, samples=True)
 
 
 def laplace_noise(
     coefficients: Coefficients, sigma: Number | Sequence[Number] = 25.5, *, generator: Generators = None
 ) -> Coefficients:
     """Laplace noise of deviation ``sigma`` on the samples of each plane: of scale sigma / sqrt(2). As above."""
-    return _noisy(coefficients, 0.0, sigma, generator, _laplace, samples=True)
+    return _noisy(coefficients, 0.0, sigma, generator, fill_laplace, samples=True)
 
 
 class _Noise(Photometric):
