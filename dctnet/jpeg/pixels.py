@@ -87,7 +87,9 @@ def _levels(plane: Tensor) -> Tensor:
 
 
 def upsample(
-    samples: Tensor, spacing: tuple[Fraction | int, Fraction | int], shift: Callable[[Tensor, int], Tensor] = operator.rshift
+    samples: Tensor,
+    spacing: tuple[Fraction | int, Fraction | int],
+    shift: Callable[[Tensor, int], Tensor] = operator.rshift,
 ) -> Tensor:
     """Integer samples at ``spacing`` to one a pixel, as libjpeg-turbo chooses: triangle filters for 2, else repetition.
 

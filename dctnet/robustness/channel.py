@@ -30,7 +30,9 @@ def distortion(before: Tensor, after: Tensor) -> Distortion:
     Distortion(l2=tensor([3.4641]), linf=tensor([0.5000]))
     """
     if before.shape != after.shape or before.ndim != 4:
-        raise ValueError(f"needs two batches (n, c, h, w) of one shape; got {tuple(before.shape)}, {tuple(after.shape)}")
+        raise ValueError(
+            f"needs two batches (n, c, h, w) of one shape; got {tuple(before.shape)}, {tuple(after.shape)}"
+        )
     difference = (after.to(torch.promote_types(after.dtype, torch.float32)) - before).flatten(1)
     if not difference.shape[1]:
         return Distortion(difference.sum(1), difference.sum(1))
