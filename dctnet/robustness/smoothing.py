@@ -15,7 +15,7 @@ class MedianSmoothing(Channel):
 
     The window is odd, from 1, at which nothing changes, to 31. Outside of the picture the samples are mirrored about the outer
     edge of the last one, as often as it takes: SciPy's ``median_filter`` with its default ``mode="reflect"``. The gradient
-    goes to the sample that is the median. Needs memory for window^2 times the pixels.
+    goes to the sample that is the median. Needs memory for window^2 times the samples of one picture.
 
     >>> spike = torch.zeros(1, 1, 5, 5)
     >>> spike[..., 2, 2] = 1.0
@@ -36,7 +36,8 @@ class MedianSmoothing(Channel):
         window = int(self.strength)
         for dim in (-2, -1):
             pixels = pixels.index_select(dim, _mirrored(pixels.shape[dim], window // 2).to(pixels.device))
-        return pixels.unfold(-2, window, 1).unfold(-2, window, 1).flatten(-2).median(-1).values
+        windows = pixels.unfold(-2, window, 1).unfold(-2, window, 1)
+        return torch.stack([picture.flatten(-2).median(-1).values for picture in windows])
 
     def extra_repr(self) -> str:
         return f"window={self.strength:g}"
