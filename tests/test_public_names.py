@@ -37,6 +37,7 @@ NAMES = {
     "dctnet.data": ["DCTDataModule", "JPEGFolder", "SeriesDataModule", "read_ucr"],
     "dctnet.models": ["create_model", "fold_stem", "from_rgb", "initialise_from", "list_models", "multiply_adds", "options_of",
                       "parameters", "summary"],
+    "dctnet.robustness": ["CHANNELS", "Channel", "Distortion", "Vote", "create_channel", "distortion", "majority_vote"],
     "dctnet.training": ["Classifier"],
 }  # fmt: skip
 
