@@ -15,6 +15,11 @@ from dctnet.benchmarks.peak_memory import peak_in_process
 from dctnet.cli import main
 
 
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(convolutions, "SECONDS", 0.0)
+
+
 @pytest.fixture
 def without_peer(monkeypatch):
     def importing(name):

@@ -63,3 +63,14 @@ def test_a_common_reference_is_called_once_a_round_where_that_is_asked():
         pairs = paired({str(n): ((lambda: None), reference) for n in range(4)}, rounds=3, once=once)
         assert len(pairs) == 4 and all(pair.ratio > 0 for pair in pairs.values())
     assert calls == {False: 1 + 3 * 4, True: 1 + 3}  # and one that is not timed
+
+
+def test_rounds_go_on_for_the_seconds_asked_for():
+    for seconds, rounds in ((0.0, 3), (10.0, 5), (1e9, 30)):
+        ticks, calls = iter(range(10**6)), [0]
+
+        def run(calls=calls):
+            calls[0] += 1
+
+        paired({"one": (run, lambda: None)}, rounds=3, clock=lambda t=ticks: 0.5 * next(t), seconds=seconds)
+        assert calls[0] == 1 + rounds  # five readings of the clock a round, half a second each

@@ -41,6 +41,7 @@ from dctnet.whole_file import whole_file
 SIZES = (32, 64)
 KERNELS = (3, 5, 7, 11, 15, 23, 31, 47, 63)
 KINDS = ("forward", "train")
+SECONDS = 3.0  # of rounds for each size and filter, at least, or ten times the rounds asked for
 REFERENCE, FFT = "direct", f"fft, compression {COMPRESSIONS[0]:g}"
 Row = dict[str, object]
 
@@ -84,7 +85,7 @@ def convolutions(
                 f"memory: {row['size']}x{row['size']}, {row['kernel']} taps, {row['way']}", file=sys.stderr, flush=True
             )
             row["peak"] = peak_in_process(__name__, setting | {name: row[name] for name in ("size", "kernel", "way")})
-    title = f"{channels} channels, batch {batch}, {device}, {threads} threads, median of {repeats} rounds"
+    title = f"{channels} channels, batch {batch}, {device}, {threads} threads, median of {repeats} rounds or more"
     show(rows, title)
     crossings = found_crossings(rows)
     for (size, kind), at in crossings.items():
@@ -115,7 +116,7 @@ def measured(setting: dict, repeats: int, only: str = "") -> list[Row]:
         row["saved"] = saved_bytes(way, x, w)
         if name != REFERENCE:
             pairs |= {(name, kind): (run(kind, way, x, w), reference[kind]) for kind in KINDS}
-    times = paired(pairs, repeats, once=True)
+    times = paired(pairs, repeats, once=True, seconds=SECONDS)
     for (name, kind), pair in times.items():
         row = next(row for row in rows if row["way"] == name)
         row[kind] = {"seconds": pair.seconds, "ratio": pair.ratio, "spread": list(pair.spread)}
@@ -249,7 +250,7 @@ def main(arguments: Sequence[str]) -> None:
     )
     parser.add_argument("--channels", type=int, default=16, metavar="N", help="in and out (default 16)")
     parser.add_argument("--batch", type=int, default=4, metavar="N", help="maps at a time (default 4)")
-    parser.add_argument("--repeats", type=int, default=5, metavar="N", help="rounds, 3 at least (default 5)")
+    parser.add_argument("--repeats", type=int, default=5, metavar="N", help="rounds at least, 3 or more (default 5)")
     parser.add_argument("--threads", type=int, metavar="N", help="threads of torch (default: as it is)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default cpu)")
     parser.add_argument("--only", default="", metavar="TEXT", help="ways whose name has this in it, beside direct")

@@ -32,6 +32,7 @@ def paired(
     clock: Callable[[], float] = time.perf_counter,
     pause: float = 0.0,
     once: bool = False,
+    seconds: float = 0.0,
 ) -> dict[str, Pair]:
     """Times each alternative against its reference: ``{name: (alternative, reference)}``.
 
@@ -39,7 +40,9 @@ def paired(
     goes first changes from round to round. Results are dropped as soon as they are made, as a consumer would, and the
     garbage collector is off. ``pause`` seconds pass before each timed call, for what works on in its own threads after the
     call that started it: it would take the other's time. ``once``: a reference that several have in common is called once a
-    round, for one that takes long. ValueError for fewer than 3 rounds, which have no median worth the name.
+    round, for one that takes long. ``seconds``: rounds go on until so many have passed, ten times as many at most: what takes
+    milliseconds is otherwise measured in a single moment of the machine's. ValueError for fewer than 3 rounds, which have no
+    median worth the name.
 
     >>> ticks = iter(range(1000))
     >>> paired({"idle": (lambda: None, lambda: None)}, rounds=3, clock=lambda: float(next(ticks)))["idle"].ratio
@@ -53,21 +56,24 @@ def paired(
     collecting = gc.isenabled()
     gc.disable()
     try:
-        for number in range(rounds):
+        begun = clock()
+        for number in range(10 * rounds):
+            if number >= rounds and clock() - begun >= seconds:
+                break
             known: dict[Callable[[], object], float] = {}
             for name, pair in alternatives.items():
-                seconds = [0.0, 0.0]
+                took = [0.0, 0.0]
                 for which in (0, 1) if number % 2 else (1, 0):
                     if which and pair[1] in known:
-                        seconds[1] = known[pair[1]]
+                        took[1] = known[pair[1]]
                         continue
                     time.sleep(pause)
                     start = clock()
                     pair[which]()
-                    seconds[which] = clock() - start
+                    took[which] = clock() - start
                 if once:
-                    known[pair[1]] = seconds[1]
-                times[name].append((seconds[0], seconds[1]))
+                    known[pair[1]] = took[1]
+                times[name].append((took[0], took[1]))
             gc.collect()
     finally:
         if collecting:
