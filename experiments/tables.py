@@ -176,6 +176,53 @@ def agreement(name: str) -> str:
     return markdown(rows, columns)
 
 
+def convolutions(name: str) -> str:
+    """The time of each way to convolve over that of torch's direct convolution, forward and backward, by size and filter."""
+    rows = json.loads((ROOT / "benchmarks" / f"{name}.json").read_text())["rows"]
+    lines: dict[tuple, dict] = {}
+    for row in rows:
+        line = lines.setdefault((row["size"], row["kernel"]), {"map": row["size"], "filter": row["kernel"]})
+        line[row["way"]] = "" if "missing" in row else f"{row['train']['ratio']:.2f}"
+        if row["way"] == "direct":
+            line["direct"] = f"{1e3 * row['train']['seconds']:.1f} ms"
+    heads = {way: f"c{i}" for i, way in enumerate(dict.fromkeys(row["way"] for row in rows))}
+    cells = [line | {cell: line[way] for way, cell in heads.items()} for line in lines.values()]
+    return markdown(cells, {"map": "{map}", "filter": "{filter}"} | {way: f"{{{cell}}}" for way, cell in heads.items()})
+
+
+def compressed(name: str) -> str:
+    """Time, memory and error of convolutions by FFT over those at compression 0, by size and filter."""
+    rows = json.loads((ROOT / "benchmarks" / f"{name}.json").read_text())["rows"]
+    whole = {(row["size"], row["kernel"]): row for row in rows if row["way"] == "fft, compression 0"}
+    lines: dict[tuple, dict] = {at: {"map": at[0], "filter": at[1]} for at in whole}
+    for share in ("0.5", "0.75"):
+        for row in (row for row in rows if row["way"] == f"fft, compression {share}"):
+            at = row["size"], row["kernel"]
+            part = {f"{kind}{share}": row[kind]["ratio"] / whole[at][kind]["ratio"] for kind in ("forward", "train")}
+            part[f"saved{share}"] = row["saved"] / whole[at]["saved"]
+            lines[at] |= {key.replace(".", ""): f"{value:.2f}" for key, value in part.items()}
+    columns = {"map": "{map}", "filter": "{filter}"}
+    for share in ("0.5", "0.75"):
+        heads = {"forward": f"forward, {share}", "train": f"and backward, {share}", "saved": f"saved memory, {share}"}
+        columns |= {head: f"{{{key}{share.replace('.', '')}}}" for key, head in heads.items()}
+    return markdown(list(lines.values()), columns)
+
+
+def tile_errors(name: str) -> str:
+    """The largest error over the largest output of what is exact but for rounding, by filter, on the largest maps measured."""
+    rows = json.loads((ROOT / "benchmarks" / f"{name}.json").read_text())["rows"]
+    names = {"direct": "direct", "fft, compression 0": "FFT"}
+    names |= {f"winograd, tiles of {m}": f"F({m}, r)" for m in (2, 4, 6)}
+    lines: dict[int, dict] = {}
+    for row in rows:
+        if row["size"] == rows[-1]["size"] and row["way"] in names and "missing" not in row:
+            line = lines.setdefault(row["kernel"], {"filter": row["kernel"]})
+            line[names[row["way"]]] = f"{row['error']:.0e}"
+    heads = {head: f"c{i}" for i, head in enumerate(names.values())}
+    cells = [line | {cell: line.get(head, "") for head, cell in heads.items()} for line in lines.values()]
+    return markdown(cells, {"filter r": "{filter}"} | {head: f"{{{cell}}}" for head, cell in heads.items()})
+
+
 TABLES = {
     "read on ImageNet files": lambda: reading("read_imagenet"),
     "read on photographs": lambda: reading("read_clothing"),
@@ -194,7 +241,13 @@ TABLES = {
     "pretrained": lambda: agreement("pretrained_imagenet"),
     "inside": lambda: inside("inside"),
     "activations": lambda: saved("activations"),
+    "convolutions": lambda: convolutions("convolutions"),
+    "convolutions compressed": lambda: compressed("convolutions"),
+    "winograd errors": lambda: tile_errors("convolutions"),
 }
+
+
+PAGES = ("networks", "pretrained", "convolutions")
 
 
 def filled(text: str) -> str:
@@ -208,7 +261,7 @@ def filled(text: str) -> str:
 
 def main() -> int:
     stale = []
-    for page in (ROOT / "README.md", ROOT / "docs" / "networks.md", ROOT / "docs" / "pretrained.md"):
+    for page in (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in PAGES)):
         before = page.read_text()
         after = filled(before)
         if before != after:
