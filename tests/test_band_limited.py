@@ -377,14 +377,20 @@ def test_the_product_of_a_hessian_and_a_vector_is_that_of_torch():
 
 
 def test_one_gradient_alone_saves_what_it_needs_alone():
-    kept = []
-    for needs in ((True, False), (False, True)):
-        x, w = (numbers(*s, requires_grad=n) for s, n in zip(((8, 2, 12, 12), (3, 2, 3, 3)), needs, strict=True))
-        with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.numel()) or t, lambda t: t):
-            y = fft_convolution(x, w)
+    spectra = {"maps": 2 * 40 * 21 * 8 * 2, "filters": 2 * 40 * 21 * 3 * 2}  # numbers
+    for taps, needs, saved in (
+        (9, (True, False), [spectra["filters"]]),
+        (9, (False, True), [spectra["maps"]]),
+        (9, (True, True), [spectra["maps"], spectra["filters"]]),
+        (7, (True, False), [3 * 2 * 7 * 7]),  # small filters themselves, for their spectra are computed again
+        (7, (False, True), [spectra["maps"]]),
+    ):
+        x, w = numbers(8, 2, 36, 36, requires_grad=needs[0]), numbers(3, 2, taps, taps, requires_grad=needs[1])
+        kept = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t, k=kept: k.append(t.numel()) or t, lambda t: t):
+            y = fft_convolution(x, w, padding=4, compression=0)
         y.sum().backward()
-    frequencies = 2 * 12 * 7
-    assert kept == [frequencies * 3 * 2, frequencies * 8 * 2]  # the filters' spectrum; the maps'
+        assert kept == saved
 
 
 def test_fast_and_matrix_transforms_agree():

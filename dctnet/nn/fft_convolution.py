@@ -13,7 +13,8 @@ A whole spectrum (M = 1) gives torch's convolution. Else x and w are both cut to
 numbers of multiply-adds and of stored coefficients are in proportion to what is kept. Tiles of a map that is much larger than
 the filter are convolved each by itself where that is cheaper (``overlap_save``), but only with a whole spectrum: the
 frequencies of a band are always those of the whole map. Gradients are exact: those of the
-formula, by the same transforms. What is saved for them are the kept coefficients of X and W, and neither x nor y.
+formula, by the same transforms. What is saved for them are the kept coefficients of X and W, and neither x nor y; of filters
+that are much smaller than their spectra w itself, which is there anyway, and W is computed again.
 
 Source of the method: A. Dziedzic, J. Paparrizos, S. Krishnan, A. Elmore and M. Franklin, "Band-limited training and inference
 for convolutional neural networks", ICML 2019; of ``output_size``: O. Rippel, J. Snoek and R. P. Adams, "Spectral
@@ -124,6 +125,9 @@ def _convolved(x: Tensor, w: Tensor, sides: tuple[Geometry, ...], limits: Limits
     return joined(y, cut, len(x))
 
 
+SMALL = 32  # times as many numbers on the circle as taps: then W is computed again, which costs a twentieth of the time
+
+
 class Limits(NamedTuple):
     """What limits the band: see ``fft_convolution``."""
 
@@ -228,18 +232,21 @@ class _Convolution(torch.autograd.Function):
             filters = _chosen(spectra(w, *todo.filter), todo.kept)
             y = samples(_placed(product("y", maps, filters, groups), todo), *todo.result)
         needs_x, needs_w = ctx.needs_input_grad[:2]
-        maps, filters = (maps if needs_w else None), (filters if needs_x else None)
-        ctx.save_for_backward(maps, filters)
+        again = SMALL * w[0, 0].numel() <= todo.map[0].n * todo.map[1].n
+        maps, filters = (maps if needs_w else None), (filters if needs_x and not again else None)
+        ctx.save_for_backward(maps, filters, w if needs_x and again else None)
         ctx.set_materialize_grads(False)
         ctx.todo, ctx.groups = todo, groups
         return y, maps, filters
 
     @staticmethod
     def backward(ctx, gradient: Tensor | None, of_maps: Tensor | None, of_filters: Tensor | None):
-        (maps, filters), todo, groups = ctx.saved_tensors, ctx.todo, ctx.groups
+        (maps, filters, w), todo, groups = ctx.saved_tensors, ctx.todo, ctx.groups
         dft = differentiable_dft if torch.is_grad_enabled() else partial_dft
-        with full_precision((maps if filters is None else filters).device):
+        with full_precision(next(saved for saved in ctx.saved_tensors if saved is not None).device):
             if gradient is not None:
+                if w is not None:
+                    filters = _chosen(dft.spectra(w, *todo.filter), todo.kept)
                 gradient = _chosen(dft.spectra(gradient, *todo.result), todo.kept)
                 if filters is not None:
                     of_maps = _sum(product("x", gradient, filters, groups), of_maps)
