@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from matplotlib.colors import LogNorm
@@ -89,3 +89,57 @@ def times_by_kernel(
     figure.legend(handles.values(), handles.keys(), loc="outside right center", fontsize=8)
     figure.suptitle(title, parse_math=False)
     figure.savefig(png, dpi=110, format="png")
+
+
+class Line(NamedTuple):
+    """Points joined by a line; ``name`` None: not in the legend. ``style`` and ``marker`` are matplotlib's."""
+
+    x: Sequence[float]
+    y: Sequence[float]
+    name: str | None
+    color: str | tuple[float, ...]
+    style: str = "-"
+    marker: str = ""
+
+
+class Panel(NamedTuple):
+    """One pair of axes; ``scale`` of x and y: "linear", "log", "symlog"."""
+
+    title: str
+    x_label: str
+    y_label: str
+    lines: Sequence[Line]
+    scale: tuple[str, str] = ("linear", "linear")
+    ticks: Sequence[float] | None = None
+
+
+def line_panels(rows: Sequence[Sequence[Panel]], title: str, png: BinaryIO, dpi: int = 110) -> None:
+    """One PNG, written to the open file ``png``: rows of panels. A row has one y axis and, at its end, one legend."""
+    columns = max(len(row) for row in rows)
+    figure = Figure(figsize=(3.9 * columns + 1.6, 3.1 * len(rows) + 0.4), layout="constrained")
+    grid = figure.subplots(len(rows), columns, sharey="row", squeeze=False)
+    for axes, row in zip(grid, rows, strict=True):
+        for axis, panel in zip(axes, row, strict=False):
+            for line in panel.lines:
+                axis.plot(
+                    line.x, line.y, line.style, marker=line.marker, markersize=4, color=line.color, label=line.name
+                )
+            axis.set_title(panel.title, fontsize=10)
+            axis.set_xscale(panel.scale[0])
+            axis.set_yscale(panel.scale[1])
+            axis.set_xlabel(panel.x_label)
+            axis.set_ylabel(panel.y_label if axis is axes[0] else "")
+            axis.grid(alpha=0.3)
+            if panel.ticks is not None:
+                axis.set_xticks(panel.ticks, [f"{tick:g}" for tick in panel.ticks])
+                axis.set_xticks([], minor=True)
+        for axis in axes[len(row) :]:
+            axis.set_axis_off()
+        named = {}
+        for axis in axes:
+            named |= {name: h for h, name in zip(*axis.get_legend_handles_labels(), strict=True) if name[0] != "_"}
+        axes[len(row) - 1].legend(
+            named.values(), named.keys(), loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize=8, frameon=False
+        )
+    figure.suptitle(title, parse_math=False)
+    figure.savefig(png, dpi=dpi, format="png")

@@ -1,0 +1,81 @@
+"""Draw what low_frequencies_first.py measured.
+
+Usage: python experiments/low_frequencies_figure.py experiments/low_frequencies_first.json docs/pictures/low_frequencies_first.png
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+
+from dctnet.report.figures import Line, Panel, line_panels
+
+NYQUIST = 16  # beyond it the rings are corners of the frequency plane
+
+
+def draw(result: Path, png: Path) -> None:
+    """The figure of a result file: a column for each form of the pictures, the mean over seeds."""
+    found = json.loads(result.read_text())
+    forms = list(dict.fromkeys(row["form"] for row in found["rows"]))
+    columns = []
+    for form in forms:
+        runs = [row for row in found["rows"] if row["form"] == form]
+        columns.append([*accuracies(runs, found["radii"]), *spectra(runs, np.array(found["counts"]))])
+        columns[-1][0] = columns[-1][0]._replace(title=f"pictures {form}")
+    title = "CIFAR-10, ResNet-18: what is learned when, by frequency"
+    with png.open("wb") as file:
+        line_panels(list(zip(*columns, strict=True)), title, file, dpi=80)
+
+
+def accuracies(runs: list[dict], radii: list[int]) -> list[Panel]:
+    """Top-1 on low-passed and on high-passed pictures against the step."""
+    steps = [point["step"] for point in runs[0]["points"]][1:]
+    whole = Line(steps, of_points(runs, lambda point: point["top1"])[1:], "all rings", "black", "--")
+    panels = []
+    for kind, words in (("low", "up to"), ("high", "above")):
+        lines = [whole]
+        for number, radius in enumerate(radii):
+            top1 = of_points(runs, lambda point, kind=kind, number=number: point[kind][number]["top1"])[1:]
+            color = matplotlib.colormaps["viridis"](0.95 * number / (len(radii) - 1))
+            lines.append(Line(steps, top1, f"{words} {radius}", color, marker="."))
+        panels.append(Panel("", "step", f"top-1 (%), rings {words} r", lines, ("log", "linear")))
+    return panels
+
+
+def spectra(runs: list[dict], counts: np.ndarray) -> list[Panel]:
+    """The filters' change and the error by ring at some of the steps."""
+    steps = [point["step"] for point in runs[0]["points"]]
+    last = len(steps) - 1
+    shown = [0, 1, last // 3, 2 * last // 3, last]
+    seen, given = (share(np.mean([run[name] for run in runs], 0), counts) for name in ("patches", "input"))
+    change, error = (of_points(runs, lambda point, name=name: point[name]) for name in ("change", "error"))
+    panels = []
+    for words, places, scale, values in (
+        ("filters' change / seen", shown[1:], "linear", lambda place: share(change[place], counts) / seen),
+        ("error", shown, "log", lambda place: share(error[place], counts)),
+        ("error x picture", shown, "log", lambda place: share(error[place] * given, counts)),
+    ):
+        lines = []
+        for place in places:
+            color = matplotlib.colormaps["plasma"](0.85 * shown.index(place) / (len(shown) - 1))
+            lines.append(Line(range(NYQUIST + 1), values(place)[: NYQUIST + 1], f"step {steps[place]}", color))
+        panels.append(Panel("", "cycles a picture", words, lines, ("linear", scale)))
+    return panels
+
+
+def of_points(runs: list[dict], value) -> np.ndarray:
+    """A value of each point, the mean over the runs."""
+    return np.mean([[value(point) for point in run["points"]] for run in runs], 0)
+
+
+def share(spectrum: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """The power of a coefficient of each ring over the power of all coefficients."""
+    return spectrum / (counts * spectrum).sum()
+
+
+if __name__ == "__main__":
+    draw(*map(Path, sys.argv[1:]))
