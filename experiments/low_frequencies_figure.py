@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
@@ -14,6 +15,9 @@ import numpy as np
 
 from dctnet.report.figures import Line, Panel, line_panels
 
+CHANCE = 10.0  # top-1 in percent of ten classes
+LEAST = 4.0  # points of top-1 that are told from nothing on 1000 files
+ENDS = {"first": 0, "last": -1}
 NYQUIST = 16  # beyond it the rings are corners of the frequency plane
 
 
@@ -75,6 +79,53 @@ def of_points(runs: list[dict], value) -> np.ndarray:
 def share(spectrum: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """The power of a coefficient of each ring over the power of all coefficients."""
     return spectrum / (counts * spectrum).sum()
+
+
+def mean_ring(spectrum: np.ndarray, counts: np.ndarray) -> float:
+    """The ring at which the power lies in the mean.
+
+    >>> mean_ring(np.array([1.0, 0.5, 0.0]), np.array([1, 2, 4]))
+    0.5
+    """
+    return float(np.arange(len(counts)) @ (counts * share(spectrum, counts)))
+
+
+def reached(steps: Sequence[int], values: Sequence[float], start: float, part: float = 0.9) -> float | None:
+    """The step at which ``values`` first are ``part`` of the way from ``start`` to their last, between steps by their logarithm.
+
+    None where the way is less than ``LEAST``.
+
+    >>> reached([10, 100, 1000], [10, 55, 60], start=10)
+    100.0
+    """
+    goal = start + part * (values[-1] - start)
+    if values[-1] - start < LEAST:
+        return None
+    after = int(np.argmax(np.asarray(values) >= goal))
+    if after == 0:
+        return float(steps[0])
+    log = np.interp(goal, values[after - 1 : after + 1], np.log(steps[after - 1 : after + 1]))
+    return round(float(np.exp(log)), 6)
+
+
+def summary(found: dict) -> list[dict[str, object]]:
+    """For each form and seed, when accuracies are reached and where in the spectrum the filters changed and errors lie."""
+    counts = np.array(found["counts"])
+    rows = []
+    for run in found["rows"]:
+        points = run["points"][1:]
+        steps, whole = [point["step"] for point in points], [point["top1"] for point in points]
+        row = {"form": run["form"], "seed": run["seed"], "top1": whole[-1], "all": reached(steps, whole, CHANCE)}
+        for number, radius in enumerate(found["radii"]):
+            low = [point["low"][number]["top1"] for point in points]
+            row |= {f"low{radius}_top1": low[-1], f"low{radius}": reached(steps, low, CHANCE)}
+            added = np.subtract(whole, low)
+            row |= {f"above{radius}_top1": added[-1], f"above{radius}": reached(steps, added, 0.0)}
+        row["seen"] = mean_ring(np.array(run["patches"]), counts)
+        row |= {f"change_{when}": mean_ring(np.array(points[at]["change"]), counts) for when, at in ENDS.items()}
+        row |= {f"error_{when}": mean_ring(np.array(points[at]["error"]), counts) for when, at in ENDS.items()}
+        rows.append(row)
+    return rows
 
 
 if __name__ == "__main__":

@@ -13,6 +13,9 @@ import re
 import sys
 from pathlib import Path
 
+from bandlimited_figures import beside_published, clean, crossed, same, sets
+from low_frequencies_figure import summary
+
 from dctnet.report.tables import markdown
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -223,6 +226,50 @@ def tile_errors(name: str) -> str:
     return markdown(cells, {"filter r": "{filter}"} | {head: f"{{{cell}}}" for head, cell in heads.items()})
 
 
+def rates(name: str, table: str) -> str:
+    """Band-limited networks: one of several tables of a result file."""
+    rows = json.loads((ROOT / "experiments" / f"{name}.json").read_text())["rows"]
+    if table == "same":
+        return sets(rows) if "set" in rows[0] else beside_published(rows)
+    if table == "crossed":
+        return crossed(clean(rows), "trained", "tested", "trained at", "tested at")
+    return crossed(same(rows), "trained", "noise", "trained and tested at", "sigma")
+
+
+def low_frequencies(name: str) -> str:
+    """When each part of the spectrum has brought nine tenths of what it brings in the end: seeds, for each form of pictures."""
+    found = json.loads((ROOT / "experiments" / f"{name}.json").read_text())
+    runs = summary(found)
+    forms = list(dict.fromkeys(run["form"] for run in runs))
+    parts = {f"rings up to {r} alone": (f"low{r}_top1", f"low{r}") for r in found["radii"]} | {"all": ("top1", "all")}
+    parts |= {f"all, over rings up to {r} alone": (f"above{r}_top1", f"above{r}") for r in found["radii"]}
+    rows = []
+    for part, keys in parts.items():
+        row = {"part": part}
+        for number, form in enumerate(forms):
+            seeds = [[run[key] for run in runs if run["form"] == form] for key in keys]
+            row[f"top1_{number}"] = " / ".join(f"{top1:.1f}" for top1 in seeds[0])
+            row[f"step_{number}"] = " / ".join("-" if step is None else f"{step:.0f}" for step in seeds[1])
+        rows.append(row)
+    columns = {"": "{part}"}
+    for number, form in enumerate(forms):
+        columns |= {f"{form}: top-1 (%)": f"{{top1_{number}}}", f"{form}: at step": f"{{step_{number}}}"}
+    return markdown(rows, columns)
+
+
+def mean_rings(name: str) -> str:
+    """Where in the spectrum the filters changed, and the error lies."""
+    runs = summary(json.loads((ROOT / "experiments" / f"{name}.json").read_text()))
+    columns = {"what the filters see": "seen", "their change, first": "change_first", "last": "change_last"}
+    columns |= {"error, first": "error_first", "error, last": "error_last"}
+    rows = [
+        {"form": form}
+        | {key: " / ".join(f"{run[key]:.1f}" for run in runs if run["form"] == form) for key in columns.values()}
+        for form in dict.fromkeys(run["form"] for run in runs)
+    ]
+    return markdown(rows, {"pictures": "{form}"} | {head: f"{{{key}}}" for head, key in columns.items()})
+
+
 TABLES = {
     "read on ImageNet files": lambda: reading("read_imagenet"),
     "read on photographs": lambda: reading("read_clothing"),
@@ -240,6 +287,13 @@ TABLES = {
     "models 32": lambda: networks("models_32"),
     "pretrained": lambda: agreement("pretrained_imagenet"),
     "inside": lambda: inside("inside"),
+    "band limits": lambda: rates("cifar10_bandlimited_rates", "same"),
+    "band limits crossed": lambda: rates("cifar10_bandlimited_rates", "crossed"),
+    "band limits under noise": lambda: rates("cifar10_bandlimited_rates", "noise"),
+    "band limits of series": lambda: rates("ucr_rates", "same"),
+    "band limits of series crossed": lambda: rates("ucr_rates", "crossed"),
+    "low frequencies": lambda: low_frequencies("low_frequencies_first"),
+    "mean rings": lambda: mean_rings("low_frequencies_first"),
     "activations": lambda: saved("activations"),
     "convolutions": lambda: convolutions("convolutions"),
     "convolutions compressed": lambda: compressed("convolutions"),
@@ -247,7 +301,7 @@ TABLES = {
 }
 
 
-PAGES = ("networks", "pretrained", "convolutions")
+PAGES = ("networks", "pretrained", "convolutions", "band_limits")
 
 
 def filled(text: str) -> str:

@@ -13,15 +13,14 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from statistics import mean
 
 import torch
 import yaml
+from bandlimited_figures import crossed, sets
 from collect import machine
 
 from dctnet.data.series import SeriesDataModule
 from dctnet.nn.band_limited import set_compression
-from dctnet.report.tables import markdown
 from dctnet.source_tree import commit
 from dctnet.training.accuracy import hits
 from dctnet.training.predict import load_classifier
@@ -56,31 +55,6 @@ def rates(folder: Path) -> list[dict[str, object]]:
     return rows
 
 
-def same(rows: list[dict[str, object]]) -> str:
-    """Each set and compression, the same in training and test: the mean over seeds."""
-    return _table(
-        [row | {"line": row["set"]} for row in rows if row["trained"] == row["tested"]], "set", "tested", mean_line=True
-    )
-
-
-def crossed(rows: list[dict[str, object]]) -> str:
-    """Each compression of training and of test: the mean over sets and seeds."""
-    return _table([row | {"line": f"{row['trained']:g}"} for row in rows], "trained at", "tested", mean_line=False)
-
-
-def _table(rows: list[dict], head: str, column: str, mean_line: bool) -> str:
-    """The means of ``top1`` by "line" and ``column``."""
-    values = sorted({row[column] for row in rows})
-    lines = {line: [row for row in rows if row["line"] == line] for line in dict.fromkeys(row["line"] for row in rows)}
-    lines |= {"mean": rows} if mean_line else {}
-    cells = []
-    for line, held in sorted(lines.items(), key=lambda pair: (pair[0] == "mean", pair[0])):
-        cell = {f"c{i}": [row["top1"] for row in held if row[column] == value] for i, value in enumerate(values)}
-        cells.append({"line": line} | {name: mean(found) for name, found in cell.items() if found})
-    columns = {f"at {value:g}": f"{{c{i}:.1f}}" for i, value in enumerate(values)}
-    return markdown(cells, {head: "{line}"} | columns)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path)
@@ -88,7 +62,7 @@ def main() -> None:
     options = parser.parse_args()
     rows = rates(options.runs)
     options.out.write_text(json.dumps({"commit": commit(), "machine": machine(), "rows": rows}, indent=1) + "\n")
-    print(same(rows), crossed(rows), sep="\n\n")
+    print(sets(rows), crossed(rows, "trained", "tested", "trained at", "tested at"), sep="\n\n")
 
 
 if __name__ == "__main__":

@@ -113,11 +113,16 @@ class Panel(NamedTuple):
     ticks: Sequence[float] | None = None
 
 
-def line_panels(rows: Sequence[Sequence[Panel]], title: str, png: BinaryIO, dpi: int = 110) -> None:
-    """One PNG, written to the open file ``png``: rows of panels. A row has one y axis and, at its end, one legend."""
+def line_panels(
+    rows: Sequence[Sequence[Panel]], title: str, png: BinaryIO, *, same_y: bool = True, dpi: int = 110
+) -> None:
+    """One PNG, written to the open file ``png``: rows of panels, each row with one legend at its end.
+
+    ``same_y``: the panels of a row have one y axis, named at the first of them.
+    """
     columns = max(len(row) for row in rows)
     figure = Figure(figsize=(3.9 * columns + 1.6, 3.1 * len(rows) + 0.4), layout="constrained")
-    grid = figure.subplots(len(rows), columns, sharey="row", squeeze=False)
+    grid = figure.subplots(len(rows), columns, sharey="row" if same_y else False, squeeze=False)
     for axes, row in zip(grid, rows, strict=True):
         for axis, panel in zip(axes, row, strict=False):
             for line in panel.lines:
@@ -128,7 +133,7 @@ def line_panels(rows: Sequence[Sequence[Panel]], title: str, png: BinaryIO, dpi:
             axis.set_xscale(panel.scale[0])
             axis.set_yscale(panel.scale[1])
             axis.set_xlabel(panel.x_label)
-            axis.set_ylabel(panel.y_label if axis is axes[0] else "")
+            axis.set_ylabel(panel.y_label if axis is axes[0] or not same_y else "")
             axis.grid(alpha=0.3)
             if panel.ticks is not None:
                 axis.set_xticks(panel.ticks, [f"{tick:g}" for tick in panel.ticks])
@@ -137,9 +142,12 @@ def line_panels(rows: Sequence[Sequence[Panel]], title: str, png: BinaryIO, dpi:
             axis.set_axis_off()
         named = {}
         for axis in axes:
-            named |= {name: h for h, name in zip(*axis.get_legend_handles_labels(), strict=True) if name[0] != "_"}
+            named |= {
+                name: h for h, name in zip(*axis.get_legend_handles_labels(), strict=True) if not name.startswith("_")
+            }
         axes[len(row) - 1].legend(
             named.values(), named.keys(), loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize=8, frameon=False
         )
+    figure.align_ylabels(grid[:, 0])
     figure.suptitle(title, parse_math=False)
     figure.savefig(png, dpi=dpi, format="png")
