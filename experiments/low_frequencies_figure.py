@@ -18,6 +18,7 @@ from dctnet.report.figures import Line, Panel, line_panels
 CHANCE = 10.0  # top-1 in percent of ten classes
 LEAST = 4.0  # points of top-1 that are told from nothing on 1000 files
 ENDS = {"first": 0, "last": -1}
+TICKS = (0, 4, 8, 12, 16)
 NYQUIST = 16  # beyond it the rings are corners of the frequency plane
 
 
@@ -67,7 +68,7 @@ def spectra(runs: list[dict], counts: np.ndarray) -> list[Panel]:
         for place in places:
             color = matplotlib.colormaps["plasma"](0.85 * shown.index(place) / (len(shown) - 1))
             lines.append(Line(range(NYQUIST + 1), values(place)[: NYQUIST + 1], f"step {steps[place]}", color))
-        panels.append(Panel("", "cycles a picture", words, lines, ("linear", scale)))
+        panels.append(Panel("", "cycles a picture", words, lines, ("linear", scale), TICKS))
     return panels
 
 
@@ -117,10 +118,9 @@ def summary(found: dict) -> list[dict[str, object]]:
         steps, whole = [point["step"] for point in points], [point["top1"] for point in points]
         row = {"form": run["form"], "seed": run["seed"], "top1": whole[-1], "all": reached(steps, whole, CHANCE)}
         for number, radius in enumerate(found["radii"]):
-            low = [point["low"][number]["top1"] for point in points]
-            row |= {f"low{radius}_top1": low[-1], f"low{radius}": reached(steps, low, CHANCE)}
-            added = np.subtract(whole, low)
-            row |= {f"above{radius}_top1": added[-1], f"above{radius}": reached(steps, added, 0.0)}
+            for kind in ("low", "high"):
+                kept = [point[kind][number]["top1"] for point in points]
+                row |= {f"{kind}{radius}_top1": kept[-1], f"{kind}{radius}": reached(steps, kept, CHANCE)}
         row["seen"] = mean_ring(np.array(run["patches"]), counts)
         row |= {f"change_{when}": mean_ring(np.array(points[at]["change"]), counts) for when, at in ENDS.items()}
         row |= {f"error_{when}": mean_ring(np.array(points[at]["error"]), counts) for when, at in ENDS.items()}

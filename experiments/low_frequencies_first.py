@@ -205,13 +205,6 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--figure", type=Path, help="draw it, too")
     options = parser.parse_args()
-    rows = []
-    with tempfile.TemporaryDirectory() as folder:
-        root = subset(options.data, Path(folder), options.train_per_class, 0)
-        for seed in range(options.seeds):
-            for form, tilt in FORMS.items():
-                rows.append({"form": form} | train(root, options.epochs, tilt, seed))
-                print(f"{form}, seed {seed}: top-1 {rows[-1]['points'][-1]['top1']:.1f} %", flush=True)
     head = {
         "command": f"python experiments/low_frequencies_first.py DATA {shlex.join(sys.argv[2:])}",
         "commit": commit(),
@@ -221,6 +214,13 @@ def main() -> None:
         "radii": RADII,
         "counts": counts(SIZE).int().tolist(),
     }
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        root = subset(options.data, Path(folder), options.train_per_class, 0)
+        for seed in range(options.seeds):
+            for form, tilt in FORMS.items():
+                rows.append({"form": form} | train(root, options.epochs, tilt, seed))
+                print(f"{form}, seed {seed}: top-1 {rows[-1]['points'][-1]['top1']:.1f} %", flush=True)
     lines = ",\n".join("  " + json.dumps(row) for row in rows)
     options.out.write_text(json.dumps(head, indent=1)[:-2] + f',\n "rows": [\n{lines}\n ]\n}}\n')
     if options.figure:

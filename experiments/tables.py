@@ -237,12 +237,12 @@ def rates(name: str, table: str) -> str:
 
 
 def low_frequencies(name: str) -> str:
-    """When each part of the spectrum has brought nine tenths of what it brings in the end: seeds, for each form of pictures."""
+    """Top-1 on parts of the spectrum at the end, and when nine tenths of it above chance were reached; seeds, for each form."""
     found = json.loads((ROOT / "experiments" / f"{name}.json").read_text())
     runs = summary(found)
     forms = list(dict.fromkeys(run["form"] for run in runs))
     parts = {f"rings up to {r} alone": (f"low{r}_top1", f"low{r}") for r in found["radii"]} | {"all": ("top1", "all")}
-    parts |= {f"all, over rings up to {r} alone": (f"above{r}_top1", f"above{r}") for r in found["radii"]}
+    parts |= {f"rings above {r} alone": (f"high{r}_top1", f"high{r}") for r in found["radii"]}
     rows = []
     for part, keys in parts.items():
         row = {"part": part}

@@ -150,4 +150,4 @@ def line_panels(
         )
     figure.align_ylabels(grid[:, 0])
     figure.suptitle(title, parse_math=False)
-    figure.savefig(png, dpi=dpi, format="png")
+    figure.savefig(png, dpi=dpi, format="png", pil_kwargs={"optimize": True})
