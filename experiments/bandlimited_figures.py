@@ -199,4 +199,6 @@ def main(result: Path, png: Path) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        raise SystemExit(__doc__)
     main(*map(Path, sys.argv[1:]))

@@ -129,4 +129,6 @@ def summary(found: dict) -> list[dict[str, object]]:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        raise SystemExit(__doc__)
     draw(*map(Path, sys.argv[1:]))
