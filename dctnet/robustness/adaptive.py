@@ -10,8 +10,8 @@ and of one that draws at random, K draws in each step,
     expectation:  x -> 1/K sum_k f(c_k(x))
 
 the mean of the logits, so that the Jacobian is the mean of the draws' Jacobians. foolbox's C&W asks the network once a step, so
-it could not average losses; the margin that it lowers is linear in the logits, and between two given classes its mean is the margin
-of the mean. The cross-entropy of PGD is that of the mean of the logits, not the mean of cross-entropies.
+it could not average losses; the margin that it lowers is linear in the logits, and between two given classes its mean is the
+margin of the mean. The cross-entropy of PGD is that of the mean of the logits, not the mean of cross-entropies.
 
 Source: Athalye, Carlini and Wagner, "Obfuscated gradients give a false sense of security", ICML 2018.
 """

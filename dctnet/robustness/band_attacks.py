@@ -11,8 +11,8 @@ it, has other blocks: there the sets hold for the blocks of the pixels.
 
 Pixels stay in [0, 1], and this breaks what is exact: a picture with black or white in it cannot change freely. With
 ``clipping="clip"`` the network is attacked behind the clipping, and what is clipped leaks into other frequencies (``outside``
-says how much); with ``"shrink"`` the whole perturbation of a picture is multiplied until nothing is clipped, so it stays in its set
-exactly, and a picture with saturated values in all places that would have to change stays as it was.
+says how much); with ``"shrink"`` the whole perturbation of a picture is made smaller until nothing is clipped, so it stays in its
+set exactly, and one value of 0 or 1 that would have to leave [0, 1] keeps the picture as it was.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def descend_in_bands(
     random_start: bool = True,
     restarts: int = 1,
 ) -> Tensor:
-    """Projected gradient descent in the set of ``bands`` or ``radii``; with ``clipping="clip"`` the result is not cut to [0, 1]."""
+    """Projected gradient descent in ``bands`` or in the ring ``radii``; with ``clipping="clip"`` not yet cut to [0, 1]."""
     choice("clipping", clipping, ("clip", "shrink"))
     shrink = clipping == "shrink"
     return projected_gradient(

@@ -48,10 +48,6 @@ def within(pixels: Tensor, perturbed: Tensor, epsilon: float | None, norm: str) 
     tensor([[0.7500, 1.0000]])
     """
     if epsilon is not None:
-        perturbation = perturbed - pixels
-        if norm == "linf":
-            perturbation = perturbation.clamp(-epsilon, epsilon)
-        else:
-            perturbation = shortened(perturbation, epsilon, norm)
-        perturbed = pixels + perturbation
+        change = perturbed - pixels
+        perturbed = pixels + (change.clamp(-epsilon, epsilon) if norm == "linf" else shortened(change, epsilon, norm))
     return perturbed.clamp(0, 1)

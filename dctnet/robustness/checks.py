@@ -10,15 +10,16 @@ the attack stopped early. Each of these leaves a trace that can be measured:
 - randomness   a defence that draws numbers is attacked by its expectation
 - budget       the pictures are within the budget, and pictures
 
-Two networks take part: the ``network`` that defends, on which everything is counted, and the one that is ``attacked`` in its place,
-what the attacker differentiates: the same, or one made with ``bpda`` and ``expectation``. A passed list does not prove that there is
-no stronger attack. A failed check says that the robust accuracy means nothing yet.
+Two networks take part: the ``network`` that defends, on which everything is counted, and the one that is ``attacked`` in its
+place, what the attacker differentiates: the same, or one made with ``bpda`` and ``expectation``. A passed list does not prove
+that there is no stronger attack. A failed check says that the robust accuracy means nothing yet.
 
 Source: Carlini et al., "On evaluating adversarial robustness", 2019; Athalye et al., ICML 2018, section 3.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -90,8 +91,8 @@ class Report(NamedTuple):
         failed = [check.name for check in self.checks if not check.passed]
         if failed:
             lines.append(
-                f"MARKED: {len(failed)} of {len(self.checks)} checks failed ({', '.join(failed)}); the accuracy under attack is no "
-                "measure of robustness"
+                f"MARKED: {len(failed)} of {len(self.checks)} checks failed ({', '.join(failed)}); the accuracy under attack "
+                "is no measure of robustness"
             )
         else:
             lines.append(f"all {len(self.checks)} checks passed")
@@ -100,7 +101,10 @@ class Report(NamedTuple):
 
 def right(network: nn.Module, pixels: Tensor, labels: Tensor, draws: int = 1, seed: int = 0) -> Tensor:
     """The share of ``draws`` (n,) in which each picture is classified as ``labels`` say."""
-    with attack_conditions(network, pixels.device, seed + 1), torch.no_grad():  # not the draws that an attack began with
+    with (
+        attack_conditions(network, pixels.device, seed + 1),
+        torch.no_grad(),
+    ):  # not the draws that an attack began with
         hits = torch.stack([network(pixels).argmax(1) == labels for _ in range(draws)])
     return hits.double().mean(0)
 
@@ -139,7 +143,7 @@ def check_gradients(defence: Defence) -> Check:
 def check_iterations(defence: Defence, runs: dict[int, float]) -> Check:
     """The accuracy under PGD of each number of steps, in ``runs``."""
     steps = sorted(runs)
-    rises = [runs[more] - runs[less] for less, more in zip(steps, steps[1:], strict=False)]
+    rises = [runs[more] - runs[less] for less, more in pairwise(steps)]
     return Check(
         "iterations",
         all(rise <= defence.tolerance for rise in rises),
@@ -226,8 +230,8 @@ def check_defence(
 
     ``pixels`` ``(n, 3, H, W)`` in [0, 1]: some dozens that the network gets right are enough. The robust accuracy is the least
     under PGD of each number of ``steps``, within ``epsilon`` of ``norm``; of a random network each accuracy is the mean over
-    ``draws``. ``tolerance`` is the difference of two accuracies that counts as none. Print the report with each evaluation. ValueError for
-    arguments out of range.
+    ``draws``. ``tolerance`` is the difference of two accuracies that counts as none. Print the report with each evaluation.
+    ValueError for arguments out of range.
     """
     attacked = network if attacked is None else attacked
     check_batch(network, pixels, labels)

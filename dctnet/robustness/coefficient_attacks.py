@@ -1,8 +1,8 @@
 """Attacks on the coefficients themselves, as if somebody wrote the JPEG file and not the pixels.
 
-A coefficient is in gray levels, by an orthonormal transform, so a perturbation of l2 norm r is one of r gray levels in the planes of
-samples, whatever the block size. Coefficients have no bounds of their own: what a decoder would clip, a network on coefficients
-sees.
+A coefficient is in gray levels, by an orthonormal transform, so a perturbation of l2 norm r is one of r gray levels in the planes
+of samples, whatever the block size. Coefficients have no bounds of their own: what a decoder would clip, a network on
+coefficients sees.
 """
 
 from __future__ import annotations
@@ -65,7 +65,9 @@ def attack_coefficients(
     (-3.0, 0.0)
     """
     if not isinstance(coefficients, Coefficients):
-        raise ValueError(f"this attacks Coefficients; got a {type(coefficients).__name__}. Pixels are attacked by attack().")
+        raise ValueError(
+            f"this attacks Coefficients; got a {type(coefficients).__name__}. Pixels are attacked by attack()."
+        )
     choice("norm", norm, NORMS)
     epsilon = finite("epsilon", epsilon, 0)
     for plane in coefficients:

@@ -1,8 +1,9 @@
 """Networks on coefficients as functions of RGB pixels, which is what attacks and lossy channels act on.
 
-    pixels in [0, 1] -> (channel) -> Y, Cb, Cr of 0..255 less 128 -> chroma at half the resolution -> block DCT -> bands, Normalize -> network
+    pixels in [0, 1] -> (channel) -> Y, Cb, Cr of 0..255 less 128 -> chroma at half the resolution
+                     -> block DCT -> bands, Normalize -> network
 
-Nothing is rounded or clamped, so gradients are those of a linear map in front of the network. Chroma is the mean of 2x2 pixels, as
+Nothing is rounded or clamped: in front of the network stands an affine map. Chroma is the mean of 2x2 pixels, as
 libjpeg makes it; a decoder's triangles (``chroma_upsampling="fancy"`` of ``PixelFrontend``) are not undone by it: of a 4:2:0 file
 that was decoded this way chroma comes back smoother, and of one that was decoded by repetition ("nearest") exactly.
 """
@@ -31,9 +32,7 @@ from dctnet.training.predict import load_classifier
 SUBSAMPLING = {"4:4:4": 1, "4:2:0": 2}
 
 
-def coefficients_of(
-    pixels: Tensor, block_size: int | tuple[int, int] = 8, subsampling: str = "4:2:0"
-) -> Coefficients:
+def coefficients_of(pixels: Tensor, block_size: int | tuple[int, int] = 8, subsampling: str = "4:2:0") -> Coefficients:
     """Coefficients in gray levels of RGB pixels ``(n, 3, H, W)`` in [0, 1], in the dtype of ``pixels``.
 
     ``block_size`` is one number, or (luma, chroma); 1 leaves samples. What does not fill a block, or a pair of pixels under
@@ -64,7 +63,9 @@ class GrayLevels(nn.Module):
     The three are those of ``dctnet fit``: None for all bands, and for no normalisation.
     """
 
-    def __init__(self, network: nn.Module, bands: BandSet = None, mean: Numbers | None = None, std: Numbers | None = None):
+    def __init__(
+        self, network: nn.Module, bands: BandSet = None, mean: Numbers | None = None, std: Numbers | None = None
+    ):
         super().__init__()
         if (mean is None) != (std is None):
             raise ValueError(f"mean and std come together; got mean={mean!r}, std={std!r}")
@@ -78,7 +79,7 @@ class GrayLevels(nn.Module):
 
 
 class PixelClassifier(nn.Module):
-    """Logits of RGB pixels ``(n, 3, H, W)`` in [0, 1] by a ``network`` that reads Coefficients; the way is at the top of the file.
+    """Logits of RGB pixels ``(n, 3, H, W)`` in [0, 1] by a ``network`` on Coefficients; the way is at the top of the file.
 
     ``block_size``, ``bands``, ``mean`` and ``std`` are those that the network was trained with. ``subsampling`` is "4:2:0" or
     "4:4:4"; every geometric transform writes 4:2:0, so what ``dctnet fit`` trains reads that. ``channel`` is a module from pixels
