@@ -1,0 +1,215 @@
+"""The list of checks: an honest network passes, each kind of false robustness is caught, and the right attack passes again."""
+
+import pytest
+import torch
+from torch import nn
+
+from dctnet.robustness.adaptive import bpda, expectation
+from dctnet.robustness.checks import Check, Report, check_defence, check_iterations, is_random, loss_gradients, right
+from tests.test_adaptive import Noise, Round
+from tests.test_attacks import conv, labels_of
+
+N, SIDE, CLASSES, EPSILON = 24, 8, 4, 0.06
+
+
+class Templates(nn.Module):
+    """Logits by the distance to one picture a class: an honest network, which is linear but for the softmax."""
+
+    def __init__(self, scale=5.0):
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.templates = nn.Parameter(torch.rand(CLASSES, 3, SIDE, SIDE, generator=generator))
+        self.scale = scale
+
+    def forward(self, pixels):
+        return -self.scale * (pixels[:, None] - self.templates).square().flatten(2).sum(2)
+
+
+def data():
+    """Pictures between the templates, on the side of their class by a margin that EPSILON just overcomes."""
+    generator = torch.Generator().manual_seed(1)
+    templates = Templates().templates.detach()
+    labels = torch.arange(N) % CLASSES
+    share = 0.53 + 0.12 * torch.rand(N, 1, 1, 1, generator=generator)
+    pixels = share * templates[labels] + (1 - share) * templates[(labels + 1) % CLASSES]
+    return pixels, labels
+
+
+def checked(network, attacked=None, **options):
+    pixels, labels = data()
+    options = {"epsilon": EPSILON, "steps": (1, 5, 20), "unbounded_steps": 40, "queries": 150} | options
+    report = check_defence(network.eval(), pixels, labels, attacked=attacked, **options)
+    assert str(report).count("passed") >= 1
+    return report, {check.name for check in report.checks if not check.passed}
+
+
+@pytest.mark.parametrize("norm, epsilon", [("linf", EPSILON), ("l2", 0.6)])
+def test_an_honest_network_passes(norm, epsilon):
+    report, failed = checked(Templates(), norm=norm, epsilon=epsilon)
+    assert not failed and report.passed and "all 6 checks passed" in str(report), str(report)
+    assert (
+        report.clean == 1 and 0 < report.robust < 0.6
+    )  # of this network the margins are known: some hold, some do not
+
+
+def test_an_honest_network_of_several_layers_passes():
+    torch.manual_seed(0)
+    network = conv(CLASSES)
+    pixels = data()[0]
+    report = check_defence(
+        network, pixels, labels_of(network, pixels), epsilon=EPSILON, unbounded_steps=60, queries=200
+    )
+    assert report.passed, str(report)
+
+
+def test_saturated_gradients_are_caught():
+    """The softmax of logits times 10,000 is 0 or 1 in float32, and its gradient 0."""
+    report, failed = checked(Templates(scale=5e4))
+    assert failed >= {"gradients", "unbounded", "black box"}, str(report)
+    assert report.robust == 1 and "MARKED" in str(report) and not report.passed
+    # The same classes, attacked by the logits that were not multiplied.
+    report, failed = checked(Templates(scale=5e4), attacked=Templates().eval())
+    assert not failed, str(report)
+    assert report.robust == pytest.approx(checked(Templates())[0].robust)
+
+
+def test_a_rounding_channel_is_caught():
+    network = nn.Sequential(Round(32), Templates())
+    report, failed = checked(network)
+    assert failed >= {"gradients", "unbounded", "black box"}, str(report)
+    attacked = nn.Sequential(bpda(Round(32)), Templates()).eval()
+    report, failed = checked(network, attacked)
+    assert not failed and report.robust < 0.6, str(report)
+
+
+def test_a_random_channel_is_caught():
+    network = nn.Sequential(Noise(0.1), Templates())
+    report, failed = checked(network, tolerance=0.1)
+    assert "randomness" in failed and "one draw at a time" in str(report), str(report)
+    report, failed = checked(network, expectation(Templates().eval(), Noise(0.1), 8), tolerance=0.1)
+    assert not failed and "expectation over 8 draws" in str(report), str(report)
+
+
+def test_an_expectation_over_one_draw_is_none():
+    _, failed = checked(nn.Sequential(Noise(0.1), Templates()), expectation(Templates().eval(), Noise(0.1), 1))
+    assert "randomness" in failed
+
+
+def test_an_attack_on_something_else_is_caught():
+    """What the attacker differentiates has to do with the defence, or random search is better."""
+
+    class Elsewhere(Templates):
+        def forward(self, pixels):
+            return super().forward(pixels.flip(2, 3))
+
+    _, failed = checked(Templates(), attacked=Elsewhere().eval())
+    assert failed >= {"unbounded", "black box"}
+
+
+def test_a_network_that_gives_no_gradient_at_all_is_caught():
+    class Cut(Templates):
+        def forward(self, pixels):
+            return super().forward(pixels.detach()) + 0 * pixels.sum()
+
+    report, failed = checked(Cut())
+    assert "gradients" in failed and f"{N} of {N} pictures have no gradient" in str(report)
+
+
+def test_gradients_that_are_no_numbers_are_caught():
+    class Broken(Templates):
+        def forward(self, pixels):
+            zero = (pixels - pixels.detach()).flatten(1).sum(1).abs().sqrt()  # its slope is 0 / 0
+            return super().forward(pixels) + zero[:, None]
+
+    with pytest.warns(UserWarning, match="finite"):
+        _, failed = checked(Broken())
+    assert {"gradients", "unbounded"} <= failed
+
+
+def test_more_steps_that_are_weaker_are_caught():
+    defence = type("Any", (), {"tolerance": 0.02})
+    assert check_iterations(defence, {1: 0.5, 10: 0.3, 40: 0.31}).passed
+    assert not check_iterations(defence, {1: 0.5, 10: 0.3, 40: 0.4}).passed
+
+
+def test_a_gradient_that_points_the_wrong_way_is_caught_by_its_iterations():
+    """Each step goes back: pictures that one step of the right length lost are right again after many."""
+
+    class Backwards(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.network, self.first = Templates(), None
+
+        def forward(self, pixels):
+            if not pixels.requires_grad:
+                return self.network(pixels)
+            if self.first is None or self.first.shape != pixels.shape:
+                self.first = pixels.detach()
+            away = (pixels - self.first).detach().abs().sum() > 0
+            turned = (
+                2 * pixels.detach() - pixels if away else pixels
+            )  # the first gradient is right, the later ones turned
+            return self.network(turned)
+
+    network = Templates().eval()
+    pixels, labels = data()
+    report = check_defence(
+        network,
+        pixels,
+        labels,
+        epsilon=EPSILON,
+        attacked=Backwards().eval(),
+        steps=(1, 20),
+        unbounded_steps=20,
+        queries=150,
+    )
+    assert not report.passed, str(report)
+
+
+def test_randomness_is_seen_without_being_told():
+    class Quiet(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.generator = torch.Generator().manual_seed(0)
+
+        def forward(self, pixels):
+            return pixels + 0.1 * torch.randn(pixels.shape, generator=self.generator)
+
+    pixels, _ = data()
+    assert is_random(nn.Sequential(Quiet(), Templates()), pixels) and is_random(
+        nn.Sequential(nn.Dropout(), Templates()), pixels
+    )
+    assert not is_random(Templates(), pixels) and not is_random(nn.Sequential(Round(), Templates()), pixels)
+
+
+def test_gradients_and_accuracies_are_those_of_torch():
+    network, (pixels, labels) = Templates(), data()
+    inputs = pixels.clone().requires_grad_()
+    (expected,) = torch.autograd.grad(nn.functional.cross_entropy(network(inputs), labels, reduction="sum"), inputs)
+    assert torch.equal(loss_gradients(network, pixels, labels), expected)
+    assert right(network, pixels, labels).tolist() == (network(pixels).argmax(1) == labels).double().tolist()
+    noisy = right(nn.Sequential(Noise(1.0), network), pixels, labels, draws=40)
+    assert ((noisy * 40).round() == noisy * 40).all() and 0.3 < noisy.mean() < 0.95
+
+
+def test_the_list_is_printed():
+    checks = (Check("gradients", True, "all there", "x"), Check("unbounded", False, "31.0% right", "The attack fails."))
+    text = str(Report(checks, 0.95, 0.4, "0.03137 of linf")).splitlines()
+    assert text[0] == "95.0% of the pictures are right, 40.0% within 0.03137 of linf"
+    assert text[1].split() == ["passed", "gradients:", "all", "there"]
+    assert text[2].split()[0] == "FAILED" and text[3].strip() == "The attack fails."
+    assert text[4].startswith("MARKED: 1 of 2 checks failed (unbounded)") and len(text) == 5
+
+
+@pytest.mark.parametrize("options, says", [
+    ({"epsilon": 0}, "epsilon"),
+    ({"norm": "l1"}, "norm"),
+    ({"steps": (0, 3)}, "steps"),
+    ({"draws": 0, "attacked": None}, "draws"),
+    ({"tolerance": 2}, "tolerance"),
+    ({"queries": 0}, "queries"),
+])  # fmt: skip
+def test_what_cannot_be_is_refused(options, says):
+    network = nn.Sequential(Noise(0.01), Templates()).eval()
+    with pytest.raises(ValueError, match=says):
+        check_defence(network, *data(), **({"epsilon": 0.1, "steps": (1,), "unbounded_steps": 1} | options))
