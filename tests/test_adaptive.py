@@ -141,14 +141,15 @@ def test_pgd_behind_a_rounding_channel_does_what_it_does_to_the_network(name, op
 
 def test_cw_goes_through_both():
     """Nearest pictures of a linear network behind rounding and noise, as far as the boundary of the mean."""
-    network, pixels = Linear((3, 8, 8)).eval(), grays(n=4, size=(3, 8, 8))
+    network, pixels = Linear((3, 8, 8)).eval(), grays(n=4, size=(3, 8, 8), spread=0.12)
     labels = labels_of(network, pixels)
     distance = network.margin(pixels).abs() / network.weight.norm()
     made = expectation(network, nn.Sequential(Noise(0.002), bpda(Round(1024))), samples=8)
-    found = attack("cw", made, pixels, labels, epsilon=None, steps=150, search_steps=7)
+    options = {"steps": 150, "search_steps": 7, "step": 0.005}
+    found = attack("cw", made, pixels, labels, epsilon=None, **options)
     moved = lengths(found - pixels, "l2")
     assert (moved > 0.9 * distance).all() and (moved < 1.15 * distance + 0.01).all(), moved / distance
-    assert torch.equal(found, attack("cw", made, pixels, labels, epsilon=None, steps=150, search_steps=7))
+    assert torch.equal(found, attack("cw", made, pixels, labels, epsilon=None, **options))
 
 
 def test_eot_finds_the_direction_that_one_draw_hides():

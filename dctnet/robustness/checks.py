@@ -19,6 +19,7 @@ Source: Carlini et al., "On evaluating adversarial robustness", 2019; Athalye et
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -35,7 +36,8 @@ from dctnet.robustness.conditions import attack_conditions, check_batch, check_p
 PGD = {"linf": "pgd", "l2": "pgd_l2"}
 QUERIES = {"linf": "square", "l2": "square_l2"}
 NOISE = {"linf": "uniform", "l2": "gaussian"}
-LEAST_GRADIENT = 1e-12  # below it, attacks that divide by the norm no longer reach their step length
+# Below it nothing moves: of l2 the norm that foolbox divides by at least, of linf, where signs count, what is no normal number.
+LEAST_GRADIENT = {"linf": torch.finfo(torch.float32).tiny, "l2": 1e-12}
 
 
 class Check(NamedTuple):
@@ -129,9 +131,9 @@ def is_random(network: nn.Module, pixels: Tensor, seed: int = 0) -> bool:
 
 
 def check_gradients(defence: Defence) -> Check:
-    """Gradients of what is attacked: finite, and none of them zero."""
+    """Gradients of what is attacked: finite, and large enough to move a picture."""
     sizes = lengths(loss_gradients(defence.attacked, defence.pixels, defence.labels, defence.seed).double(), "l2")
-    lost = int((~(sizes >= LEAST_GRADIENT) | sizes.isinf()).sum())  # not a number counts as lost
+    lost = int((~(sizes >= LEAST_GRADIENT[defence.norm]) | sizes.isinf()).sum())  # not a number counts as lost
     return Check(
         "gradients",
         lost == 0,
@@ -199,10 +201,11 @@ def check_randomness(defence: Defence) -> Check:
     )
 
 
-def check_budget(defence: Defence, perturbed: Tensor) -> Check:
-    """The distance of the pictures that count as attacked."""
-    longest = lengths(perturbed.double() - defence.pixels.double(), defence.norm).max().item()
-    low, high = (value.item() for value in perturbed.aminmax())
+def check_budget(defence: Defence, runs: Sequence[Tensor]) -> Check:
+    """The distance of the pictures that count as attacked, of each run."""
+    changes = [perturbed.double() - defence.pixels.double() for perturbed in runs]
+    longest = max(lengths(change, defence.norm).max().item() for change in changes)
+    low, high = (value.item() for value in torch.stack(list(runs)).aminmax())
     return Check(
         "budget",
         longest <= defence.epsilon + 1e-6 and low >= 0 and high <= 1,
@@ -257,6 +260,6 @@ def check_defence(
         check_unbounded(defence, unbounded_steps),
         check_black_box(defence, white, queries),
         check_randomness(defence),
-        check_budget(defence, torch.cat(list(pictures.values()))),
+        check_budget(defence, list(pictures.values())),
     )
     return Report(checks, defence.accuracy(defence.pixels), white, f"{epsilon:.4g} of {norm}")
