@@ -107,18 +107,19 @@ def test_pgd_at_the_ends_of_the_range_is_the_worst_point_of_ball_and_range():
     torch.testing.assert_close(found, best, rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize("name, options, over", [
-    ("deepfool", {}, 0.03),
-    ("cw", {"steps": 300, "search_steps": 9, "step": 0.005}, 0.05),
+@pytest.mark.parametrize("name, options, beyond", [
+    ("deepfool", {}, 1e-3),
+    ("cw", {"steps": 300, "search_steps": 9, "step": 0.005}, 0.005),
 ])  # fmt: skip
-def test_the_nearest_picture_of_the_other_class_is_as_far_as_the_boundary(name, options, over):
+def test_the_nearest_picture_of_the_other_class_is_as_far_as_the_boundary(name, options, beyond):
+    """DeepFool goes 2 % beyond it; C&W comes as near as its steps are long."""
     network, pixels = Linear().eval(), grays()
     labels = labels_of(network, pixels)
     distance = network.margin(pixels).abs() / network.weight.norm()
     found = attack(name, network, pixels, labels, epsilon=None, **options)
     assert (labels_of(network, found) != labels).all()
     moved = lengths(found - pixels, "l2")
-    assert ((moved >= distance) & (moved <= (1 + over) * distance + 1e-3)).all(), moved / distance
+    assert ((moved >= distance) & (moved <= 1.03 * distance + beyond)).all(), moved / distance
 
 
 def test_deepfool_in_linf_is_as_far_as_its_dual_norm_says():

@@ -162,7 +162,7 @@ def test_a_gradient_that_points_the_wrong_way_is_caught_by_its_iterations():
         unbounded_steps=20,
         queries=150,
     )
-    assert not report.passed, str(report)
+    assert "iterations" in {check.name for check in report.checks if not check.passed}, str(report)
 
 
 def test_randomness_is_seen_without_being_told():
