@@ -37,7 +37,9 @@ NAMES = {
     "dctnet.data": ["DCTDataModule", "JPEGFolder", "SeriesDataModule", "read_ucr"],
     "dctnet.models": ["create_model", "fold_stem", "from_rgb", "initialise_from", "list_models", "multiply_adds", "options_of",
                       "parameters", "summary"],
-    "dctnet.robustness": ["CHANNELS", "Channel", "Distortion", "Vote", "create_channel", "distortion", "majority_vote"],
+    "dctnet.robustness": ["ATTACKS", "CHANNELS", "Channel", "Distortion", "PixelClassifier", "RGBClassifier", "Vote", "attack",
+                          "attack_coefficients", "bpda", "check_defence", "create_channel", "distortion", "expectation",
+                          "majority_vote"],
     "dctnet.training": ["Classifier"],
 }  # fmt: skip
 
