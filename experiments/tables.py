@@ -185,7 +185,7 @@ def convolutions(name: str) -> str:
     lines: dict[tuple, dict] = {}
     for row in rows:
         line = lines.setdefault((row["size"], row["kernel"]), {"map": row["size"], "filter": row["kernel"]})
-        line[row["way"]] = "" if "missing" in row else f"{row['train']['ratio']:.2f}"
+        line[row["way"]] = "" if "missing" in row else f"{row['train']['ratio']:#.2g}".rstrip(".")
         if row["way"] == "direct":
             line["direct"] = f"{1e3 * row['train']['seconds']:.1f} ms"
     heads = {way: f"c{i}" for i, way in enumerate(dict.fromkeys(row["way"] for row in rows))}
