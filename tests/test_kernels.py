@@ -83,6 +83,12 @@ def test_all_that_torch_asks_of_a_linear_function(function, shape):
     )
     loss = lambda x: function(x).square().sum() / 2  # noqa: E731
     torch.testing.assert_close(torch.func.vmap(torch.func.grad(loss))(stacked.movedim(-1, 0))[1], direction, **close)
+    # A gradient that torch negates in name only, as that of what becomes an imaginary part and is conjugated: of |f(x)|^2 / 2.
+    values = function(leaf)
+    conjugate = torch.complex(torch.zeros_like(values), values).conj()
+    (gradient,) = torch.autograd.grad((conjugate * conjugate).real.sum() / -2, leaf, create_graph=True)
+    torch.testing.assert_close(gradient, x, **close)
+    torch.testing.assert_close(torch.autograd.grad((gradient * direction).sum(), leaf)[0], direction, **close)
     assert not function(x).requires_grad
     with torch.no_grad():
         assert not function(leaf).requires_grad

@@ -41,5 +41,5 @@ def is_tracked(values: Tensor) -> bool:
 
 
 def as_array(values: Tensor, axes: int) -> np.ndarray:
-    """All but the last ``axes`` axes as one."""
-    return values.detach().numpy().reshape(math.prod(values.shape[:-axes]), *values.shape[-axes:])
+    """All but the last ``axes`` axes as one. Gradients that come by way of complex numbers may be negated in name only."""
+    return values.detach().resolve_neg().numpy().reshape(math.prod(values.shape[:-axes]), *values.shape[-axes:])
