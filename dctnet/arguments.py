@@ -134,7 +134,8 @@ def _fits(value: Any, low: float, high: float, open_low: bool = False) -> bool:
 def _allowed(kind: str, low: float, high: float, open_low: bool = False) -> str:
     """``kind``, and the range it is of."""
     if math.isfinite(low) and math.isfinite(high):
-        return f"{kind} in {'(' if open_low else '['}{low:g}, {high:g}]"
+        end = ")" if float(f"{high:g}") > high else "]"  # the number before 1 stands for all below 1
+        return f"{kind} in {'(' if open_low else '['}{low:g}, {high:g}{end}"
     kind = kind if kind.startswith("whole") else f"finite {kind}"
     if math.isfinite(high):
         return f"{kind} at most {high:g}"

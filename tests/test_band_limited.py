@@ -2,6 +2,7 @@
 
 import copy
 import io
+import math
 import warnings
 
 import numpy as np
@@ -9,13 +10,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.utils import prune
 
 from dctnet.nn import fast_dft, partial_dft
 from dctnet.nn.band_limited import BandLimitedConv1d, BandLimitedConv2d, set_compression
 from dctnet.nn.convolution_geometry import fast_size, geometry
 from dctnet.nn.fft_convolution import fft_convolution
 from dctnet.nn.overlap_save import tiling
-from dctnet.nn.spectrum_masks import MASKS, spectrum_mask
+from dctnet.nn.spectrum_masks import MASKS, dropped_fraction, spectrum_mask
 
 # Maps, filters and arguments; the last ones are long enough for the fast transform and for tiles.
 CASES = [
@@ -336,8 +338,90 @@ def test_it_compiles_and_exports(limits):
     torch.testing.assert_close(exported(x), y, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("limits", [{}, {"compression": 0.5}, {"energy": 0.9}, {"output_size": 3}], ids=str)
+def test_of_no_maps_there_are_no_results(limits):
+    x, w = torch.zeros(0, 3, 9, 8, requires_grad=True), torch.randn(4, 3, 3, 3, requires_grad=True)
+    y = fft_convolution(x, w, **limits)
+    assert y.shape == (0, 4, *((3, 3) if "output_size" in limits else (7, 6)))
+    y.sum().backward()
+    assert x.grad.shape == x.shape and not w.grad.any()
+
+
+def test_operands_that_do_not_go_together_are_refused():
+    x, w = torch.randn(1, 3, 9, 8), torch.randn(4, 3, 3, 3)
+    for operands, said in (
+        ((x > 0, w > 0), "real floating-point"),
+        ((x.to(torch.complex64), w.to(torch.complex64)), "real floating-point"),
+        ((x.int(), w.int()), "real floating-point"),
+        ((x, w.double()), "of one type"),
+        ((x, w, torch.zeros(3)), "each of 4 outputs"),
+        ((x, w, torch.zeros(1)), "each of 4 outputs"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            fft_convolution(*operands)
+
+
+@pytest.mark.parametrize("broken", (math.nan, math.inf))
+def test_maps_that_are_no_numbers_pass_with_a_share_of_energy(broken):
+    x = torch.full((1, 1, 8, 8), broken)
+    assert fft_convolution(x, torch.ones(1, 1, 3, 3), energy=0.5).isnan().all()
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning")  # torch's own forward mode
+@pytest.mark.parametrize("limits", [{}, {"compression": 0.5}, {"output_size": 6}], ids=str)
+def test_functions_of_torch_func_see_the_same_function(limits):
+    x, w, v = numbers(3, 2, 20, 18), numbers(4, 2, 3, 3, seed=1), numbers(3, 2, 20, 18, seed=2)
+
+    def total(x):
+        return fft_convolution(x, w, **limits).pow(3).sum()
+
+    x.requires_grad_()
+    (g,) = torch.autograd.grad(total(x), x)
+    x = x.detach()
+    torch.testing.assert_close(torch.func.grad(total)(x), g)
+    torch.testing.assert_close(torch.func.jvp(total, (x,), (v,))[1], (g * v).sum())
+    each = torch.func.vmap(lambda picture: fft_convolution(picture, w, **limits))(x)
+    torch.testing.assert_close(each, fft_convolution(x, w, **limits))
+
+
+def test_what_is_really_dropped_is_told():
+    for arguments in (
+        {"padding": 2, "compression": 0.4},
+        {"padding": 1, "padding_mode": "circular", "compression": 0.6},
+    ):
+        layer = BandLimitedConv2d(2, 3, 5, stride=(1, 2), **arguments)
+        sides = [11, 13] if "padding_mode" not in arguments else [11 + 2, 13 + 2]
+        circle = tuple(fast_size(side + (2 if "padding_mode" not in arguments else 0)) for side in sides)
+        mask = spectrum_mask(circle, layer.compression)
+        assert layer.dropped(11, 13) == dropped_fraction(mask, circle) > 0
+    assert BandLimitedConv1d(1, 1, 3).dropped(100) == 0
+    with pytest.raises(ValueError, match="given maps alone"):
+        BandLimitedConv1d(1, 1, 3, energy=0.5).dropped(100)
+
+
+def test_layers_of_another_kind_or_with_computed_weights_are_refused():
+    pruned = prune.l1_unstructured(nn.Conv2d(3, 4, 3), "weight", 0.5)
+    for layer, said in (
+        (nn.ConvTranspose2d(3, 4, 3), "ConvTranspose2d"),
+        (nn.Linear(3, 4), "Linear"),
+        (pruned, "prune.remove"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            BandLimitedConv2d.from_conv(layer)
+
+
+def test_a_rate_does_not_undo_an_output_size():
+    model = nn.Sequential(BandLimitedConv2d(1, 1, 3, output_size=4), BandLimitedConv2d(1, 1, 3, energy=0.5))
+    with pytest.raises(ValueError, match="output_size"):
+        set_compression(model, 0.5)
+    assert model[0].output_size == (4, 4) and model[1].energy == 0.5
+    assert set_compression(model, {"1": 0.25})[1].energy is None
+
+
 def test_a_share_of_energy_cannot_be_recorded_and_says_so():
     layer, x = BandLimitedConv2d(2, 3, 3, energy=0.9).eval(), torch.randn(1, 2, 16, 16)
+    with pytest.raises(ValueError, match="set a compression first"):
+        torch.func.vmap(layer)(x[None])
     for record in (torch.export.export, torch.jit.trace):
         with pytest.raises(ValueError, match="set a compression first"), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # jit.trace is out of favour
@@ -432,7 +516,7 @@ def test_wrong_arguments_are_refused(wrong, message):
 
 
 def test_shapes_that_are_no_maps_are_refused():
-    with pytest.raises(ValueError, match=r"maps are \(n, in, h, w\)"):
+    with pytest.raises(ValueError, match=r"maps are \(n, c, h, w\)"):
         fft_convolution(torch.zeros(2, 8), torch.zeros(4, 2, 3, 3))
 
 

@@ -118,6 +118,11 @@ def test_crossings_are_found_where_they_are(size):
         (["--kernels", "3", "4"], "kernels are odd, .*; got 4"),
         (["--repeats", "2"], "repeats is a whole number at least 3; got 2"),
         (["--sizes", "1"], "sizes is"),
+        (["--threads", "0"], "threads is a whole number at least 1; got 0"),
+        (["--device", "tpu"], "no usable device 'tpu'"),
+        (["--out", "nowhere/rows.json"], "out is a file in a folder that exists; got nowhere/rows.json"),
+        (["--plot", "nowhere/times.png"], "plot is a file in a folder that exists"),
+        (["--plot", "times.jpg"], "plot is a PNG file"),
         (["--only", "strassen"], "only is a part of one of im2col, .*; got 'strassen'"),
     ],
 )

@@ -6,12 +6,14 @@ import pytest
 import torch
 import torchvision
 from torch import nn
+from torch.nn.utils import prune
 
 from dctnet.models.cost import parameters
 from dctnet.models.zoo import create_model
 from dctnet.nn.band_limited import BandLimitedConv1d, BandLimitedConv2d, set_compression
 from dctnet.nn.convert import convert
 from dctnet.nn.spectral_conv import SpectralConv2d
+from dctnet.nn.winograd_layers import WinogradConv2d
 
 
 def small():
@@ -78,6 +80,51 @@ def test_layers_are_chosen_by_their_names():
     model = convert(nn.Sequential(shared, nn.ReLU(), shared), "bandlimited", compression={"2": 0.5})
     assert model[0] is model[2] and model[0].compression == 0.5
     assert convert(shared, "bandlimited", compression={"": 0.25}).compression == 0.25
+
+
+def test_a_part_of_the_network_stands_for_its_layers_and_a_longer_name_comes_first():
+    rates = {"layer1": 0.5, "layer1.0.conv1": 0.2, "layer2": 0.25}
+    model = convert(resnet(), "bandlimited", compression=rates, mask={"layer1": "radial"})
+    found = {n: (m.compression, m.mask) for n, m in model.named_modules() if isinstance(m, BandLimitedConv2d)}
+    assert found == {
+        f"layer1.{block}.conv{k}": (0.2 if (block, k) == (0, 1) else 0.5, "radial") for block in (0, 1) for k in (1, 2)
+    }
+    set_compression(model, {"layer1.1": 0.75, "": 0.1})
+    assert {n: m.compression for n, m in model.named_modules() if isinstance(m, BandLimitedConv2d)} == {
+        name: 0.75 if name.startswith("layer1.1") else 0.1 for name in found
+    }
+
+
+def test_what_was_converted_is_converted_anew():
+    model = resnet()
+    weight = model.layer1[0].conv1.weight
+    for kind, layer in (
+        ("bandlimited", BandLimitedConv2d),
+        ("winograd", WinogradConv2d),
+        ("bandlimited", BandLimitedConv2d),
+    ):
+        convert(model, kind)
+        assert type(model.layer1[0].conv1) is layer and model.layer1[0].conv1.weight is weight
+    convert(model, "bandlimited", energy=0.5, mask="radial")
+    assert (model.layer1[0].conv1.energy, model.layer1[0].conv1.mask) == (0.5, "radial")
+
+
+def test_weights_that_are_computed_are_refused_and_the_model_stays():
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), prune.l1_unstructured(nn.Conv2d(4, 4, 3), "weight", 0.5))
+    with pytest.raises(ValueError, match=r"Conv2d\(4, 4.* computes its weight from others .*prune\.remove"):
+        convert(model, "bandlimited")
+    assert all(type(layer) is nn.Conv2d for layer in model)
+    prune.remove(model[1], "weight")
+    assert type(convert(model, "bandlimited")[1]) is BandLimitedConv2d
+
+
+def test_spectral_layers_keep_what_is_frozen_of_a_convolution():
+    layer = nn.Conv2d(2, 3, 3)
+    layer.weight.requires_grad_(False)
+    spectral = convert(nn.Sequential(layer), "spectral")[0]
+    assert not spectral.mixing.requires_grad and spectral.bias.requires_grad
+    back = spectral.to_conv()
+    assert not back.weight.requires_grad and back.bias.requires_grad
 
 
 def test_names_that_do_not_exist_are_refused_with_those_that_do():

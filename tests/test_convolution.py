@@ -43,6 +43,34 @@ def fits(algorithm, stride, dilation):
 
 
 @pytest.mark.usefixtures("empty")
+@pytest.mark.usefixtures("empty")
+def test_auto_leaves_what_the_others_do_not_compute_to_torch():
+    whole = torch.arange(2 * 3 * 20 * 20).remainder(19).reshape(2, 3, 20, 20) - 9
+    w = torch.arange(4 * 3 * 25).remainder(17).reshape(4, 3, 5, 5) - 8
+    assert torch.equal(convolution(whole, w, padding=2), F.conv2d(whole, w, padding=2))
+    x, v = normal(1, 2, 8, 8).to(torch.complex64).requires_grad_(), normal(2, 2, 3, 3).to(torch.complex64)
+    found, true = (torch.autograd.grad(f(x, v).abs().sum(), x)[0] for f in (convolution, F.conv2d))
+    assert torch.equal(found, true)
+    assert convolution(normal(0, 2, 8, 8), normal(2, 2, 3, 3)).shape == (0, 2, 6, 6) and not auto_choices()
+    with pytest.raises(ValueError, match="real floating-point"):
+        convolution(whole, w, algorithm="winograd")
+
+
+@pytest.mark.parametrize("algorithm", ["im2col", "winograd", "fft"])
+def test_a_graph_holds_any_number_of_maps(algorithm):
+    class Layer(torch.nn.Module):
+        def forward(self, x, w):
+            return convolution(x, w, padding=1, algorithm=algorithm)
+
+    batch = torch.export.Dim("batch", min=1, max=64)
+    w = normal(4, 3, 3, 3)
+    graph = torch.export.export(
+        Layer(), (normal(2, 3, 12, 12), w), dynamic_shapes={"x": {0: batch}, "w": None}
+    ).module()
+    x = normal(7, 3, 12, 12)
+    torch.testing.assert_close(graph(x, w), F.conv2d(x, w, padding=1), rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("algorithm", [*ALGORITHMS, "auto"])
 @pytest.mark.parametrize(("shape", "filters", "stride", "padding", "dilation", "groups"), CASES)
 def test_each_algorithm_is_torchs(shape, filters, stride, padding, dilation, groups, algorithm):

@@ -28,6 +28,14 @@ def test_the_python_of_the_readme_runs(tmp_path, monkeypatch):
     assert dctnet.read_jpeg(names["data"]).size == names["image"].size
 
 
+def test_the_python_of_the_page_on_convolutions_runs(capsys):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "convolutions.md").read_text(), flags=re.DOTALL)
+    names: dict = {}
+    for block in blocks:
+        exec(block, names)
+    assert 0.48 < float(capsys.readouterr().out) < 0.5 and type(names["plain"].conv1).__name__ == "Conv2d"
+
+
 def test_the_tables_are_those_of_the_result_files():
     done = subprocess.run(
         [sys.executable, ROOT / "experiments" / "tables.py", "--check"], capture_output=True, text=True, cwd=ROOT

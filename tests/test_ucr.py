@@ -97,6 +97,13 @@ HEAD = "@problemName Set\n@classLabel true a b\n@data\n"
         ("csv", "label,0,1\na,one,2\n", "Set_TRAIN.csv line 2: what should be values is none: .*'one'"),
         ("csv", "NaN,0,1\n", "line 1: the label is missing"),
         ("csv", "1\n2\n", "2 series of 1 channels and 0 values"),
+        ("csv", "1,0.5,,0.7\n2,0.1,,0.3\n", "line 1: value 2 of 3 is missing; fill it in"),
+        ("tsv", "1\t0.5\t\t0.7\n", "line 1: value 2 of 3 is missing"),
+        ("csv", ",0.5,0.6\n,0.1,0.2\n", "line 1: the label is missing"),
+        ("tsv", "\t0.5\t0.6\n", "line 1: the label is missing"),
+        ("csv", ",,,\n", "line 1: value 1 of 3 is missing"),
+        ("txt", "1 0,5 0,7\n", "line 1: what should be values is none: .*'5 0'"),
+        ("csv", "1,2,3\n2 3 4\n", "line 2: 0 values, line 1 has 2 values"),
     ],
 )  # fmt: skip
 def test_text_that_cannot_be_read_is_named_by_its_line(ending, text, message, tmp_path):
@@ -104,6 +111,23 @@ def test_text_that_cannot_be_read_is_named_by_its_line(ending, text, message, tm
     (tmp_path / f"Set_TEST.{ending}").write_text(text)
     with pytest.raises(DataError, match=message):
         read_ucr(tmp_path, "Set")
+
+
+@pytest.mark.parametrize("ending", ("csv", "ts"))
+def test_a_mark_of_the_byte_order_is_no_part_of_the_file(ending, tmp_path):
+    text = {"csv": "1,2,3\n2,3,4\n", "ts": HEAD.replace("a b", "1 2") + "2,3:1\n3,4:2\n"}[ending]
+    for part in ("TRAIN", "TEST"):
+        (tmp_path / f"Set_{part}.{ending}").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert read_ucr(tmp_path, "Set").classes == ["1", "2"]
+
+
+def test_labels_of_bytes_are_text(tmp_path):
+    np.savez(
+        tmp_path / "Set.npz",
+        **{f"X_{p}": VALUES for p in ("train", "test")},
+        **{f"y_{p}": np.array([b"a", b"b"]) for p in ("train", "test")},
+    )
+    assert read_ucr(tmp_path, "Set").classes == ["a", "b"]
 
 
 VALUES, LABELS = np.zeros((2, 5, 1)), np.arange(2)

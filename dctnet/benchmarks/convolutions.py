@@ -23,6 +23,7 @@ import json
 import statistics
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import torch
 from rich.console import Console
@@ -35,6 +36,7 @@ from dctnet.benchmarks.crossing import Crossing, crossing
 from dctnet.benchmarks.pairing import bound, paired
 from dctnet.benchmarks.peak_memory import growth, peak_in_process
 from dctnet.benchmarks.result_file import command_line, write_result
+from dctnet.device import usable_device
 from dctnet.report.figures import times_by_kernel
 from dctnet.whole_file import whole_file
 
@@ -63,7 +65,7 @@ def convolutions(
     """Measures; prints a table and the crossings, gives the rows. ``memory=False`` leaves out the fresh processes; ``only``: ways
     whose name has this in it, beside "direct".
 
-    ValueError for even filters and numbers out of range.
+    ValueError for even filters, numbers out of range, a device that does not work, and files in folders that do not exist.
     """
     sizes = several("sizes", list(sizes), (len(sizes),), 2, of_whole=True)
     kernels = several("kernels", list(kernels), (len(kernels),), 1, of_whole=True)
@@ -73,7 +75,14 @@ def convolutions(
     if not any(only in name for name in names):
         raise ValueError(f"only is a part of one of {', '.join(names)}; got {only!r}")
     setting = {"channels": whole("channels", channels, 1), "batch": whole("batch", batch, 1), "device": device}
-    repeats, threads = whole("repeats", repeats, 3), threads or torch.get_num_threads()
+    usable_device(device)
+    repeats = whole("repeats", repeats, 3)
+    threads = torch.get_num_threads() if threads is None else whole("threads", threads, 1)
+    for name, path in (("out", out), ("plot", plot)):  # before what takes long
+        if path is not None and not Path(path).absolute().parent.is_dir():
+            raise ValueError(f"{name} is a file in a folder that exists; got {path}: make {Path(path).parent} first")
+    if plot is not None and Path(plot).suffix.lower() != ".png":
+        raise ValueError(f"plot is a PNG file, whose name ends in .png; got {plot}")
     rows = []
     with bound(threads):
         for size in sizes:

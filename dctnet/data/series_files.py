@@ -75,6 +75,8 @@ def read_npz(path: Path, part: str) -> LabelledSeries:
     for index, row in enumerate(values):
         where = f"{path}: X_{part}[{index}]"
         _check_finite(row.ravel(), where)
+    if labels.dtype.kind == "S":
+        labels = np.char.decode(labels, "utf-8", "replace")
     names = [class_name(str(label), f"{path}: y_{part}[{index}]") for index, label in enumerate(labels)]
     return _checked(LabelledSeries(values, names, path))
 
@@ -95,9 +97,12 @@ def class_name(label: str, where: str) -> str:
 
 
 def _table_rows(path: Path) -> Iterator[tuple[int, np.ndarray, str]]:
-    """Line number, values (1, length) and label of each line."""
+    """Line number, values (1, length) and label of each line. What parts the first line parts all: commas, tabs, else blanks."""
+    mark = None
     for number, line in _lines(path):
-        label, *words = line.replace(",", " ").split()
+        if mark is None:
+            mark = "," if "," in line else "\t" if "\t" in line.strip() else " "
+        label, *words = line.split() if mark == " " else line.split(mark)
         yield number, _numbers(words, f"{path} line {number}")[None], label
 
 
@@ -105,7 +110,7 @@ def _ts_rows(path: Path) -> Iterator[tuple[int, np.ndarray, str]]:
     """Line number, values (channels, length) and label of each line after ``@data``."""
     head: dict[str, list[str]] = {}
     for number, line in _lines(path):
-        where = f"{path} line {number}"
+        where, line = f"{path} line {number}", line.strip()
         if line.startswith("#"):
             continue
         if "data" not in head:
@@ -116,7 +121,7 @@ def _ts_rows(path: Path) -> Iterator[tuple[int, np.ndarray, str]]:
             if key.lower() == "data":
                 _check_head(head, where)
             continue
-        if "(" in line:
+        if "(" in line.rpartition(":")[0]:
             raise DataError(f"{where}: values with time stamps are not read; write the values alone, at equal steps")
         *dimensions, label = line.split(":")
         if not dimensions:
@@ -140,15 +145,17 @@ def _check_head(head: dict[str, list[str]], where: str) -> None:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """The lines that are not empty, with their numbers."""
-    with path.open(encoding="utf-8", errors="replace") as file:
+    """The lines that are not empty, with their numbers; a mark of the byte order before the first is not part of it."""
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
         for number, line in enumerate(file, start=1):
             if line.strip():
-                yield number, line.strip()
+                yield number, line.rstrip("\r\n")
 
 
 def _numbers(words: list[str], where: str) -> np.ndarray:
-    """The words as float64."""
+    """The words as float64. DataError for one that is none, or empty."""
+    if empty := [number for number, word in enumerate(words, start=1) if not word.strip()]:
+        raise DataError(f"{where}: value {empty[0]} of {len(words)} is missing; fill it in, or leave the series out")
     try:
         values = np.array([word.strip().replace("?", "nan") for word in words], dtype=np.float64)
     except ValueError as error:

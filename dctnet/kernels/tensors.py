@@ -7,6 +7,7 @@ import math
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 from torch.autograd.forward_ad import unpack_dual
 
 
@@ -17,6 +18,13 @@ def is_watched() -> bool:
     """
     # In this order: nothing behind the first could be compiled.
     return torch.compiler.is_compiling() or torch.jit.is_tracing() or torch._C._len_torch_dispatch_stack() > 0
+
+
+def is_transformed() -> bool:
+    """Whether torch follows its own operations, or differentiates them forwards or by ``torch.func``: then only those will do
+    that it knows, and none that write into a buffer.
+    """
+    return is_watched() or torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
 
 
 def is_plain(values: Tensor) -> bool:

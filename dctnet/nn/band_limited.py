@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dctnet.arguments import finite
-from dctnet.nn.convolution_geometry import Sizes
-from dctnet.nn.fft_convolution import Limits, check_limits, fft_convolution
+from dctnet.nn.convolution_geometry import Sizes, geometry
+from dctnet.nn.fft_convolution import Limits, check_limits, fft_convolution, plan
 from dctnet.nn.layer_arguments import with_parameters_of
 from dctnet.nn.layer_names import layers_named
 from dctnet.nn.spectrum_masks import ALMOST_ONE
@@ -103,6 +103,25 @@ class _BandLimited:
         inverse = self._limits.inverse if inverse is None else inverse
         self._limits = check_limits(len(self.kernel_size), compression, energy, output_size, mask, inverse)
 
+    def dropped(self, *size: int) -> float:
+        """The share of the spectrum that is really dropped of maps of that size, (height, width) or (length,).
+
+        The nearest to ``compression`` that the mask allows: on small maps it can be far from it. ValueError with ``energy``,
+        which decides for each batch.
+
+        >>> layer = BandLimitedConv2d(3, 8, 3, padding=1, compression=0.5)
+        >>> [round(layer.dropped(side, side), 3) for side in (4, 8, 224)]
+        [0.64, 0.395, 0.501]
+        """
+        if self.energy is not None:
+            raise ValueError(f"what energy={self.energy:g} drops is known for given maps alone")
+        arguments = (self.stride, self.padding, self.dilation, self.groups)
+        if self.padding_mode != "zeros":
+            pads = self._reversed_padding_repeated_twice[::-1]
+            size = tuple(side + sum(pads[2 * axis : 2 * axis + 2]) for axis, side in enumerate(size))
+            arguments = (self.stride, 0, self.dilation, self.groups)
+        return plan(geometry((1, self.in_channels, *size), self.weight.shape, *arguments), self._limits).kept.dropped
+
     @classmethod
     def from_conv(cls, convolution: nn.Conv1d | nn.Conv2d, **limits) -> _BandLimited:
         """The layer with the parameters, the very same, of a layer of torch."""
@@ -140,8 +159,11 @@ class BandLimitedConv2d(_BandLimited, nn.Conv2d):
     frequencies. The spectrum is that of the padded map (``fft_convolution``); padding modes other than zeros pad the map
     first.
 
-    ``layer.compression = 0.8`` changes a trained layer. Memory that is kept for the backward pass, and time where the
-    transforms are not most of it, are in proportion to 1 - compression. float16 and bfloat16 are computed in float32.
+    ``layer.compression = 0.8`` changes a trained layer; ``layer.dropped(height, width)`` says what is really dropped. Memory that
+    is kept for the backward pass is in proportion to 1 - compression; so is time with the square mask, where the transforms are
+    not most of it. Other masks lie in a box of which all is transformed: the box of a hyperbolic and of an inverse one is the whole
+    spectrum, so they save memory and no time. An inverse mask drops the share nearest to ``compression`` too, so it is not always
+    the exact complement of the low one of 1 - compression. float16 and bfloat16 are computed in float32.
     Differentiable any number of times. ValueError for limits out of range or two of them, RuntimeError or ValueError for what
     torch's layer refuses.
 
@@ -160,23 +182,27 @@ def set_compression(model: nn.Module, compression: float | Mapping[str, float]) 
     """The model, whose band-limited layers drop that share of the spectrum from now on: to infer at another rate than that of
     training, or to make a schedule of it.
 
-    A mapping has rates for layers by their names; other layers stay as they are. ValueError for a rate out of [0, 1), for a
-    name that no band-limited layer has, and for a model without such layers.
+    A mapping has rates for layers by their names, or for all layers of a part of the network by its name; other layers stay as
+    they are. A rate takes the place of a share of energy. ValueError for a rate out of [0, 1), for a name that no band-limited layer
+    has, for a model without such layers, and for a layer with an ``output_size``, whose result would have another size.
 
     >>> set_compression(nn.Sequential(BandLimitedConv2d(3, 8, 3), nn.ReLU()), {"0": 0.25})[0].compression
     0.25
     """
     if isinstance(compression, Mapping):
-        layers = layers_named(model, compression, _is_band_limited, "a band-limited convolution")
-        rates = {layers[name]: rate for name, rate in compression.items()}
+        rates = dict(layers_named(model, compression, _is_band_limited, "a band-limited convolution").values())
     else:
         rates = {layer: compression for layer in model.modules() if _is_band_limited(layer)}
     if not rates:
         raise ValueError(
             f"{type(model).__name__} has no band-limited convolution, or none is named; convert(model, 'bandlimited') makes them"
         )
-    for rate in rates.values():  # all are looked at before one is set
+    for layer, rate in rates.items():  # all are looked at before one is set
         finite("compression", rate, 0, ALMOST_ONE)
+        if layer.output_size is not None:
+            raise ValueError(
+                f"{layer} makes results of its output_size, not of a rate; layer.limit(compression=...) changes both"
+            )
     for layer, rate in rates.items():
         layer.compression = rate
     return model

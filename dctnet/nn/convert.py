@@ -3,7 +3,7 @@
 convert(torchvision.models.resnet18(weights="DEFAULT"), "harmonic", level=3)        # a harmonic ResNet-18, 6 of 9 bands
 convert(model, "dct_pool")                                                          # its pools truncate the DCT
 convert(model, compression=0.5)                                                     # convolutions that drop half the spectrum
-convert(model, "bandlimited", compression={"layer1.0.conv1": 0.5, "conv1": 0.2})    # these two
+convert(model, "bandlimited", compression={"layer1": 0.5, "conv1": 0.2})            # those of layer1, and conv1
 convert(model, "plain")                                                             # convolutions as they were
 """
 
@@ -45,12 +45,13 @@ def convert(model: nn.Module, kind: str = "bandlimited", **options) -> nn.Module
       weights has to be trained further. Strided convolutions stay: at stride 1 with a pool behind, they would cost s**2 times
       as much.
 
-    An option may be a mapping from names of layers (``model.named_modules()``) to values: then these layers alone are
-    exchanged.
+    An option may be a mapping from names of layers, or of parts of the network (``model.named_modules()``), to values: then these
+    layers alone are exchanged.
 
-    A layer that is used in several places stays one layer; subclasses of torch's layers are left alone, and hooks on what is
-    exchanged are dropped. ValueError for a kind, an option or a name that does not exist, and where no layer of the model is
-    meant.
+    Band-limited and Winograd's layers count as the layers of torch with their parameters, so a converted network can be converted
+    anew. A layer that is used in several places stays one layer; subclasses of torch's layers are left alone; hooks on what is
+    exchanged are dropped, and attributes that others put on it. ValueError for a kind, an option or a name that does not exist,
+    where no layer of the model is meant, and for layers whose weight is not a parameter of theirs (pruned, under weight norm).
 
     >>> model = convert(nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)), "harmonic", level=2)
     >>> model[0].mixing.shape
@@ -90,15 +91,21 @@ def _meant(model: nn.Module, converter: Converter, options: dict) -> Iterator[tu
     def fits(layer: nn.Module) -> bool:
         return converter(layer, **same) is not None
 
-    for values in by_name.values():
-        layers = layers_named(model, values, fits, f"one that is changed: {converter.__doc__}")
-    for name, layer in layers.items():
-        if all(name in values for values in by_name.values()):
-            yield layer, same | {option: values[name] for option, values in by_name.items()}
+    kind = f"one that is changed: {converter.__doc__}"
+    named = {option: layers_named(model, values, fits, kind) for option, values in by_name.items()}
+    for name, (layer, _) in next(iter(named.values())).items():
+        if all(name in layers for layers in named.values()):
+            yield layer, same | {option: layers[name][1] for option, layers in named.items()}
+
+
+def _as_torchs(layer: nn.Module) -> nn.Module:
+    """A layer with torch's own parameters, which is computed in another way, as that of torch."""
+    return layer.to_conv() if type(layer) in SAME_PARAMETERS else layer
 
 
 def harmonic(layer: nn.Module, level: int | None = None, use_bn: bool = False) -> nn.Module | None:
     """It takes each 3x3 Conv2d."""
+    layer = _as_torchs(layer)
     if type(layer) is not nn.Conv2d or layer.kernel_size != (3, 3):
         return None
     return HarmonicConv2d.from_conv(layer, level, use_bn)
@@ -112,6 +119,7 @@ def bandlimited(
     inverse: bool = False,
 ) -> nn.Module | None:
     """It takes each Conv1d and Conv2d."""
+    layer = _as_torchs(layer)
     kind = {nn.Conv1d: BandLimitedConv1d, nn.Conv2d: BandLimitedConv2d}.get(type(layer))
     limits = {"compression": compression, "energy": energy, "mask": mask, "inverse": inverse}
     return None if kind is None else kind.from_conv(layer, **limits)
@@ -119,6 +127,7 @@ def bandlimited(
 
 def spectral(layer: nn.Module) -> nn.Module | None:
     """It takes each Conv2d."""
+    layer = _as_torchs(layer)
     return SpectralConv2d.from_conv(layer) if type(layer) is nn.Conv2d else None
 
 
@@ -129,6 +138,7 @@ def plain(layer: nn.Module) -> nn.Module | None:
 
 def winograd(layer: nn.Module, tile: int = 4) -> nn.Module | None:
     """It takes each Conv1d and Conv2d of stride 1 and dilation 1 with at most 7 taps a side, more than one in all."""
+    layer = _as_torchs(layer)
     kind = {nn.Conv1d: WinogradConv1d, nn.Conv2d: WinogradConv2d}.get(type(layer))
     if kind is None or {*layer.stride, *layer.dilation} != {1} or not 1 < max(layer.kernel_size) <= MOST_TAPS:
         return None
@@ -155,9 +165,8 @@ def dct_pool(layer: nn.Module, block: int | None = 8) -> nn.Module | None:
     return pool.train(layer.training)
 
 
-NOT_PLAIN = (
-    HarmonicConv2d, BandLimitedConv1d, BandLimitedConv2d, SpectralConv2d, WinogradConv1d, WinogradConv2d
-)  # fmt: skip
+SAME_PARAMETERS = (BandLimitedConv1d, BandLimitedConv2d, WinogradConv1d, WinogradConv2d)
+NOT_PLAIN = (HarmonicConv2d, SpectralConv2d, *SAME_PARAMETERS)
 CONVERTERS: dict[str, Converter] = {
     "harmonic": harmonic,
     "bandlimited": bandlimited,

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dctnet.kernels.tensors import is_watched
+from dctnet.kernels.tensors import is_transformed
 from dctnet.nn.convolution_geometry import Geometry, Sizes, geometry
 from dctnet.nn.convolution_operands import check_operands, is_autocast
 from dctnet.nn.fft_convolution import fft_convolution
@@ -48,8 +48,9 @@ def convolution(
 
     "auto" runs each that applies a few times, with the backward pass where gradients are asked for, and remembers the quickest
     for this ``Case``; ``auto_choices`` tells, ``forget_auto_choices`` forgets. The first call with a case is therefore slow, and
-    which algorithm computes it, so its last digits, depend on the machine. While torch compiles, traces or transforms functions
-    it is "direct". ValueError for an algorithm that does not exist or does not apply.
+    which algorithm computes it, so its last digits, depend on the machine. While torch compiles, traces or transforms functions,
+    and for numbers that are not real floating-point ones, it is "direct". ValueError for an algorithm that does not exist or does
+    not apply.
 
     >>> x, w = torch.tensor([[[2.0, 1.0, 2.0, 3.0]]]), torch.tensor([[[1.0, 2.0]]])
     >>> [convolution(x, w, algorithm=name).round().flatten().tolist() for name in ("direct", "im2col", "winograd", "fft")]
@@ -63,8 +64,8 @@ def convolution(
     sides = geometry(x.shape, w.shape, stride, padding, dilation, groups)
     given = (stride, padding, dilation, groups)
     if algorithm == "auto":
-        unseen = is_watched() or torch._C._are_functorch_transforms_active()
-        algorithm = "direct" if unseen else _quickest(x, w, bias, sides, given)
+        alone = is_transformed() or not x.is_floating_point() or not x.numel() or not w.numel()
+        algorithm = "direct" if alone else _quickest(x, w, bias, sides, given)
     return ALGORITHMS[algorithm](x, w, bias, *given)
 
 

@@ -28,6 +28,14 @@ out; got (1, 3, 8, 8) and (4, 3, 3)
         )
 
 
+def check_real(x: Tensor) -> None:
+    """ValueError for maps that are no real floating-point numbers: ways that compute in float32 would give other numbers."""
+    if not x.is_floating_point():
+        raise ValueError(
+            f"maps and filters are real floating-point numbers here; got {x.dtype}: convert them, or take the algorithm 'direct'"
+        )
+
+
 def as_autocast(*tensors: Tensor | None) -> tuple[Tensor | None, ...]:
     """The tensors in the type in which torch's own convolution would take them: under autocast its type, but float64 stays."""
     if not is_autocast(tensors[0]):

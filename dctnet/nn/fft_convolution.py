@@ -34,9 +34,10 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 
 from dctnet.arguments import finite, flag
-from dctnet.kernels.tensors import is_watched
+from dctnet.kernels.tensors import is_transformed
 from dctnet.nn import differentiable_dft, partial_dft
 from dctnet.nn.convolution_geometry import Geometry, Sizes, each, geometry
+from dctnet.nn.convolution_operands import check_operands, check_real
 from dctnet.nn.fast_dft import Side
 from dctnet.nn.overlap_save import joined, tiles, tiling
 from dctnet.nn.partial_dft import samples, spectra
@@ -45,7 +46,7 @@ from dctnet.nn.spectrum_masks import ALMOST_ONE, MASKS, Kept, boxed, frequency_o
 from dctnet.precision import full_precision
 
 
-@torch.compiler.disable
+@torch.compiler.disable(reason="convolutions by FFT write into buffers; export them, or compile around them")
 def fft_convolution(
     x: Tensor,
     w: Tensor,
@@ -75,8 +76,9 @@ def fft_convolution(
       1, of the frequencies below what m samples can hold, |f| < m N / (2 o). Spectral pooling; o itself is a whole spectrum.
 
     Float16 and bfloat16 are computed in float32. The result has the dtype of x, under autocast that of autocast. It can be
-    differentiated any number of times. ``torch.compile`` leaves it as it is; ``torch.export`` records products of matrices, and
-    of a whole spectrum the convolution of torch. ValueError for arguments that do not fit each other.
+    differentiated any number of times, forwards too. ``torch.compile`` leaves it as it is (a break in the graph);
+    ``torch.export`` and ``torch.func`` see products of matrices, and of a whole spectrum the convolution of torch. ValueError for
+    arguments that do not fit each other.
 
     >>> x, w = torch.tensor([[[2.0, 1.0, 2.0, 3.0]]]), torch.tensor([[[1.0, 2.0]]])
     >>> fft_convolution(x, w).round(decimals=4)
@@ -84,11 +86,8 @@ def fft_convolution(
     >>> fft_convolution(x, w, compression=0.7).round(decimals=4)  # the mean of x times that of w, over the circle of 4
     tensor([[[6., 6., 6.]]])
     """
-    if w.dim() not in (3, 4) or x.dim() not in (w.dim(), w.dim() - 1):
-        raise ValueError(
-            "maps are (n, in, h, w) with filters (out, in / groups, kh, kw), or (n, in, w) with (out, in / groups, kw); "
-            f"got {tuple(x.shape)} and {tuple(w.shape)}"
-        )
+    check_operands(x, w, bias)
+    check_real(x)
     if x.dim() < w.dim():
         return fft_convolution(
             x[None], w, bias, stride, padding, dilation, groups, compression,
@@ -100,10 +99,13 @@ def fft_convolution(
     if torch._C._is_any_autocast_enabled() and torch.is_autocast_enabled(x.device.type) and dtype != torch.float64:
         dtype = torch.get_autocast_dtype(x.device.type)
     accurate = torch.promote_types(torch.promote_types(x.dtype, w.dtype), torch.float32)
-    if is_watched() and limits[:3] == Limits()[:3] and not inverse:  # the same function, in a shorter graph
+    whole = limits[:3] == Limits()[:3] and not inverse
+    empty = not is_transformed() and not (x.numel() and w.numel())
+    if empty or (is_transformed() and whole):  # the same function, in a shorter graph; of nothing it is nothing
         direct = F.conv1d if w.dim() == 3 else F.conv2d
         bias = None if bias is None else bias.to(accurate)
-        return direct(x.to(accurate), w.to(accurate), bias, stride, padding, dilation, groups).to(dtype)
+        y = direct(x.to(accurate), w.to(accurate), bias, stride, padding, dilation, groups).to(dtype)
+        return y if limits.output_size is None else y[(..., *map(slice, limits.output_size))]
     if w.dim() == 3:
         x, w = x[:, :, None], w[:, :, None]
     y = _convolved(x.to(accurate), w.to(accurate), sides, limits, groups)
@@ -114,10 +116,14 @@ def fft_convolution(
 
 
 def _convolved(x: Tensor, w: Tensor, sides: tuple[Geometry, ...], limits: Limits, groups: int) -> Tensor:
-    if is_watched() and limits.energy is None:  # a graph for any number of maps: no tiles, and operators of torch alone
+    if (
+        is_transformed() and limits.energy is None
+    ):  # a graph for any number of maps: no tiles, and operators of torch alone
         todo = plan(sides, limits)
         maps, filters = (_chosen(spectra(v, *at), todo.kept) for v, at in ((x, todo.map), (w, todo.filter)))
         return samples(_placed(product("y", maps, filters, groups), todo), *todo.result)
+    if torch._C._are_functorch_transforms_active():
+        raise ValueError(UNKNOWN.format(limits.energy))
     cut = tiling(sides, len(x), x.shape[1], len(w), groups) if limits[:3] == Limits()[:3] else None
     if cut is None:
         return _Convolution.apply(x, w, plan(sides, limits), groups)[0]
@@ -126,6 +132,12 @@ def _convolved(x: Tensor, w: Tensor, sides: tuple[Geometry, ...], limits: Limits
 
 
 SMALL = 32  # times as many numbers on the circle as taps: then W is computed again, which costs a twentieth of the time
+
+
+UNKNOWN = (
+    "which frequencies hold energy={:g} is known for given maps alone, so it can be neither recorded nor transformed; set a "
+    "compression first, as nn.set_compression does for a whole network"
+)
 
 
 class Limits(NamedTuple):
@@ -280,18 +292,17 @@ def _holding(maps: Tensor, todo: Plan) -> Kept:
     if maps.is_meta:  # sizes alone are asked for
         return todo.kept
     if torch.compiler.is_exporting() or torch.jit.is_tracing() or isinstance(maps, FakeTensor):
-        raise ValueError(
-            f"which frequencies hold energy={todo.limits.energy:g} is known for given maps alone, so it cannot be recorded; "
-            "set a compression first, as nn.set_compression does for a whole network"
-        )
+        raise ValueError(UNKNOWN.format(todo.limits.energy))
     limits, size = todo.limits, tuple(side.n for side in todo.map)
     size = size if len(todo.kept.reach) == 2 else size[1:]
     order = frequency_order(size, limits.mask)
     _, place = np.unique(-order if limits.inverse else order, return_inverse=True)
     power = maps.double().square().sum((0, 2, 3)).cpu().numpy().reshape(order.shape) * multiplicity(size[-1])
     held = np.bincount(place.ravel(), power.ravel()).cumsum()
-    enough = np.flatnonzero(held >= limits.energy * held[-1] * (1 - 1e-12))[0]
-    return boxed(place.reshape(order.shape) <= enough, size)
+    enough = np.flatnonzero(held >= limits.energy * held[-1] * (1 - 1e-12))
+    if not len(enough):  # no numbers, of which nothing is left out
+        return todo.kept
+    return boxed(place.reshape(order.shape) <= enough[0], size)
 
 
 def _cut(maps: Tensor, todo: Plan) -> Tensor:

@@ -44,5 +44,5 @@ def im2col_convolution(
     columns = patches.permute(1, *range(2 + len(sides), patches.dim()), 0, *outputs)
     columns = columns.flatten(-1 - len(sides)).flatten(0, len(sides)).unflatten(0, (groups, -1))
     y = w.flatten(1).unflatten(0, (groups, -1)) @ columns
-    y = y.flatten(0, 1).unflatten(1, (len(x), *(side.outputs for side in sides))).transpose(0, 1).contiguous()
+    y = y.flatten(0, 1).unflatten(1, (x.shape[0], *(side.outputs for side in sides))).transpose(0, 1).contiguous()
     return y if bias is None else y + bias.view(-1, *[1] * len(sides))

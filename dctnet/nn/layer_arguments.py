@@ -26,7 +26,19 @@ def arguments_of(layer: nn.Conv1d | nn.Conv2d) -> tuple:
 
 
 def with_parameters_of(source: nn.Conv1d | nn.Conv2d, kind: type[nn.Module], **options) -> nn.Module:
-    """A layer of this kind with the arguments of ``source`` and ``options``, in its mode; its parameters are the very same."""
+    """A layer of this kind with the arguments of ``source`` and ``options``, in its mode; its parameters are the very same.
+
+    ValueError where ``source`` is another kind of layer, or computes its weight from other parameters.
+    """
+    like = nn.Conv1d if issubclass(kind, nn.Conv1d) else nn.Conv2d
+    if not isinstance(source, like):
+        raise ValueError(f"{kind.__name__} takes the parameters of a {like.__name__}; got {type(source).__name__}")
+    if "weight" not in source._parameters:
+        raise ValueError(
+            f"{source} computes its weight from others (it is pruned, or under weight_norm or a parametrization), which another "
+            "layer would not do: make it a parameter first (torch.nn.utils.prune.remove, remove_weight_norm, "
+            "parametrize.remove_parametrizations)"
+        )
     with torch.device("meta"):
         layer = kind(*arguments_of(source), **options)
     layer.weight, layer.bias = source.weight, source.bias

@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dctnet.kernels.tensors import is_watched
+from dctnet.kernels.tensors import is_transformed
 from dctnet.nn import fast_dft
 from dctnet.nn.block_spectrum import constant
 from dctnet.nn.fast_dft import Side
@@ -63,7 +63,7 @@ def samples(spectrum: Tensor, rows: Side, columns: Side) -> Tensor:
 
 def fast_is_cheaper(rows: Side, columns: Side) -> bool:
     """Whether the fast transform takes less time than the matrices. What torch records are products of matrices."""
-    if is_watched() or columns.n < 16 or not float(rows.step).is_integer() or not float(columns.step).is_integer():
+    if is_transformed() or columns.n < 16 or not float(rows.step).is_integer() or not float(columns.step).is_integer():
         return False
     return transform_cost(rows, columns) < matrix_cost(rows, columns)
 

@@ -76,13 +76,20 @@ class SpectralConv2d(ComposedConv2d):
 
     @classmethod
     def from_conv(cls, convolution: nn.Conv2d) -> SpectralConv2d:
-        """The layer with the filters of a Conv2d."""
+        """The layer with the filters of a Conv2d, copied: weights that several layers have in common come apart.
+
+        ValueError for another layer.
+        """
+        if not isinstance(convolution, nn.Conv2d):
+            raise ValueError(f"{cls.__name__} takes the filters of a Conv2d; got {type(convolution).__name__}")
         layer = cls(*arguments_of(convolution), convolution.weight.device, convolution.weight.dtype)
         pictures = fourier_pictures(convolution.kernel_size).to(convolution.weight.device)
         with torch.no_grad():
             layer.mixing.copy_(torch.einsum("oihw,khw->oik", convolution.weight.double(), pictures))
             if layer.bias is not None:
                 layer.bias.copy_(convolution.bias)
+                layer.bias.requires_grad_(convolution.bias.requires_grad)
+        layer.mixing.requires_grad_(convolution.weight.requires_grad)
         return layer.train(convolution.training)
 
     def to_conv(self) -> nn.Conv2d:
@@ -93,6 +100,8 @@ class SpectralConv2d(ComposedConv2d):
             convolution.weight.copy_(torch.einsum("oik,khw->oihw", self.mixing.double(), pictures))
             if self.bias is not None:
                 convolution.bias.copy_(self.bias)
+                convolution.bias.requires_grad_(self.bias.requires_grad)
+        convolution.weight.requires_grad_(self.mixing.requires_grad)
         return convolution.train(self.training)
 
 

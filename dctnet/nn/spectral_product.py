@@ -14,7 +14,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dctnet.kernels.tensors import is_watched
+from dctnet.kernels.tensors import is_transformed
 
 
 def product(kind: str, left: Tensor, right: Tensor, groups: int = 1) -> Tensor:
@@ -40,7 +40,7 @@ def _ungrouped(kind: str, left: Tensor, right: Tensor) -> Tensor:
         left = left.transpose(2, 3)
     a, b, c, d = *left, *right
     followed = torch.is_grad_enabled() and (left.requires_grad or right.requires_grad)
-    if is_watched() or followed:  # what is recorded may be differentiated, and writes into nothing
+    if is_transformed() or followed:  # what is recorded may be differentiated, and writes into nothing
         real = a @ c - left_sign * right_sign * (b @ d)
         return torch.stack([real, right_sign * (a @ d) + left_sign * (b @ c)])
     out = left.new_empty(2, left.shape[1], left.shape[2], right.shape[3])

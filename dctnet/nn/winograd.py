@@ -29,7 +29,7 @@ from dctnet.arguments import whole
 from dctnet.kernels.tensors import is_watched
 from dctnet.nn.block_spectrum import constant
 from dctnet.nn.convolution_geometry import Sizes, geometry
-from dctnet.nn.convolution_operands import as_autocast, check_operands
+from dctnet.nn.convolution_operands import as_autocast, check_operands, check_real
 from dctnet.nn.cook_toom import cook_toom
 from dctnet.precision import full_precision
 
@@ -64,6 +64,7 @@ def winograd_convolution(
             [4., 6., 6., 4.]])
     """
     check_operands(x, w, bias)
+    check_real(x)
     if x.dim() < w.dim():
         return winograd_convolution(x[None], w, bias, stride, padding, dilation, groups, tile)[0]
     sides = geometry(x.shape, w.shape, stride, padding, dilation, groups)
@@ -116,10 +117,10 @@ class _Winograd(torch.autograd.Function):
         memory = torch.channels_last if last else torch.contiguous_format
         with full_precision(x.device):
             points = plan.filter_points(w)
-            if plan.chunk >= len(x):
+            if plan.chunk >= x.shape[0]:
                 y = plan.maps(_products(plan.input_points(x), points), bias)
                 return y.to(x.dtype).contiguous(memory_format=memory)
-            y = torch.empty((len(x), len(w), *plan.outputs), dtype=x.dtype, device=x.device, memory_format=memory)
+            y = torch.empty((x.shape[0], len(w), *plan.outputs), dtype=x.dtype, device=x.device, memory_format=memory)
             for part, out in zip(x.split(plan.chunk), y.split(plan.chunk), strict=True):
                 out.copy_(plan.maps(_products(plan.input_points(part), points), bias))
         return y
@@ -162,7 +163,7 @@ class _Plan:
         picture = points * math.prod(self.tiles) * max(x.shape[1], w.shape[0])
         self.chunk = max(1, (CHUNK if x.device.type == "cpu" else OTHER_CHUNK) // picture)
         if is_watched():  # a compiler plans the memory itself
-            self.chunk = len(x)
+            self.chunk = x.shape[0]
 
     def matrices(self, which: str, like: Tensor) -> list[Tensor]:
         """A', G or B' of each axis."""
