@@ -161,8 +161,8 @@ class BandLimitedConv2d(_BandLimited, nn.Conv2d):
 
     ``layer.compression = 0.8`` changes a trained layer; ``layer.dropped(height, width)`` says what is really dropped. Memory that
     is kept for the backward pass is in proportion to 1 - compression; so is time with the square mask, where the transforms are
-    not most of it. Other masks lie in a box of which all is transformed: the box of a hyperbolic and of an inverse one is the whole
-    spectrum, so they save memory and no time. An inverse mask drops the share nearest to ``compression`` too, so it is not always
+    not most of it. Other masks lie in a box of which all is transformed: the box of a hyperbolic and of an inverse one is the
+    whole spectrum, so they save memory and no time. An inverse mask drops the share nearest to ``compression`` too, so it is not always
     the exact complement of the low one of 1 - compression. float16 and bfloat16 are computed in float32.
     Differentiable any number of times. ValueError for limits out of range or two of them, RuntimeError or ValueError for what
     torch's layer refuses.
@@ -183,8 +183,8 @@ def set_compression(model: nn.Module, compression: float | Mapping[str, float]) 
     training, or to make a schedule of it.
 
     A mapping has rates for layers by their names, or for all layers of a part of the network by its name; other layers stay as
-    they are. A rate takes the place of a share of energy. ValueError for a rate out of [0, 1), for a name that no band-limited layer
-    has, for a model without such layers, and for a layer with an ``output_size``, whose result would have another size.
+    they are. A rate takes the place of a share of energy. ValueError for a rate out of [0, 1), for a name that no band-limited
+    layer has, for a model without such layers, and for a layer with an ``output_size``, whose result would have another size.
 
     >>> set_compression(nn.Sequential(BandLimitedConv2d(3, 8, 3), nn.ReLU()), {"0": 0.25})[0].compression
     0.25
