@@ -159,13 +159,13 @@ class BandLimitedConv2d(_BandLimited, nn.Conv2d):
     frequencies. The spectrum is that of the padded map (``fft_convolution``); padding modes other than zeros pad the map
     first.
 
-    ``layer.compression = 0.8`` changes a trained layer; ``layer.dropped(height, width)`` says what is really dropped. Memory that
-    is kept for the backward pass is in proportion to 1 - compression; so is time with the square mask, where the transforms are
-    not most of it. Other masks lie in a box of which all is transformed: the box of a hyperbolic and of an inverse one is the
-    whole spectrum, so they save memory and no time. An inverse mask drops the share nearest to ``compression`` too, so it is not always
-    the exact complement of the low one of 1 - compression. float16 and bfloat16 are computed in float32.
-    Differentiable any number of times. ValueError for limits out of range or two of them, RuntimeError or ValueError for what
-    torch's layer refuses.
+    ``layer.compression = 0.8`` changes a trained layer; ``layer.dropped(height, width)`` says what is really dropped. Memory
+    that is kept for the backward pass is in proportion to 1 - compression; so is time with the square mask, where the
+    transforms are not most of it. Other masks lie in a box of which all is transformed: the box of a hyperbolic and of an
+    inverse one is the whole spectrum, so they save memory and no time. An inverse mask drops the share nearest to
+    ``compression`` too, so it is not always the exact complement of the low one of 1 - compression. float16 and bfloat16 are
+    computed in float32. Differentiable any number of times. ValueError for limits out of range or two of them, RuntimeError or
+    ValueError for what torch's layer refuses.
 
     >>> layer = BandLimitedConv2d(3, 8, 3, padding=1, compression=0.5)
     >>> layer(torch.zeros(2, 3, 31, 17)).shape
