@@ -236,6 +236,21 @@ def rates(name: str, table: str) -> str:
     return crossed(same(rows), "trained", "noise", "trained and tested at", "sigma")
 
 
+def budgets(short: str, longer: str) -> str:
+    """Top-1 of networks at the rate of their training on all validation files, after as many epochs as two grids give them."""
+    lines: dict[str, dict] = {}
+    for name in (short, longer):
+        for run in map(json.loads, (ROOT / "experiments" / f"{name}.jsonl").read_text().splitlines()):
+            line = lines.setdefault(run["name"], {"dropped": f"{run['options']['compression']:.0%}"})
+            line.setdefault(run["epochs"], []).append(run["top1"])
+    epochs = sorted({key for line in lines.values() for key in line if isinstance(key, int)})
+    cells = [
+        line | {f"e{n}": " / ".join(f"{top1:.1f}" for top1 in line.get(n, [])) for n in epochs}
+        for line in lines.values()
+    ]
+    return markdown(cells, {"dropped": "{dropped}"} | {f"{n} epochs: top-1 (%), seeds": f"{{e{n}}}" for n in epochs})
+
+
 def low_frequencies(name: str) -> str:
     """Top-1 on parts of the spectrum at the end, and when nine tenths of it above chance were reached; seeds, for each form."""
     found = json.loads((ROOT / "experiments" / f"{name}.json").read_text())
@@ -288,6 +303,7 @@ TABLES = {
     "pretrained": lambda: agreement("pretrained_imagenet"),
     "inside": lambda: inside("inside"),
     "band limits": lambda: rates("cifar10_bandlimited_rates", "same"),
+    "band limits by epochs": lambda: budgets("cifar10_bandlimited", "cifar10_bandlimited_longer"),
     "band limits crossed": lambda: rates("cifar10_bandlimited_rates", "crossed"),
     "band limits under noise": lambda: rates("cifar10_bandlimited_rates", "noise"),
     "band limits of series": lambda: rates("ucr_rates", "same"),
