@@ -149,7 +149,7 @@ def test_a_table_and_plain_rows():
 def test_receptive_fields_of_convolutions_by_transforms(compression, reached):
     layers = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 4, 3, padding=1))
     convert(layers, "bandlimited", compression={"0": compression})
-    convert(layers, "winograd")
+    convert(layers, "winograd", tile={"2": 4})
     network = from_rgb(layers, block_size=1)
     field = receptive_fields(network, ["model.2"], blank(32, 1), [(1, 1), (2, 2), (2, 2)])["model.2"]
     assert field == [None if reached is None else (reached, reached)]
