@@ -24,6 +24,7 @@ Convolutional networks on the DCT coefficients inside JPEG files.
   dctnet summary NETWORK ...            what each stage of a network gives and costs
   dctnet export CHECKPOINT OUT.onnx     the trained network as an ONNX file
   dctnet card CHECKPOINT OUT.md         a model card of the trained network
+  dctnet attack CHECKPOINT FOLDER ...   attacks on the trained network, with and without lossy channels in front of it
   dctnet transform SOURCE TARGET ...    crop, turn, mirror or resize a folder of JPEG files, without decoding to pixels
   dctnet inspect FILE...                a picture of what a JPEG file holds: planes, coefficients, energy of the bands
   dctnet pack FOLDER STORE              decode a data set once, into a store that is read without decoding
@@ -142,6 +143,11 @@ def run_transform(arguments: list[str]) -> int:
     return import_module("dctnet.data.transform_command").main(arguments)
 
 
+def run_attack(arguments: list[str]) -> int:
+    """Attack a network."""
+    return import_module("dctnet.robustness.attack_command").main(arguments)
+
+
 def run_inspect(arguments: list[str]) -> None:
     """Draw what files hold."""
     parser = argparse.ArgumentParser(
@@ -207,6 +213,7 @@ COMMANDS: dict[str, Callable[[list[str]], int | None]] = {
     "summary": run_summary,
     "export": run_export,
     "card": run_card,
+    "attack": run_attack,
     "transform": run_transform,
     "inspect": run_inspect,
     "pack": run_pack,

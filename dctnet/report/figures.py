@@ -151,3 +151,27 @@ def line_panels(
     figure.align_ylabels(grid[:, 0])
     figure.suptitle(title, parse_math=False)
     figure.savefig(png, dpi=dpi, format="png", pil_kwargs={"optimize": True})
+
+
+def attacked_picture(columns: Sequence[tuple[np.ndarray, str]], title: str, png: BinaryIO) -> None:
+    """One PNG, written to the open file ``png``: pictures side by side, below them what differs from the first, magnified.
+
+    ``columns`` are pictures (H, W, 3) in [0, 1] with their captions, the first one the original. A difference d is shown as
+    1/2 + m d, its m such that the greatest |d| of a column fills the range, and named.
+    """
+    figure = Figure(figsize=(2.6 * len(columns), 6.4), layout="constrained")
+    axes = figure.subplots(2, len(columns), squeeze=False)
+    original = np.asarray(columns[0][0], dtype=np.float64)
+    for (picture, caption), above, below in zip(columns, *axes, strict=True):
+        difference = np.asarray(picture, dtype=np.float64) - original
+        greatest = float(np.abs(difference).max())
+        small = picture.shape[0] <= 64  # thumbnails keep their pixels
+        above.imshow(np.clip(picture, 0, 1), interpolation="nearest" if small else None)
+        above.set_title(caption, fontsize=8, parse_math=False)
+        if greatest > 0:
+            below.imshow(0.5 + 0.5 / greatest * difference, interpolation="nearest")
+            below.set_title(f"difference x {0.5 / greatest:.3g}", fontsize=8)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    figure.suptitle(title, parse_math=False)
+    figure.savefig(png, dpi=110, format="png")

@@ -1,0 +1,317 @@
+"""The command ``dctnet attack``: attacks x lossy channels on a trained network, as rows of a file, a table and pictures."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import sys
+from collections.abc import Sequence
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from dctnet.arguments import choice
+from dctnet.data.folder import DataError
+from dctnet.device import usable_device
+from dctnet.report.figures import attacked_picture
+from dctnet.robustness.attack_table import attack_table
+from dctnet.robustness.attacks import ATTACKS
+from dctnet.robustness.budget import EPSILON
+from dctnet.robustness.channels import CHANNELS
+from dctnet.robustness.evaluation import (
+    NO_CHANNEL,
+    AttackSpec,
+    ChannelSpec,
+    Evaluation,
+    Settings,
+    Work,
+    attack_specs,
+    channel_spec,
+    plan,
+)
+from dctnet.robustness.packages import load_foolbox
+from dctnet.robustness.row_file import RowFile, written
+from dctnet.robustness.subject import Pictures, Subject, load_pictures, pretrained_subject, trained_subject
+from dctnet.whole_file import whole_file
+
+SMALL = 64  # pixels a side up to which the budget is that usual for CIFAR-10
+
+EPILOG = f"""columns of the table, shares of all pictures with their 95 % interval (Wilson):
+  clean      right behind the channel
+  oblivious  right behind the channel, attacked without it
+  adaptive   right behind the channel, attacked with it: its gradient, BPDA where it has none, the expectation over draws
+             where it is random. * marks rows of a list of checks that did not pass: they are no measure of robustness.
+
+attacks:  {" ".join(ATTACKS)}
+channels: {" ".join(CHANNELS)}
+
+Rows are appended to OUT as they are finished, with all that determines them; the same command goes on where it was killed,
+and others add to the same file. Pictures go beside it.
+
+  dctnet attack runs/cifar10/best.ckpt data/cifar10 --attacks pgd cw --channels fft:0.5 jpeg:75 gaussian:0.03 --adaptive
+  dctnet attack --pretrained efficientnet_lite0 FOLDER --attacks pgd --epsilon_linf 1/255 4/255 --channels fft:0.25 fft:0.5
+  dctnet attack ... --options '{{cw: {{steps: 100, search_steps: 5}}, pgd: {{steps: 20}}}}'
+"""
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command."""
+    options = _parser().parse_intermixed_args(arguments)
+    device = usable_device(options.device)
+    attacks = _given("--options", options.options, ATTACKS)
+    of_channels = _given("--channel_options", options.channel_options, CHANNELS)
+    settings = Settings(
+        options.samples, options.trials, options.batch_size, options.seed, options.checks,
+        _mapping("--check_options", options.check_options),
+    )  # fmt: skip
+    channels = [NO_CHANNEL, *(_channel(word, of_channels) for word in options.channels)]
+    channels = [one for number, one in enumerate(channels) if one not in channels[:number]]
+    for name in options.attacks:
+        choice("an attack", name, ATTACKS)
+    load_foolbox()
+    rows = RowFile(options.out)
+    subject, data = _subject(options.words, options.pretrained)
+    pictures = load_pictures(subject, data, options.limit)
+    epsilons = _epsilons(options, pictures)
+    specs = [spec for name in options.attacks for spec in attack_specs(name, attacks.get(name, {}), epsilons)]
+    evaluation = Evaluation(
+        subject.network.to(device),
+        pictures.pixels.to(device),
+        pictures.labels.to(device),
+        subject.identity,
+        pictures.digest,
+        settings,
+        [_target(path, subject, device) for path in options.targets],
+        subject.about,
+    )
+    works = plan(specs, channels, options.adaptive, len(options.targets), settings.checked > 0)
+    with _shown(evaluation, len(works)) as finished:
+        for number, work in enumerate(works, 1):
+            finished(number - 1, str(work))
+            key = evaluation.key(work)
+            row = rows.find(key)
+            if row is None:
+                row = evaluation.row(work)
+                rows.append(row)
+            if work.kind == "oblivious" and work.channel == channels[-1] and options.pictures:
+                _draw(evaluation, rows, work.attack, channels, subject, pictures, Path(options.out).with_suffix(""))
+        finished(len(works), "done")
+    found = [rows.find(evaluation.key(work)) for work in works]
+    console = Console(width=None if sys.stdout.isatty() else 150)
+    title = f"{subject.about['network']}, {len(pictures.pixels)} pictures of {Path(data).name}, seed {settings.seed}"
+    table, remarks = attack_table(found, title)
+    console.print(table)
+    for remark in remarks:
+        print(remark)
+    print(f"rows in {options.out}" + (f", pictures in {Path(options.out).with_suffix('')}" if options.pictures else ""))
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="dctnet attack",
+        description="Attacks a trained network with and without lossy channels in front of it, and counts what it still gets "
+        "right. Needs: pip install dctnet[robustness].",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=EPILOG,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "words", nargs="+", metavar="CKPT DATA",
+        help="best.ckpt or last.ckpt of a run, and a folder of JPEG files by class, or the one that holds it as val/; with "
+        "--pretrained the folder alone",
+    )  # fmt: skip
+    parser.add_argument(
+        "--pretrained", metavar="NAME",
+        help="in place of CKPT a network with ImageNet weights: efficientnet_lite0, or one of torchvision",
+    )  # fmt: skip
+    parser.add_argument(
+        "--attacks", nargs="+", default=["fgsm", "pgd", "cw"], metavar="NAME", help="(default fgsm pgd cw)"
+    )
+    parser.add_argument(
+        "--channels", nargs="+", default=["fft", "depth", "gaussian", "jpeg", "dct_bands"], metavar="NAME[:STRENGTH]",
+        help="beside none, which is always there (default fft depth gaussian jpeg dct_bands, each at its own strength)",
+    )  # fmt: skip
+    parser.add_argument("--adaptive", action="store_true", help="the adaptive column, and its list of checks")
+    for norm, usual in (("linf", f"8/255 up to {SMALL} pixels a side, else 4/255"), ("l2", "0.5")):
+        parser.add_argument(
+            f"--epsilon_{norm}", nargs="+", metavar="E",
+            help=f"budgets of the attacks in {norm}, on pixels of 0..1 (default {usual}); cw and deepfool need none",
+        )  # fmt: skip
+    parser.add_argument(
+        "--options", default="{}", metavar="YAML",
+        help="of attacks, by name, epsilon among them, such as '{pgd: {steps: 10, epsilon: 2/255}}'",
+    )  # fmt: skip
+    parser.add_argument(
+        "--channel_options", default="{}", metavar="YAML", help="of channels, such as '{jpeg: {rounding: smooth}}'"
+    )
+    parser.add_argument(
+        "--limit", type=int, default=100, metavar="N", help="pictures, evenly over the classes (default 100)"
+    )
+    parser.add_argument("--samples", type=int, default=16, metavar="K",
+                        help="draws of a random channel in each step of an adaptive attack (default 16)")  # fmt: skip
+    parser.add_argument("--trials", type=int, default=1, metavar="K",
+                        help="looks through a random channel, whose majority decides (default 1)")  # fmt: skip
+    parser.add_argument("--checks", type=int, default=24, metavar="N",
+                        help="pictures for the list of checks; 0 leaves it out, and marks the rows (default 24)")  # fmt: skip
+    parser.add_argument("--check_options", default="{}", metavar="YAML",
+                        help="such as '{steps: [1, 10], unbounded_steps: 50, queries: 100, draws: 3}'")  # fmt: skip
+    parser.add_argument("--targets", nargs="+", default=[], metavar="CKPT",
+                        help="other networks, which see the pictures that were made against this one")  # fmt: skip
+    parser.add_argument("--out", default="attacks.jsonl", metavar="ROWS.jsonl", help="(default attacks.jsonl)")
+    parser.add_argument("--no-pictures", dest="pictures", action="store_false", help="draw none")
+    parser.add_argument("--batch_size", type=int, default=16, metavar="N", help="pictures at a time (default 16)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="(default 0)")
+    parser.add_argument("--device", help="cpu, cuda, cuda:1, ... (default: a GPU if there is one)")
+    return parser
+
+
+def _subject(words: Sequence[str], pretrained: str | None) -> tuple[Subject, str]:
+    """The network and the folder that the command line names."""
+    if len(words) != (1 if pretrained else 2):
+        wanted = "--pretrained NAME and one folder, DATA" if pretrained else "CKPT DATA, or --pretrained NAME DATA"
+        raise DataError(f"give {wanted}; got {' '.join(words)}")
+    return (pretrained_subject(pretrained) if pretrained else trained_subject(words[0])), words[-1]
+
+
+def _target(path: str, subject: Subject, device: torch.device) -> tuple[torch.nn.Module, dict[str, Any]]:
+    """Another network and its identity. DataError for one of other classes, or of pictures of another size."""
+    target = trained_subject(path)
+    for name, theirs, ours in (
+        ("pixels a side", target.about["image_size"], subject.about["image_size"]),
+        ("classes", list(target.classes), list(subject.classes)),
+    ):
+        if theirs != ours:
+            raise DataError(f"{path} has other {name} than the network that is attacked: {theirs}, not {ours}"[:300])
+    return target.network.to(device), target.identity
+
+
+def _mapping(option: str, text: str) -> dict[str, Any]:
+    """Names and values, as YAML."""
+    try:
+        given = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise DataError(f"{option} is written as in YAML, names and values in braces; got {text!r}") from error
+    if not isinstance(given, dict) or not all(isinstance(name, str) for name in given):
+        raise DataError(f"{option} are names and values, such as '{{name: value}}'; got {text!r}")
+    return given
+
+
+def _given(option: str, text: str, known: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Options by the name of what they are of; a budget may be written as a fraction."""
+    given = _mapping(option, text)
+    for name, values in given.items():
+        choice(f"a name in {option}", name, known)
+        if not isinstance(values, dict):
+            raise DataError(f"{option} of {name} are names and values, {{{name}: {{option: value}}}}; got {values!r}")
+        if "epsilon" in values and known is ATTACKS:
+            several = values["epsilon"] if isinstance(values["epsilon"], list) else [values["epsilon"]]
+            values["epsilon"] = [_number(value) if isinstance(value, str) else value for value in several]
+    return given
+
+
+def _number(text: str) -> float:
+    """A number, or a fraction such as 8/255."""
+    try:
+        return float(Fraction(text))
+    except (ValueError, ZeroDivisionError) as error:
+        raise DataError(f"epsilon is a number or a fraction, such as 0.5 or 8/255; got {text!r}") from error
+
+
+def _epsilons(options: argparse.Namespace, pictures: Pictures) -> dict[str, list[float]]:
+    usual = EPSILON["cifar10" if max(pictures.pixels.shape[-2:]) <= SMALL else "imagenet"]
+    given = {"linf": options.epsilon_linf, "l2": options.epsilon_l2}
+    return {
+        norm: [usual[norm]] if texts is None else [_number(text) for text in texts] for norm, texts in given.items()
+    }
+
+
+def _channel(word: str, options: dict[str, dict[str, Any]]) -> ChannelSpec:
+    """NAME or NAME:STRENGTH."""
+    name, given, strength = word.partition(":")
+    choice("a channel", name, CHANNELS)
+    try:
+        value = float(strength) if given else None
+    except ValueError as error:
+        raise DataError(f"a channel is NAME or NAME:STRENGTH, such as fft:0.5; got {word!r}") from error
+    if value is not None and not abs(value) < float("inf"):
+        raise DataError(f"the strength of {name} is a finite number; got {word!r}. The channel none loses nothing")
+    return channel_spec(name, value, options.get(name, {}))
+
+
+@contextmanager
+def _shown(evaluation: Evaluation, count: int):
+    """A bar of rows, and of the pictures of the row; on a terminal. Elsewhere a line a row. All of it on stderr."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda done, text: print(f"{done}/{count} {text}", file=sys.stderr, flush=True)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        rows, pictures = progress.add_task("rows", total=count), progress.add_task("", total=None)
+        evaluation.tick = lambda done, total: progress.update(pictures, completed=done, total=total)
+
+        def finished(done: int, text: str) -> None:
+            progress.update(rows, completed=done)
+            progress.update(pictures, description=text, completed=0)
+
+        yield finished
+
+
+def _draw(
+    evaluation: Evaluation,
+    rows: RowFile,
+    spec: AttackSpec,
+    channels: Sequence[ChannelSpec],
+    subject: Subject,
+    pictures: Pictures,
+    folder: Path,
+) -> None:
+    """The picture of one attack, unless it is there: one that was lost, and that most channels bring back."""
+    shown = [one for number, one in enumerate(channels) if one.name not in [other.name for other in channels[:number]]]
+    keys = [evaluation.key(Work("oblivious", spec, channel)) for channel in shown]
+    name = hashlib.sha256("\n".join(map(written, keys)).encode()).hexdigest()[:8]
+    path = folder / f"{spec.name}-{name}.png"
+    if path.exists():
+        return
+    lost = [
+        now == "0" and before == "1"
+        for now, before in zip(
+            rows.find(keys[0])["each"], rows.find(evaluation.key(Work("clean")))["each"], strict=True
+        )
+    ]
+    votes = [sum(rows.find(key)["each"][number] == "1" for key in keys) for number in range(len(lost))]
+    best = max(range(len(lost)), key=lambda number: (lost[number], votes[number]))
+    which = slice(best, best + 1)
+    work = Work("oblivious", spec)
+    original, perturbed = evaluation.pixels[which], evaluation.perturbed(work)[which]
+    columns = [_column("original", evaluation, Work("clean"), original, original, subject, which)]
+    for channel in shown:
+        torch.manual_seed(evaluation.settings.seed)
+        with torch.no_grad():
+            after = channel.create()(perturbed)
+        label = "adversarial" if channel.name == "none" else f"{channel.name} {channel.strength:g}"
+        columns.append(_column(label, evaluation, work, after, original, subject, which))
+    size = "" if spec.epsilon is None else f", epsilon {spec.epsilon:.4g} ({ATTACKS[spec.name].norm})"
+    title = f"{spec.name}{size} on {subject.about['network']}: {pictures.names[best]}, {_class(subject, pictures.labels[best])}"
+    with whole_file(path) as png:
+        attacked_picture(columns, title, png)
+
+
+def _column(label, evaluation, work, pixels, original, subject, which):
+    """A picture as an array, and its caption: what it is, what is seen in it, how far it is from the original."""
+    seen = evaluation.outcome(work, pixels, which)
+    distance = (pixels - original).norm().item()
+    far = f"\nL2 {distance:.3g}" if distance else ""
+    caption = f"{label}\n{_class(subject, seen.found[0])} {seen.sure[0]:.2f}\nright class {seen.right[0]:.2f}{far}"
+    return pixels[0].permute(1, 2, 0).float().cpu().numpy(), caption
+
+
+def _class(subject: Subject, label: torch.Tensor) -> str:
+    return str(subject.classes[int(label)])[:24]

@@ -1,0 +1,116 @@
+"""The table of rows of ``evaluation``: attacks x channels, and a remark on each row whose checks did not pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rich.table import Table
+
+from dctnet.robustness.attacks import ATTACKS
+from dctnet.robustness.budget import EPSILON
+
+Row = Mapping[str, Any]
+FAILED, UNCHECKED = "*", "?"
+
+
+def attack_lines(rows: Iterable[Row]) -> list[dict[str, Any]]:
+    """One dict for each attack and channel, of rows of one evaluation.
+
+    ``attack``, ``epsilon``, ``channel``, ``strength``; the rows ``clean``, ``oblivious`` and ``adaptive``, and ``checks``, of
+    which the last two may be None; ``mark``, of the adaptive figure: "" where the checks passed, "*" where not, "?" without any.
+    """
+    rows = list(rows)
+    clean = {_channel(row): row for row in rows if row["key"]["kind"] == "clean"}
+    later = {
+        (row["key"]["kind"], _attack(row), _channel(row)): row
+        for row in rows
+        if row["key"]["kind"] in ("oblivious", "adaptive")
+    }
+    checks = {(_budget(row), _channel(row)): row for row in rows if row["key"]["kind"] == "checks"}
+    lines = []
+    for (kind, attack, channel), row in later.items():
+        if kind != "oblivious":
+            continue
+        adaptive, checked = later.get(("adaptive", attack, channel)), checks.get((_budget(row), channel))
+        mark = "" if adaptive is None else UNCHECKED if checked is None else "" if checked["passed"] else FAILED
+        names = {name: row["key"][name] for name in ("attack", "epsilon", "channel", "strength")}
+        found = {"clean": clean[channel], "oblivious": row, "adaptive": adaptive, "checks": checked, "mark": mark}
+        lines.append(names | found)
+    return lines
+
+
+def attack_table(rows: Iterable[Row], title: str) -> tuple[Table, list[str]]:
+    """The table, and the remarks to print below it."""
+    rows = list(rows)
+    lines = attack_lines(rows)
+    adaptive = any(line["adaptive"] for line in lines)
+    headings = ["attack", "epsilon", "channel", "clean %", "oblivious %", *(["adaptive %"] if adaptive else [])]
+    table = Table(
+        *headings, "L2", "Linf", "confidence", title=title, caption="L2, Linf, confidence: oblivious, adaptive"
+    )
+    for line in lines:
+        pair = [line["oblivious"], *([line["adaptive"]] if line["adaptive"] else [])]
+        table.add_row(
+            line["attack"],
+            "nearest" if line["epsilon"] is None else f"{line['epsilon']:.4g}",
+            f"{line['channel']} {line['strength']:g}" if line["strength"] else line["channel"],
+            share(line["clean"]),
+            share(line["oblivious"]),
+            *([share(line["adaptive"]) + line["mark"] if line["adaptive"] else ""] if adaptive else []),
+            *(" ".join(f"{row[name]:.{digits}f}" for row in pair) for name, digits in (("l2", 2), ("linf", 3))),
+            " ".join(f"{row['confidence']:.2f}" for row in pair),
+        )
+    remarks = []
+    for row in rows:
+        if row["key"]["kind"] == "checks" and not row["passed"]:
+            key = row["key"]
+            remarks.append(
+                f"{FAILED} {key['channel']} {key['strength']:g} within {key['epsilon']:.4g} ({key['norm']}): "
+                f"{', '.join(row['failed'])} failed on {row['checked']} pictures; its adaptive figure is no measure of robustness"
+            )
+    if any(line["mark"] == UNCHECKED for line in lines):
+        remarks.append(f"{UNCHECKED} not checked; --checks N does")
+    targets = [row for row in rows if row["key"]["kind"] == "transfer"]
+    remarks += [
+        f"transfer to {_short(row['key']['target'])}: {share(row)} % right"
+        + (
+            f" under {row['key']['attack']} {row['key']['epsilon'] or 'nearest'}"
+            if "attack" in row["key"]
+            else ", clean"
+        )
+        for row in targets
+    ]
+    return table, remarks
+
+
+def share(row: Row) -> str:
+    """The accuracy of a row in per cent with its interval.
+
+    >>> share({"accuracy": 0.5, "low": 0.25, "high": 0.75})
+    '50.0 [25.0, 75.0]'
+    """
+    return f"{100 * row['accuracy']:.1f} [{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
+
+
+def _channel(row: Row) -> tuple:
+    key = row["key"]
+    return key["channel"], key["strength"], str(sorted(key["channel_options"].items()))
+
+
+def _attack(row: Row) -> tuple:
+    key = row["key"]
+    return key["attack"], key["epsilon"], str(sorted(key["options"].items()))
+
+
+def _budget(row: Row) -> tuple[str, float]:
+    """The norm and radius of the checks of a row; see ``AttackSpec.budget``."""
+    key = row["key"]
+    if "norm" in key:
+        return key["norm"], key["epsilon"]
+    norm = ATTACKS[key["attack"]].norm
+    return norm, EPSILON["imagenet"][norm] if key["epsilon"] is None else key["epsilon"]
+
+
+def _short(identity: Mapping[str, Any]) -> str:
+    return str(next(iter(identity.values())))

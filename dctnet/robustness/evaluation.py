@@ -1,0 +1,338 @@
+"""How many pictures a network gets right: as they are, attacked, and attacked by somebody who knows of the channel.
+
+    clean       network(channel(x))
+    oblivious   network(channel(x + d)),    d found on the network alone
+    adaptive    network(channel(x + d)),    d found on network and channel together (``adaptive_network``)
+    transfer    other(x + d),               d found on the network; without d as well
+    checks      what ``checks.check_defence`` says of network and channel: whether the adaptive figure means anything
+
+Each of these is a row, and a row is a pure function of its key. Shares are of all pictures, not of those that are right when
+clean: that is another column. The channel "none" takes part, and its adaptive attack is the oblivious one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from dctnet.arguments import finite, whole
+from dctnet.robustness.adaptive import bpda, expectation
+from dctnet.robustness.attacks import ATTACKS, attack, options_of
+from dctnet.robustness.budget import EPSILON
+from dctnet.robustness.channel import Channel, distortion
+from dctnet.robustness.channels import create_channel
+from dctnet.robustness.checks import check_defence
+from dctnet.robustness.intervals import wilson
+from dctnet.robustness.vote import majority_vote
+from dctnet.source_tree import commit
+
+
+class AttackSpec(NamedTuple):
+    """An attack by name, its budget in its own norm (None: the nearest), and options that are not its defaults."""
+
+    name: str
+    epsilon: float | None
+    options: dict[str, Any]
+
+    def key(self) -> dict[str, Any]:
+        return {"attack": self.name, "epsilon": self.epsilon, "options": options_of(self.name) | self.options}
+
+    def budget(self) -> tuple[str, float]:
+        """The norm and the radius that the checks of a defence use: without one of its own that usual for ImageNet."""
+        norm = ATTACKS[self.name].norm
+        return norm, EPSILON["imagenet"][norm] if self.epsilon is None else self.epsilon
+
+
+class ChannelSpec(NamedTuple):
+    """A channel by name, its strength, and options that are not its defaults."""
+
+    name: str
+    strength: float
+    options: dict[str, Any]
+
+    def key(self) -> dict[str, Any]:
+        return {"channel": self.name, "strength": self.strength, "channel_options": self.options}
+
+    def create(self) -> Channel:
+        return create_channel(self.name, self.strength, **self.options).eval()
+
+
+NO_CHANNEL = ChannelSpec("none", 0.0, {})
+
+
+class Settings(NamedTuple):
+    """How rows are measured.
+
+    ``samples``: draws of a random channel in each step of an adaptive attack; ``trials``: looks through a random channel, whose
+    majority decides; ``batch``: pictures at a time; ``checked``: pictures for the list of checks, which are among those that
+    are right behind the channel; ``check_options``: of ``check_defence``.
+    """
+
+    samples: int = 16
+    trials: int = 1
+    batch: int = 16
+    seed: int = 0
+    checked: int = 24
+    check_options: dict[str, Any] = {}  # noqa: RUF012 - never changed
+
+
+class Work(NamedTuple):
+    """One row: its ``kind`` (see the top of the file), and what takes part; ``target`` is another network's number."""
+
+    kind: str
+    attack: AttackSpec | None = None
+    channel: ChannelSpec = NO_CHANNEL
+    target: int | None = None
+
+    def __str__(self) -> str:
+        size = "" if self.attack is None or self.attack.epsilon is None else f" {self.attack.epsilon:.4g}"
+        words = [self.kind, "" if self.attack is None else self.attack.name + size]
+        words.append(
+            f"{self.channel.name} {self.channel.strength:g}" if self.target is None else f"network {self.target}"
+        )
+        return ", ".join(word for word in words if word)
+
+
+class Outcome(NamedTuple):
+    """Of each picture (n,): the class that was found, probabilities of the right and of the found class, what the channel did.
+
+    Probabilities and distances are means over the trials; distances are those of the channel's output from the original.
+    """
+
+    found: Tensor
+    right: Tensor
+    sure: Tensor
+    l2: Tensor
+    linf: Tensor
+
+
+def adaptive_network(network: nn.Module, channel: Channel, samples: int) -> nn.Module:
+    """What an attacker differentiates who knows of ``channel`` in front of ``network``; see ``adaptive``.
+
+    BPDA by the identity where the channel has no useful gradient, the expectation over ``samples`` draws where it is random.
+    """
+    if channel.strength == channel.lossless:
+        return network
+    front = channel if channel.differentiable else bpda(channel)
+    return expectation(network, front, samples) if channel.random else nn.Sequential(front, network).eval()
+
+
+@torch.no_grad()
+def outcome(
+    network: nn.Module, channel: Channel, pixels: Tensor, originals: Tensor, labels: Tensor, settings: Settings
+) -> Outcome:
+    """What the majority of ``settings.trials`` looks through the channel says of ``pixels``, made of ``originals``."""
+    parts = []
+    with torch.random.fork_rng([pixels.device] if pixels.device.type == "cuda" else []):
+        torch.manual_seed(settings.seed + 1)  # not the draws that an attack began with
+        for chosen in torch.arange(len(pixels)).split(settings.batch):
+            seen: list[tuple[Tensor, Tensor, Tensor]] = []
+
+            def classify(changed: Tensor, before=originals[chosen], seen=seen) -> Tensor:
+                logits = network(changed)
+                seen.append((logits.double().softmax(1), *distortion(before, changed)))
+                return logits
+
+            trials = settings.trials if channel.random else 1
+            found = majority_vote(classify, pixels[chosen], channel, trials).labels
+            probabilities, l2, linf = (torch.stack(values).mean(0) for values in zip(*seen, strict=True))
+            of_right, of_found = (probabilities.gather(1, which[:, None])[:, 0] for which in (labels[chosen], found))
+            parts.append((found, of_right, of_found, l2, linf))
+    return Outcome(*(torch.cat(values).cpu() for values in zip(*parts, strict=True)))
+
+
+def plan(
+    attacks: Sequence[AttackSpec],
+    channels: Sequence[ChannelSpec],
+    adaptive: bool,
+    targets: int = 0,
+    checks: bool = True,
+) -> list[Work]:
+    """The rows of a table, in an order in which each attack's oblivious pictures are needed one after the other.
+
+    ``channels`` begin with ``NO_CHANNEL``. Attacks of one budget share the checks of a channel.
+    """
+    rows = [Work("clean", channel=channel) for channel in channels]
+    rows += [Work("transfer", target=number) for number in range(targets)]
+    for spec in attacks:
+        rows += [Work("oblivious", spec, channel) for channel in channels]
+        rows += [Work("transfer", spec, target=number) for number in range(targets)]
+    done = set()
+    for spec in attacks if adaptive else ():
+        for number, channel in enumerate(channels):
+            if checks and (number, spec.budget()) not in done:
+                done.add((number, spec.budget()))
+                rows.append(Work("checks", spec, channel))
+            rows.append(Work("adaptive", spec, channel))
+    return rows
+
+
+class Evaluation:
+    """A network with its pictures, from which ``row`` measures what a ``Work`` asks for.
+
+    ``identity`` determines the network, ``digest`` the pictures; ``targets`` are other networks on the same pixels, each with its
+    identity. ``tick(done, count)`` is called as an attack goes through its pictures.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        pixels: Tensor,
+        labels: Tensor,
+        identity: dict[str, Any],
+        digest: str,
+        settings: Settings,
+        targets: Sequence[tuple[nn.Module, dict[str, Any]]] = (),
+        about: dict[str, Any] | None = None,
+        tick: Callable[[int, int], None] = lambda done, count: None,
+    ):
+        for name, low in (("samples", 1), ("trials", 1), ("batch", 1), ("seed", 0), ("checked", 0)):
+            whole(name, getattr(settings, name), low)
+        self.network, self.pixels, self.labels = network, pixels, labels
+        self.identity, self.digest, self.settings = identity, digest, settings
+        self.targets, self.about, self.tick = targets, about or {}, tick
+        self._kept: tuple[AttackSpec, Tensor] | None = None
+
+    def key(self, work: Work) -> dict[str, Any]:
+        """All that determines the row."""
+        settings = self.settings
+        key = {"kind": work.kind, "network": self.identity, "pictures": self.digest, "count": len(self.pixels)}
+        key |= {"seed": settings.seed, "batch": settings.batch, "trials": settings.trials}
+        if work.target is not None:
+            key["target"] = self.targets[work.target][1]
+        if work.kind == "checks":
+            norm, epsilon = work.attack.budget()
+            key |= {"norm": norm, "epsilon": epsilon, "checked": settings.checked}
+            key |= {"check_options": settings.check_options}
+        elif work.attack is not None:
+            key |= work.attack.key()
+        if work.kind != "transfer":
+            key |= work.channel.key()
+        if work.kind in ("checks", "adaptive") and work.channel.create().random:
+            key["samples"] = settings.samples
+        return key
+
+    def row(self, work: Work) -> dict[str, Any]:
+        """The row: its key, what was found, and how long it took."""
+        start = time.perf_counter()
+        found = self._checks(work) if work.kind == "checks" else self._accuracy(work)
+        seconds = {"seconds": round(time.perf_counter() - start, 2)}
+        return {"key": self.key(work)} | self.about | found | seconds | {"commit": _commit()}
+
+    def perturbed(self, work: Work) -> Tensor:
+        """The pictures that the attack of an oblivious, adaptive or transfer row makes; the last of an oblivious one are kept."""
+        channel = work.channel.create()
+        alone = work.kind != "adaptive" or channel.strength == channel.lossless
+        if alone and self._kept is not None and self._kept[0] == work.attack:
+            return self._kept[1]
+        network = self.network if alone else adaptive_network(self.network, channel, self.settings.samples)
+        parts, size, count = [], self.settings.batch, len(self.pixels)
+        for first in range(0, count, size):
+            self.tick(first, count)
+            chosen = slice(first, first + size)
+            parts.append(
+                attack(
+                    work.attack.name,
+                    network,
+                    self.pixels[chosen],
+                    self.labels[chosen],
+                    epsilon=work.attack.epsilon,
+                    seed=self.settings.seed + first,
+                    **work.attack.options,
+                )
+            )
+        found = torch.cat(parts)
+        if alone:
+            self._kept = (work.attack, found)
+        return found
+
+    def outcome(self, work: Work, pixels: Tensor, which: slice = slice(None)) -> Outcome:
+        """What the network of ``work`` finds in ``pixels``, made of those pictures of ``which``."""
+        network = self.network if work.target is None else self.targets[work.target][0]
+        return outcome(network, work.channel.create(), pixels, self.pixels[which], self.labels[which], self.settings)
+
+    def _accuracy(self, work: Work) -> dict[str, Any]:
+        pixels = self.pixels if work.attack is None else self.perturbed(work)
+        seen = self.outcome(work, pixels)
+        hits = seen.found == self.labels.cpu()
+        interval = wilson(int(hits.sum()), len(hits))
+        moved = distortion(self.pixels, pixels)
+        return {
+            "accuracy": int(hits.sum()) / len(hits),
+            "low": interval.low,
+            "high": interval.high,
+            "confidence": seen.right.mean().item(),
+            "l2": moved.l2.double().mean().item(),
+            "linf": moved.linf.double().mean().item(),
+            "channel_l2": seen.l2.double().mean().item(),
+            "channel_linf": seen.linf.double().mean().item(),
+            "each": "".join("1" if hit else "0" for hit in hits.tolist()),
+        }
+
+    def _checks(self, work: Work) -> dict[str, Any]:
+        """The list of checks, on the first pictures that are right behind the channel; without one, nothing can be said."""
+        channel, settings = work.channel.create(), self.settings
+        hits = self.outcome(work, self.pixels).found.to(self.labels.device) == self.labels
+        chosen = hits.nonzero()[: settings.checked, 0]
+        if not len(chosen):
+            return {"passed": False, "failed": ["no picture is right"], "list": [], "checked": 0}
+        norm, epsilon = work.attack.budget()
+        report = check_defence(
+            nn.Sequential(channel, self.network).eval(),
+            self.pixels[chosen],
+            self.labels[chosen],
+            epsilon=epsilon,
+            norm=norm,
+            attacked=adaptive_network(self.network, channel, settings.samples),
+            seed=settings.seed,
+            **({"tolerance": max(0.02, 1 / len(chosen))} | settings.check_options),  # one picture of few is chance
+        )
+        return {
+            "passed": report.passed,
+            "failed": [check.name for check in report.checks if not check.passed],
+            "list": str(report).splitlines(),
+            "checked": len(chosen),
+        }
+
+
+@cache
+def _commit() -> str | None:
+    return commit()
+
+
+def attack_specs(name: str, options: dict[str, Any], epsilons: dict[str, Sequence[float]]) -> list[AttackSpec]:
+    """An attack at each of the ``epsilons`` of its norm. ``options`` may hold ``epsilon``, one or several, which come first.
+
+    Without, the attacks that are minimal have no budget. ValueError for an attack or an option that there is not.
+
+    >>> [spec.epsilon for spec in attack_specs("pgd_l2", {"steps": 5}, {"linf": [0.03], "l2": [0.5, 1.0]})]
+    [0.5, 1.0]
+    """
+    known = options_of(name)
+    options = dict(options)
+    own = options.pop("epsilon", [None] if ATTACKS[name].minimal else epsilons[ATTACKS[name].norm])
+    if unknown := set(options) - set(known):
+        raise ValueError(
+            f"{name} has no option {', '.join(sorted(map(str, unknown)))}; it has epsilon, {', '.join(known) or 'no other'}"
+        )
+    budgets = own if isinstance(own, (list, tuple)) else [own]
+    if None in budgets and not ATTACKS[name].minimal:
+        raise ValueError(f"{name} needs a budget: epsilon, a number; got {own!r}")
+    return [
+        AttackSpec(name, None if value is None else finite(f"epsilon of {name}", value, 0, open_low=True), options)
+        for value in budgets
+    ]
+
+
+def channel_spec(name: str, strength: float | None, options: dict[str, Any]) -> ChannelSpec:
+    """A channel at a strength, None for its default. ValueError for what it refuses.
+
+    >>> channel_spec("jpeg", None, {})
+    ChannelSpec(name='jpeg', strength=75.0, options={})
+    """
+    return ChannelSpec(name, create_channel(name, strength, **options).strength, dict(options))
