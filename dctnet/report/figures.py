@@ -175,3 +175,33 @@ def attacked_picture(columns: Sequence[tuple[np.ndarray, str]], title: str, png:
         axis.set_axis_off()
     figure.suptitle(title, parse_math=False)
     figure.savefig(png, dpi=110, format="png")
+
+
+def recovery_windows(
+    panels: Mapping[str, Mapping[str, Sequence[tuple[float, float, float, float]]]], title: str, png: BinaryIO
+) -> None:
+    """One PNG, written to the open file ``png``: the share that a channel recovers against its strength, a panel a channel.
+
+    ``panels`` maps the name of a panel to lines, each a name with (strength, share, low, high). A line has one colour in all.
+    """
+    figure = Figure(figsize=(3.4 * max(1, len(panels)) + 1.5, 4.0), layout="constrained")
+    names = list(dict.fromkeys(name for lines in panels.values() for name in lines))
+    for axis, (panel, lines) in zip(
+        figure.subplots(1, len(panels), sharey=True, squeeze=False)[0], panels.items(), strict=True
+    ):
+        for name, points in lines.items():
+            strength, share, low, high = (np.array(values) for values in zip(*points, strict=True))
+            color = f"C{names.index(name)}"
+            axis.plot(strength, share, marker="o", markersize=3, color=color, label=name)
+            axis.fill_between(strength, low, high, color=color, alpha=0.12, linewidth=0)
+        axis.set_title(panel)
+        axis.set_xlabel("strength")
+        axis.set_ylim(-0.02, 1.02)
+        axis.grid(alpha=0.3)
+    figure.axes[0].set_ylabel("recovered")
+    handles = {
+        label: handle for axis in figure.axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(handles.values(), handles.keys(), loc="outside right center", fontsize=8)
+    figure.suptitle(title, parse_math=False, fontsize=9)
+    figure.savefig(png, dpi=110, format="png")

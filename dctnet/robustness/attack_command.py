@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import sys
 from collections.abc import Sequence
 from contextlib import contextmanager
@@ -19,24 +18,24 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from dctnet.arguments import choice
 from dctnet.data.folder import DataError
 from dctnet.device import usable_device
-from dctnet.report.figures import attacked_picture
-from dctnet.robustness.attack_table import attack_table
+from dctnet.report.figures import recovery_windows
+from dctnet.robustness.attack_picture import draw_attack
+from dctnet.robustness.attack_table import agreement_table, attack_table, window_panels
 from dctnet.robustness.attacks import ATTACKS
 from dctnet.robustness.budget import EPSILON
 from dctnet.robustness.channels import CHANNELS
 from dctnet.robustness.evaluation import (
     NO_CHANNEL,
-    AttackSpec,
     ChannelSpec,
     Evaluation,
     Settings,
-    Work,
     attack_specs,
     channel_spec,
     plan,
 )
 from dctnet.robustness.packages import load_foolbox
-from dctnet.robustness.row_file import RowFile, written
+from dctnet.robustness.recovery import recoveries
+from dctnet.robustness.row_file import RowFile
 from dctnet.robustness.subject import Pictures, Subject, load_pictures, pretrained_subject, trained_subject
 from dctnet.whole_file import whole_file
 
@@ -75,7 +74,7 @@ def main(arguments: list[str]) -> int:
     for name in options.attacks:
         choice("an attack", name, ATTACKS)
     load_foolbox()
-    rows = RowFile(options.out)
+    rows, folder = RowFile(options.out), Path(options.out).with_suffix("")
     subject, data = _subject(options.words, options.pretrained)
     pictures = load_pictures(subject, data, options.limit)
     epsilons = _epsilons(options, pictures)
@@ -100,7 +99,7 @@ def main(arguments: list[str]) -> int:
                 row = evaluation.row(work)
                 rows.append(row)
             if work.kind == "oblivious" and work.channel == channels[-1] and options.pictures:
-                _draw(evaluation, rows, work.attack, channels, subject, pictures, Path(options.out).with_suffix(""))
+                draw_attack(evaluation, rows, work.attack, channels, subject, pictures.names, folder)
         finished(len(works), "done")
     found = [rows.find(evaluation.key(work)) for work in works]
     console = Console(width=None if sys.stdout.isatty() else 150)
@@ -109,8 +108,21 @@ def main(arguments: list[str]) -> int:
     console.print(table)
     for remark in remarks:
         print(remark)
-    print(f"rows in {options.out}" + (f", pictures in {Path(options.out).with_suffix('')}" if options.pictures else ""))
+    if options.analysis:
+        _analyse(found, title, console, folder)
+    print(f"rows in {options.out}" + (f", pictures in {folder}" if folder.is_dir() else ""))
     return 0
+
+
+def _analyse(rows: list[dict[str, Any]], title: str, console: Console, folder: Path) -> None:
+    """Which channels recover the same pictures, and at which strengths they recover how many."""
+    found = recoveries(rows)
+    if not found:
+        raise DataError("--analysis needs a picture that an attack took from the network, and channels beside none")
+    for attack in dict.fromkeys((one.attack, one.epsilon, one.lost) for one in found):
+        console.print(agreement_table([one for one in found if (one.attack, one.epsilon, one.lost) == attack]))
+    with whole_file(folder / "windows.png") as png:
+        recovery_windows(window_panels(found), f"recovered, of pictures lost: {title}", png)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -262,56 +274,3 @@ def _shown(evaluation: Evaluation, count: int):
             progress.update(pictures, description=text, completed=0)
 
         yield finished
-
-
-def _draw(
-    evaluation: Evaluation,
-    rows: RowFile,
-    spec: AttackSpec,
-    channels: Sequence[ChannelSpec],
-    subject: Subject,
-    pictures: Pictures,
-    folder: Path,
-) -> None:
-    """The picture of one attack, unless it is there: one that was lost, and that most channels bring back."""
-    shown = [one for number, one in enumerate(channels) if one.name not in [other.name for other in channels[:number]]]
-    keys = [evaluation.key(Work("oblivious", spec, channel)) for channel in shown]
-    name = hashlib.sha256("\n".join(map(written, keys)).encode()).hexdigest()[:8]
-    path = folder / f"{spec.name}-{name}.png"
-    if path.exists():
-        return
-    lost = [
-        now == "0" and before == "1"
-        for now, before in zip(
-            rows.find(keys[0])["each"], rows.find(evaluation.key(Work("clean")))["each"], strict=True
-        )
-    ]
-    votes = [sum(rows.find(key)["each"][number] == "1" for key in keys) for number in range(len(lost))]
-    best = max(range(len(lost)), key=lambda number: (lost[number], votes[number]))
-    which = slice(best, best + 1)
-    work = Work("oblivious", spec)
-    original, perturbed = evaluation.pixels[which], evaluation.perturbed(work)[which]
-    columns = [_column("original", evaluation, Work("clean"), original, original, subject, which)]
-    for channel in shown:
-        torch.manual_seed(evaluation.settings.seed)
-        with torch.no_grad():
-            after = channel.create()(perturbed)
-        label = "adversarial" if channel.name == "none" else f"{channel.name} {channel.strength:g}"
-        columns.append(_column(label, evaluation, work, after, original, subject, which))
-    size = "" if spec.epsilon is None else f", epsilon {spec.epsilon:.4g} ({ATTACKS[spec.name].norm})"
-    title = f"{spec.name}{size} on {subject.about['network']}: {pictures.names[best]}, {_class(subject, pictures.labels[best])}"
-    with whole_file(path) as png:
-        attacked_picture(columns, title, png)
-
-
-def _column(label, evaluation, work, pixels, original, subject, which):
-    """A picture as an array, and its caption: what it is, what is seen in it, how far it is from the original."""
-    seen = evaluation.outcome(work, pixels, which)
-    distance = (pixels - original).norm().item()
-    far = f"\nL2 {distance:.3g}" if distance else ""
-    caption = f"{label}\n{_class(subject, seen.found[0])} {seen.sure[0]:.2f}\nright class {seen.right[0]:.2f}{far}"
-    return pixels[0].permute(1, 2, 0).float().cpu().numpy(), caption
-
-
-def _class(subject: Subject, label: torch.Tensor) -> str:
-    return str(subject.classes[int(label)])[:24]

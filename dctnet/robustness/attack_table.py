@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
 
 from dctnet.robustness.attacks import ATTACKS
 from dctnet.robustness.budget import EPSILON
+from dctnet.robustness.recovery import Recovery, agreement
 
 Row = Mapping[str, Any]
 FAILED, UNCHECKED = "*", "?"
@@ -82,6 +83,30 @@ def attack_table(rows: Iterable[Row], title: str) -> tuple[Table, list[str]]:
         for row in targets
     ]
     return table, remarks
+
+
+def agreement_table(found: Sequence[Recovery]) -> Table:
+    """Channels against channels under one attack: the share of lost pictures of which both say the same, and Cohen's kappa."""
+    alike = agreement(found)
+    one = found[0]
+    size = "nearest" if one.epsilon is None else f"{one.epsilon:.4g}"
+    title = f"agreement (kappa) on the {one.lost} pictures lost to {one.attack} {size}, mean L2 {one.l2:.2f}"
+    table = Table("channel", "recovered %", *alike.names, title=title)
+    for recovery, name, equal, kappa in zip(found, alike.names, alike.equal, alike.kappa, strict=True):
+        bounds = {"accuracy": recovery.share, "low": recovery.low, "high": recovery.high}
+        cells = [f"{100 * e:.0f} ({k:.2f})" for e, k in zip(equal, kappa, strict=True)]
+        table.add_row(name, share(bounds), *cells)
+    return table
+
+
+def window_panels(found: Iterable[Recovery]) -> dict[str, dict[str, list[tuple[float, float, float, float]]]]:
+    """For each channel, for each attack and budget, (strength, share, low, high) by strength: for the figure of windows."""
+    panels: dict[str, dict[str, list[tuple[float, float, float, float]]]] = {}
+    for one in sorted(found, key=lambda one: one.strength):
+        size = "nearest" if one.epsilon is None else f"{one.epsilon:.3g}"
+        line = panels.setdefault(one.channel, {}).setdefault(f"{one.attack} {size}, L2 {one.l2:.2g}", [])
+        line.append((one.strength, one.share, one.low, one.high))
+    return panels
 
 
 def share(row: Row) -> str:

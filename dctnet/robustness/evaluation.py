@@ -13,8 +13,9 @@ clean: that is another column. The channel "none" takes part, and its adaptive a
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
@@ -78,7 +79,7 @@ class Settings(NamedTuple):
     batch: int = 16
     seed: int = 0
     checked: int = 24
-    check_options: dict[str, Any] = {}  # noqa: RUF012 - never changed
+    check_options: Mapping[str, Any] = MappingProxyType({})
 
 
 class Work(NamedTuple):
@@ -208,7 +209,7 @@ class Evaluation:
         if work.kind == "checks":
             norm, epsilon = work.attack.budget()
             key |= {"norm": norm, "epsilon": epsilon, "checked": settings.checked}
-            key |= {"check_options": settings.check_options}
+            key |= {"check_options": dict(settings.check_options)}
         elif work.attack is not None:
             key |= work.attack.key()
         if work.kind != "transfer":
@@ -290,7 +291,9 @@ class Evaluation:
             norm=norm,
             attacked=adaptive_network(self.network, channel, settings.samples),
             seed=settings.seed,
-            **({"tolerance": max(0.02, 1 / len(chosen))} | settings.check_options),  # one picture of few is chance
+            **(
+                {"tolerance": max(0.02, 1 / len(chosen))} | dict(settings.check_options)
+            ),  # one picture of few is chance
         )
         return {
             "passed": report.passed,
