@@ -163,6 +163,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--channel_options", default="{}", metavar="YAML", help="of channels, such as '{jpeg: {rounding: smooth}}'"
     )
+    parser.add_argument("--analysis", action="store_true",
+                        help="which channels recover the same pictures, and windows.png: how many at which strength")  # fmt: skip
     parser.add_argument(
         "--limit", type=int, default=100, metavar="N", help="pictures, evenly over the classes (default 100)"
     )
