@@ -112,6 +112,25 @@ def test_what_an_attacker_differentiates():
     )  # at the lossless strength there is none
 
 
+def test_an_expectation_has_the_same_gradient_for_less_memory():
+    """What a pass keeps for its gradient does not grow with the draws, but for inputs and logits."""
+    network, (pixels, labels) = Templates().eval(), data()
+    network.requires_grad_(False)
+    noise, found, kept = create_channel("gaussian", 0.1), [], []
+    for attacked in (adaptive_network(network, noise, 5), expectation(network, noise, 5)):
+        inputs, sizes = pixels.clone().requires_grad_(), []
+        torch.manual_seed(0)
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda tensor, sizes=sizes: sizes.append(tensor.numel()) or tensor, lambda tensor: tensor
+        ):
+            loss = nn.functional.cross_entropy(attacked(inputs), labels)
+        (gradient,) = torch.autograd.grad(loss, inputs)
+        found.append(gradient)
+        kept.append(sum(sizes))
+    assert torch.equal(*found) and found[0].abs().max() > 0
+    assert kept[0] < kept[1] / 2
+
+
 def test_a_random_channel_is_drawn_as_often_as_asked_in_each_step(monkeypatch):
     calls = []
     kind = type(create_channel("gaussian"))

@@ -29,6 +29,7 @@ from dctnet.robustness.channel import Channel, distortion
 from dctnet.robustness.channels import create_channel
 from dctnet.robustness.checks import check_defence
 from dctnet.robustness.intervals import wilson
+from dctnet.robustness.recomputed import Recomputed
 from dctnet.robustness.vote import majority_vote
 from dctnet.source_tree import commit
 
@@ -115,12 +116,15 @@ class Outcome(NamedTuple):
 def adaptive_network(network: nn.Module, channel: Channel, samples: int) -> nn.Module:
     """What an attacker differentiates who knows of ``channel`` in front of ``network``; see ``adaptive``.
 
-    BPDA by the identity where the channel has no useful gradient, the expectation over ``samples`` draws where it is random.
+    BPDA by the identity where the channel has no useful gradient, the expectation over ``samples`` draws where it is random; its
+    memory is that of one draw, for which it takes a pass more.
     """
     if channel.strength == channel.lossless:
         return network
     front = channel if channel.differentiable else bpda(channel)
-    return expectation(network, front, samples) if channel.random else nn.Sequential(front, network).eval()
+    if channel.random:
+        return expectation(Recomputed(network), front, samples)
+    return nn.Sequential(front, network).eval()
 
 
 @torch.no_grad()
