@@ -13,6 +13,7 @@ import re
 import sys
 from pathlib import Path
 
+from attack_tables import alike, attacked, compressed_attacks, transferred, windows
 from bandlimited_figures import beside_published, clean, crossed, same, sets
 from low_frequencies_figure import summary
 
@@ -314,6 +315,11 @@ TABLES = {
     "convolutions": lambda: convolutions("convolutions"),
     "convolutions compressed": lambda: compressed("convolutions"),
     "winograd errors": lambda: tile_errors("convolutions"),
+    "attack imagenet": lambda: attacked("attack_imagenet"),
+    "attack windows": lambda: windows("attack_window"),
+    "attack agreement": lambda: alike("attack_imagenet", "cw"),
+    "attack cifar10": lambda: compressed_attacks("cifar10_attacks"),
+    "attack transfer": lambda: transferred("cifar10_attacks", "pgd_l2"),
 }
 
 
