@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils import prune
+from torch.utils.checkpoint import checkpoint
 
 from dctnet.nn import fast_dft, partial_dft
 from dctnet.nn.band_limited import BandLimitedConv1d, BandLimitedConv2d, set_compression
@@ -458,6 +459,16 @@ def test_the_product_of_a_hessian_and_a_vector_is_that_of_torch():
         (g,) = torch.autograd.grad(convolve(x, w).pow(3).sum(), x, create_graph=True)
         products.append(torch.autograd.grad((g * v).sum(), (x, w)))
     torch.testing.assert_close(*products)
+
+
+@pytest.mark.parametrize("taps", (3, 9))
+def test_gradients_pass_through_a_checkpoint(taps):
+    x, w = numbers(1, 2, 36, 36, requires_grad=True), numbers(3, 2, taps, taps, requires_grad=True)
+    found, true = (
+        torch.autograd.grad(convolved.square().sum(), (x, w))
+        for convolved in (checkpoint(fft_convolution, x, w, use_reentrant=False), fft_convolution(x, w))
+    )
+    torch.testing.assert_close(found, true)
 
 
 def test_one_gradient_alone_saves_what_it_needs_alone():

@@ -253,9 +253,10 @@ class _Convolution(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, gradient: Tensor | None, of_maps: Tensor | None, of_filters: Tensor | None):
-        (maps, filters, w), todo, groups = ctx.saved_tensors, ctx.todo, ctx.groups
+        saved, todo, groups = ctx.saved_tensors, ctx.todo, ctx.groups  # asked for once: a checkpoint computes them then
+        maps, filters, w = saved
         dft = differentiable_dft if torch.is_grad_enabled() else partial_dft
-        with full_precision(next(saved for saved in ctx.saved_tensors if saved is not None).device):
+        with full_precision(next(tensor for tensor in saved if tensor is not None).device):
             if gradient is not None:
                 if w is not None:
                     filters = _chosen(dft.spectra(w, *todo.filter), todo.kept)
