@@ -2,13 +2,13 @@
 
 Usage: python experiments/curvature.py DATA RUN [RUN ...] --out experiments/curvature.json
 
-Of each run of `dctnet fit` the first pictures of DATA/val, evenly over the classes, that its network has right and C&W (the nearest
-picture) makes wrong. Three groups: as they are; attacked; recovered, which is the attacked ones behind a JPEG file of quality
+Of each run of `dctnet fit` pictures of DATA/val, evenly over the classes, that its network has right and C&W (the nearest picture)
+makes wrong. Three groups: as they are; attacked; recovered, which is the attacked ones behind a JPEG file of quality
 75, of those pictures that this brings back to the right class (the other groups hold all).
 
     l2              norm of the input gradient of the loss towards the right and towards the adversarial class
-    eigenvalue 1    the greatest eigenvalue of the input Hessian of the loss, which is the same towards both, as these networks are
-                    linear but for ReLU; of both the median over pictures and its interval
+    eigenvalue 1    the greatest eigenvalue of the input Hessian of the loss, which is the same towards both, as these networks
+                    are linear but for ReLU; of both the median over pictures and its interval
     noise           share of pictures whose class a Gaussian noise of ``sigma`` (pixels of [0, 1]) changes, mean over draws
 """
 
