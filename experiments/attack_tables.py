@@ -118,3 +118,44 @@ def transferred(name: str, attack: str) -> str:
         shown[label][label] = f"{100 * lost / held:.0f}"
     columns = {label: f"{{{label}}}" for label in drops.values()}
     return markdown(list(shown.values()), {"made against": "{source}"} | columns)
+
+
+def by_network(name: str) -> str:
+    """Networks trained alike, clean and under attack: seed by seed, and the interval of the first seed under ``pgd_l2``."""
+    rows: dict[str, dict] = {}
+    for row in lines_of(name):
+        if row["key"]["kind"] in ("clean", "adaptive"):
+            label = NATIVE[row["network"]]
+            rows.setdefault(label, {}).setdefault(row["key"].get("attack", "clean"), []).append(row)
+    shown = []
+    for label, cells in rows.items():
+        low, high = (100 * cells["pgd_l2"][0][end] for end in ("low", "high"))
+        row = {column: " / ".join(f"{100 * one['accuracy']:.1f}" for one in found) for column, found in cells.items()}
+        shown.append(row | {"network": label, "interval": f"[{low:.1f}, {high:.1f}]"})
+    columns = {"network": "{network}", "clean (%)": "{clean}", "pgd, 8/255 (%)": "{pgd}", "pgd_l2, 0.5 (%)": "{pgd_l2}"}
+    return markdown(shown, columns | {"interval of the first": "{interval}"})
+
+
+NATIVE = {
+    "rgb_resnet18": "`rgb_resnet18`, pixels",
+    "multigrid_resnet18": "`multigrid_resnet18`, blocks of 2, luma to chroma",
+    "late_concat": "`late_concat`, blocks of 2",
+}
+
+
+def curvature(name: str) -> str:
+    """Natural, attacked and recovered pictures: gradients, curvature, and how often noise changes the class."""
+    shown = []
+    for row in json.loads((ROOT / "experiments" / f"{name}.json").read_text())["rows"]:
+        cells = {"network": row["run"].rpartition("-")[0], "group": row["group"], "pictures": row["pictures"]}
+        cells["moved"] = f"{row['distance']:.2f}"
+        for one in row["medians"]:
+            cell = f"{one['quantity'][0]}_{one['towards']}"
+            cells[cell] = f"{one['median']:.3g} [{one['low']:.2g}, {one['high']:.2g}]"
+        cells |= {f"n{number}": f"{100 * share:.0f}" for number, share in enumerate(row["noise"].values())}
+        shown.append(cells)
+    columns = {"network": "`{network}`", "pictures": "{group} ({pictures})", "moved, L2": "{moved}"}
+    columns |= {"gradient towards the right class": "{l_original}", "towards the other": "{l_adversarial}"}
+    columns |= {"greatest eigenvalue": "{e_original}"}
+    sigmas = row["noise"]
+    return markdown(shown, columns | {f"noise {s} (%)": f"{{n{number}}}" for number, s in enumerate(sigmas)})

@@ -2,8 +2,8 @@
 
 Usage: python experiments/curvature.py DATA RUN [RUN ...] --out experiments/curvature.json
 
-Of each run of `dctnet fit` pictures of DATA/val, evenly over the classes, that its network has right and C&W (the nearest picture)
-makes wrong. Three groups: as they are; attacked; recovered, which is the attacked ones behind a JPEG file of quality
+Of each run of `dctnet fit` pictures of DATA/val, evenly over the classes, that its network has right and C&W (the nearest
+picture) makes wrong. Three groups: as they are; attacked; recovered, which is the attacked ones behind a JPEG file of quality
 75, of those pictures that this brings back to the right class (the other groups hold all).
 
     l2              norm of the input gradient of the loss towards the right and towards the adversarial class

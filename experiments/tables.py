@@ -13,7 +13,7 @@ import re
 import sys
 from pathlib import Path
 
-from attack_tables import alike, attacked, compressed_attacks, transferred, windows
+from attack_tables import alike, attacked, by_network, compressed_attacks, curvature, transferred, windows
 from bandlimited_figures import beside_published, clean, crossed, same, sets
 from low_frequencies_figure import summary
 
@@ -319,6 +319,8 @@ TABLES = {
     "attack windows": lambda: windows("attack_window"),
     "attack agreement": lambda: alike("attack_imagenet", "cw"),
     "attack cifar10": lambda: compressed_attacks("cifar10_attacks"),
+    "attack native": lambda: by_network("cifar10_native_attacks"),
+    "curvature": lambda: curvature("curvature"),
     "attack transfer": lambda: transferred("cifar10_attacks", "pgd_l2"),
 }
 
