@@ -295,7 +295,8 @@ def test_without_foolbox_it_says_what_to_install(place, tmp_path, capsys, monkey
 
 
 def test_a_number_may_be_a_fraction():
-    assert attack_command._number("8/255") == 8 / 255 and attack_command._number("0.5") == 0.5
+    number = attack_command._number
+    assert (number("8/255"), number("0.5"), number("0.25/255")) == (8 / 255, 0.5, 0.25 / 255)
     given = attack_command._given("--options", "{cw: {epsilon: [1/2, null, 3]}}", {"cw": None})
     assert given == {"cw": {"epsilon": ["1/2", None, 3]}}  # of what is no attack it stays as it is
     given = attack_command._given("--options", "{cw: {epsilon: [1/2, null, 3]}}", attack_command.ATTACKS)

@@ -6,7 +6,6 @@ import argparse
 import sys
 from collections.abc import Sequence
 from contextlib import contextmanager
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -232,8 +231,9 @@ def _given(option: str, text: str, known: dict[str, Any]) -> dict[str, dict[str,
 
 def _number(text: str) -> float:
     """A number, or a fraction such as 8/255."""
+    above, slash, below = text.partition("/")
     try:
-        return float(Fraction(text))
+        return float(above) / float(below) if slash else float(above)
     except (ValueError, ZeroDivisionError) as error:
         raise DataError(f"epsilon is a number or a fraction, such as 0.5 or 8/255; got {text!r}") from error
 
