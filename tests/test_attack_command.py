@@ -137,12 +137,15 @@ def test_the_table_and_the_lines_of_progress(place, done, capsys):
     assert out.count("is no measure of robustness") == len(failed)
 
 
-def test_a_second_run_measures_nothing(place, done, monkeypatch):
+def test_a_second_run_measures_nothing(place, done, monkeypatch, capsys):
     monkeypatch.setattr(Evaluation, "row", lambda self, work: pytest.fail(f"measured again: {work}"))
     monkeypatch.setattr(Evaluation, "perturbed", lambda self, work: pytest.fail("attacked again"))
     before = done.read_bytes()
+    capsys.readouterr()
     assert run(place, done, "--adaptive", "--targets", str(place / "1.ckpt"), "--analysis") == 0
     assert done.read_bytes() == before
+    out = capsys.readouterr().out
+    assert out.count("agreement (kappa)") == 2 and out.count("transfer to") == 3
 
 
 def test_a_killed_run_goes_on_and_gives_the_same_rows(place, done, tmp_path, monkeypatch):

@@ -33,7 +33,7 @@ from dctnet.robustness.evaluation import (
     plan,
 )
 from dctnet.robustness.packages import load_foolbox
-from dctnet.robustness.recovery import recoveries
+from dctnet.robustness.recovery import Recovery, recoveries
 from dctnet.robustness.row_file import RowFile
 from dctnet.robustness.subject import Pictures, Subject, load_pictures, pretrained_subject, trained_subject
 from dctnet.whole_file import whole_file
@@ -114,12 +114,17 @@ def main(arguments: list[str]) -> int:
 
 
 def _analyse(rows: list[dict[str, Any]], title: str, console: Console, folder: Path) -> None:
-    """Which channels recover the same pictures, and at which strengths they recover how many."""
+    """Which channels, at the first of their strengths, recover the same pictures; and how many they recover at which strength."""
     found = recoveries(rows)
     if not found:
         raise DataError("--analysis needs a picture that an attack took from the network, and channels beside none")
-    for attack in dict.fromkeys((one.attack, one.epsilon, one.lost) for one in found):
-        console.print(agreement_table([one for one in found if (one.attack, one.epsilon, one.lost) == attack]))
+    first = {one.channel: one.strength for one in reversed(found)}
+    by_attack: dict[tuple, list[Recovery]] = {}
+    for one in found:
+        if one.strength == first[one.channel]:
+            by_attack.setdefault((one.attack, one.epsilon, one.lost), []).append(one)
+    for alike in by_attack.values():
+        console.print(agreement_table(alike))
     with whole_file(folder / "windows.png") as png:
         recovery_windows(window_panels(found), f"recovered, of pictures lost: {title}", png)
 

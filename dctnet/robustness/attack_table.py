@@ -101,10 +101,11 @@ def agreement_table(found: Sequence[Recovery]) -> Table:
 
 def window_panels(found: Iterable[Recovery]) -> dict[str, dict[str, list[tuple[float, float, float, float]]]]:
     """For each channel, for each attack and budget, (strength, share, low, high) by strength: for the figure of windows."""
-    panels: dict[str, dict[str, list[tuple[float, float, float, float]]]] = {}
+    found = list(found)
+    panels: dict[str, dict[str, list[tuple[float, float, float, float]]]] = {one.channel: {} for one in found}
     for one in sorted(found, key=lambda one: one.strength):
         size = "nearest" if one.epsilon is None else f"{one.epsilon:.3g}"
-        line = panels.setdefault(one.channel, {}).setdefault(f"{one.attack} {size}, L2 {one.l2:.2g}", [])
+        line = panels[one.channel].setdefault(f"{one.attack} {size}, L2 {one.l2:.2g}", [])
         line.append((one.strength, one.share, one.low, one.high))
     return panels
 
