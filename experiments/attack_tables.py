@@ -136,6 +136,22 @@ def by_network(name: str) -> str:
     return markdown(shown, columns | {"interval of the first": "{interval}"})
 
 
+def transferred_by_network(name: str, attack: str) -> str:
+    """Of the pictures that a target has right when clean, the share it loses to those made against a source; seed by seed."""
+    rows = lines_of(name)
+    network = {row["key"]["network"]["checkpoint"]: row["network"] for row in rows}
+    shown: dict[str, dict] = {label: {"source": NATIVE[label]} for label in NATIVE}
+    for one in transfer(rows):
+        if one["attack"] == attack:
+            source, target = (network[one[end]["checkpoint"]] for end in ("source", "target"))
+            before = shown[source].get(target)
+            share_of = f"{100 * one['lost'] / one['held']:.0f}"
+            shown[source][target] = share_of if before is None else f"{before} / {share_of}"
+    return markdown(
+        list(shown.values()), {"made against": "{source}"} | {f"`{label}`": f"{{{label}}}" for label in NATIVE}
+    )
+
+
 NATIVE = {
     "rgb_resnet18": "`rgb_resnet18`, pixels",
     "multigrid_resnet18": "`multigrid_resnet18`, blocks of 2, luma to chroma",

@@ -13,7 +13,16 @@ import re
 import sys
 from pathlib import Path
 
-from attack_tables import alike, attacked, by_network, compressed_attacks, curvature, transferred, windows
+from attack_tables import (
+    alike,
+    attacked,
+    by_network,
+    compressed_attacks,
+    curvature,
+    transferred,
+    transferred_by_network,
+    windows,
+)
 from bandlimited_figures import beside_published, clean, crossed, same, sets
 from low_frequencies_figure import summary
 
@@ -320,12 +329,13 @@ TABLES = {
     "attack agreement": lambda: alike("attack_imagenet", "cw"),
     "attack cifar10": lambda: compressed_attacks("cifar10_attacks"),
     "attack native": lambda: by_network("cifar10_native_attacks"),
+    "attack native transfer": lambda: transferred_by_network("cifar10_native_attacks", "pgd"),
     "curvature": lambda: curvature("curvature"),
     "attack transfer": lambda: transferred("cifar10_attacks", "pgd_l2"),
 }
 
 
-PAGES = ("networks", "pretrained", "convolutions", "band_limits")
+PAGES = ("networks", "pretrained", "convolutions", "band_limits", "robustness")
 
 
 def filled(text: str) -> str:
