@@ -86,7 +86,7 @@ def compressed_attacks(name: str) -> str:
         "pgd, 8/255 (%)": "{pgd}",
         "pgd_l2, 0.5 (%)": "{pgd_l2}",
     }
-    return markdown(shown, columns | {"interval of the first": "{interval}"})
+    return markdown(shown, columns | {"interval, first seed": "{interval}"})
 
 
 def transferred(name: str, attack: str) -> str:
@@ -133,7 +133,7 @@ def by_network(name: str) -> str:
         row = {column: " / ".join(f"{100 * one['accuracy']:.1f}" for one in found) for column, found in cells.items()}
         shown.append(row | {"network": label, "interval": f"[{low:.1f}, {high:.1f}]"})
     columns = {"network": "{network}", "clean (%)": "{clean}", "pgd, 8/255 (%)": "{pgd}", "pgd_l2, 0.5 (%)": "{pgd_l2}"}
-    return markdown(shown, columns | {"interval of the first": "{interval}"})
+    return markdown(shown, columns | {"interval, first seed": "{interval}"})
 
 
 def transferred_by_network(name: str, attack: str) -> str:
