@@ -265,3 +265,19 @@ def test_a_coefficient_of_the_pixel_attack_is_one_of_the_block_transform():
     energy = block_dct(gray)[:, :, 0, 0].square().mean(0)
     assert energy.argmax() == 10 and energy[10] > (1 - 1e-9) * energy.sum()
     assert {"pgd_bands", "pgd_bands_l2"} <= set(ATTACKS)
+
+
+@pytest.mark.parametrize("norm, epsilon", [("linf", 0.1), ("linf", 8.0), ("l2", 0.5)])
+def test_large_coefficients_keep_the_budget(norm, epsilon):
+    """Sums of float32 numbers of hundreds are rounded by more than 1e-6."""
+
+    class Mean(nn.Module):
+        def forward(self, planes):
+            return planes.y.mean((1, 2, 3))[:, None] * torch.tensor([1.0, -1.0])
+
+    generator = torch.Generator().manual_seed(0)
+    planes = Coefficients(*(300 * torch.randn(2, 64, n, n, generator=generator) for n in (4, 2, 2)))
+    found = attack_coefficients(Mean().eval(), planes, torch.tensor([0, 1]), epsilon=epsilon, norm=norm, steps=5)
+    change = torch.cat([(a.double() - b.double()).flatten(1) for a, b in zip(found, planes, strict=True)], 1)
+    size = change.abs().amax(1) if norm == "linf" else change.norm(dim=1)
+    assert (size <= epsilon + 1e-6).all() and (size > 0.9 * epsilon).all()

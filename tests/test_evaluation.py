@@ -211,6 +211,20 @@ def test_a_failed_check_marks_the_row():
     assert marks == {"honest": ["", ""], "saturated": ["*", "*"]}
 
 
+def test_an_adaptive_attack_that_does_nothing_is_marked():
+    idle = AttackSpec("pgd", 8 / 255, {"steps": 1, "step": 1e-9, "random_start": False})
+    measured = evaluation()
+    rows = [measured.row(work) for work in plan([idle], [NO_CHANNEL], adaptive=True)]
+    (line,) = attack_lines(rows)
+    assert line["adaptive"]["accuracy"] == 1 and line["mark"] == "^"
+    assert attack_table(rows, "title")[1][0].startswith("^ the adaptive attack moved nothing")
+    adaptive = next(row for row in rows if row["key"]["kind"] == "adaptive")
+    oblivious = next(row for row in rows if row["key"]["kind"] == "oblivious")
+    weak = [*rows[:-1], adaptive | {"linf": 0.1}]
+    weak[weak.index(oblivious)] = oblivious | {"accuracy": 0.5}
+    assert attack_lines(weak)[0]["mark"] == "^"
+
+
 def test_without_a_list_of_checks_rows_are_marked_too():
     measured = evaluation(settings=Settings(batch=N, checked=0))
     works = plan([PGD], [NO_CHANNEL], adaptive=True, checks=False)

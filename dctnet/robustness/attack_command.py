@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import sys
 from collections.abc import Sequence
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from dctnet.robustness.attack_table import agreement_table, attack_table, window
 from dctnet.robustness.attacks import ATTACKS
 from dctnet.robustness.budget import EPSILON
 from dctnet.robustness.channels import CHANNELS
+from dctnet.robustness.checks import check_defence
 from dctnet.robustness.evaluation import (
     NO_CHANNEL,
     ChannelSpec,
@@ -66,7 +68,7 @@ def main(arguments: list[str]) -> int:
     of_channels = _given("--channel_options", options.channel_options, CHANNELS)
     settings = Settings(
         options.samples, options.trials, options.batch_size, options.seed, options.checks,
-        _mapping("--check_options", options.check_options),
+        _check_options(options.check_options),
     )  # fmt: skip
     channels = [NO_CHANNEL, *(_channel(word, of_channels) for word in options.channels)]
     channels = [one for number, one in enumerate(channels) if one not in channels[:number]]
@@ -218,6 +220,25 @@ def _mapping(option: str, text: str) -> dict[str, Any]:
         raise DataError(f"{option} is written as in YAML, names and values in braces; got {text!r}") from error
     if not isinstance(given, dict) or not all(isinstance(name, str) for name in given):
         raise DataError(f"{option} are names and values, such as '{{name: value}}'; got {text!r}")
+    return given
+
+
+def _check_options(text: str) -> dict[str, Any]:
+    """Options of ``check_defence`` that are not the command's own, of the kind of their defaults. DataError for others."""
+    given = _mapping("--check_options", text)
+    own = ("epsilon", "norm", "attacked", "seed")
+    parameters = inspect.signature(check_defence).parameters.values()
+    known = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in own}
+    for name, value in given.items():
+        choice("a name in --check_options", name, known)
+        if isinstance(known[name], tuple):
+            fits = isinstance(value, list) and len(value) > 0 and all(type(one) is int and one > 0 for one in value)
+        else:
+            fits = isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0
+            fits = fits and (isinstance(known[name], float) or (isinstance(value, int) and value > 0))
+        if not fits:
+            kind = "whole numbers in brackets" if isinstance(known[name], tuple) else "a number"
+            raise DataError(f"{name} in --check_options is {kind}, such as {known[name]}; got {value!r}")
     return given
 
 

@@ -12,14 +12,15 @@ from dctnet.robustness.budget import EPSILON
 from dctnet.robustness.recovery import Recovery, agreement
 
 Row = Mapping[str, Any]
-FAILED, UNCHECKED = "*", "?"
+FAILED, UNCHECKED, WEAK = "*", "?", "^"
 
 
 def attack_lines(rows: Iterable[Row]) -> list[dict[str, Any]]:
     """One dict for each attack and channel, of rows of one evaluation.
 
     ``attack``, ``epsilon``, ``channel``, ``strength``; the rows ``clean``, ``oblivious`` and ``adaptive``, and ``checks``, of
-    which the last two may be None; ``mark``, of the adaptive figure: "" where the checks passed, "*" where not, "?" without any.
+    which the last two may be None; ``mark``, of the adaptive figure: "" where the checks passed, "*" where not, "?" without any,
+    and "^" behind it where a weaker attack did more: one that does not know of the channel.
     """
     rows = list(rows)
     clean = {_channel(row): row for row in rows if row["key"]["kind"] == "clean"}
@@ -35,6 +36,8 @@ def attack_lines(rows: Iterable[Row]) -> list[dict[str, Any]]:
             continue
         adaptive, checked = later.get(("adaptive", attack, channel)), checks.get((_budget(row), channel))
         mark = "" if adaptive is None else UNCHECKED if checked is None else "" if checked["passed"] else FAILED
+        if adaptive is not None and (adaptive["accuracy"] > row["accuracy"] or _idle(adaptive)):
+            mark += WEAK
         names = {name: row["key"][name] for name in ("attack", "epsilon", "channel", "strength")}
         found = {"clean": clean[channel], "oblivious": row, "adaptive": adaptive, "checks": checked, "mark": mark}
         lines.append(names | found)
@@ -70,8 +73,13 @@ def attack_table(rows: Iterable[Row], title: str) -> tuple[Table, list[str]]:
                 f"{FAILED} {key['channel']} {key['strength']:g} within {key['epsilon']:.4g} ({key['norm']}): "
                 f"{', '.join(row['failed'])} failed on {row['checked']} pictures; its adaptive figure is no measure of robustness"
             )
-    if any(line["mark"] == UNCHECKED for line in lines):
+    if any(UNCHECKED in line["mark"] for line in lines):
         remarks.append(f"{UNCHECKED} not checked; --checks N does")
+    if any(WEAK in line["mark"] for line in lines):
+        remarks.append(
+            f"{WEAK} the adaptive attack moved nothing, or is weaker than the oblivious one: of the two the lower figure counts; "
+            "give it more steps, or more --samples"
+        )
     targets = [row for row in rows if row["key"]["kind"] == "transfer"]
     remarks += [
         f"transfer to {_short(row['key']['target'])}: {share(row)} % right"
@@ -83,6 +91,11 @@ def attack_table(rows: Iterable[Row], title: str) -> tuple[Table, list[str]]:
         for row in targets
     ]
     return table, remarks
+
+
+def _idle(row: Row) -> bool:
+    """Whether an attack left all pictures as they were, while some are right."""
+    return row["accuracy"] > 0 and row["linf"] == 0
 
 
 def agreement_table(found: Sequence[Recovery]) -> Table:

@@ -89,7 +89,12 @@ def attack_coefficients(
             bounds=(-torch.inf, torch.inf),
             projection=None if free is None else lambda perturbation: perturbation * free,
         ).detach()
-    return attacked.planes(flat + shortened(found - flat, epsilon, norm))
+    moved = flat + shortened(found - flat, epsilon, norm)
+    if (
+        norm == "linf"
+    ):  # large coefficients are rounded by more than 1e-6: then to the next number towards where they were
+        moved = torch.where((moved.double() - flat.double()).abs() > epsilon, moved.nextafter(flat), moved)
+    return attacked.planes(moved)
 
 
 def free_channels(coefficients: Coefficients, bands: BandSet) -> Tensor:
