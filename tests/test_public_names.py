@@ -38,8 +38,8 @@ NAMES = {
     "dctnet.models": ["create_model", "fold_stem", "from_rgb", "initialise_from", "list_models", "multiply_adds", "options_of",
                       "parameters", "summary"],
     "dctnet.robustness": ["ATTACKS", "CHANNELS", "Channel", "Distortion", "PixelClassifier", "RGBClassifier", "Vote", "attack",
-                          "attack_coefficients", "bpda", "check_defence", "compare", "create_channel", "distortion", "expectation",
-                          "hessian_vector_product", "input_gradients", "majority_vote", "top_eigenvalues"],
+                          "attack_coefficients", "bpda", "check_defence", "compare", "create_channel", "distortion",
+                          "expectation", "hessian_vector_product", "input_gradients", "majority_vote", "top_eigenvalues"],
     "dctnet.training": ["Classifier"],
 }  # fmt: skip
 
