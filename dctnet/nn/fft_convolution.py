@@ -45,6 +45,14 @@ from dctnet.nn.spectral_product import product
 from dctnet.nn.spectrum_masks import ALMOST_ONE, MASKS, Kept, boxed, frequency_order, kept, multiplicity
 from dctnet.precision import full_precision
 
+SMALL = (
+    32  # times as many numbers on the circle as taps: W is not saved but computed again, little work beside the rest
+)
+UNKNOWN = (
+    "which frequencies hold energy={:g} is known for given maps alone, so it can be neither recorded nor transformed; set a "
+    "compression first, as nn.set_compression does for a whole network"
+)
+
 
 @torch.compiler.disable(reason="convolutions by FFT write into buffers; export them, or compile around them")
 def fft_convolution(
@@ -116,9 +124,7 @@ def fft_convolution(
 
 
 def _convolved(x: Tensor, w: Tensor, sides: tuple[Geometry, ...], limits: Limits, groups: int) -> Tensor:
-    if (
-        is_transformed() and limits.energy is None
-    ):  # a graph for any number of maps: no tiles, and operators of torch alone
+    if is_transformed() and limits.energy is None:  # for any number of maps: no tiles, and operators of torch alone
         todo = plan(sides, limits)
         maps, filters = (_chosen(spectra(v, *at), todo.kept) for v, at in ((x, todo.map), (w, todo.filter)))
         return samples(_placed(product("y", maps, filters, groups), todo), *todo.result)
@@ -129,15 +135,6 @@ def _convolved(x: Tensor, w: Tensor, sides: tuple[Geometry, ...], limits: Limits
         return _Convolution.apply(x, w, plan(sides, limits), groups)[0]
     y = _Convolution.apply(tiles(x, cut), w, plan(tuple(tile.inside for tile in cut), limits), groups)[0]
     return joined(y, cut, len(x))
-
-
-SMALL = 32  # times as many numbers on the circle as taps: then W is computed again, which costs a twentieth of the time
-
-
-UNKNOWN = (
-    "which frequencies hold energy={:g} is known for given maps alone, so it can be neither recorded nor transformed; set a "
-    "compression first, as nn.set_compression does for a whole network"
-)
 
 
 class Limits(NamedTuple):

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -38,6 +37,7 @@ from dctnet.robustness.packages import load_foolbox
 from dctnet.robustness.recovery import Recovery, recoveries
 from dctnet.robustness.row_file import RowFile
 from dctnet.robustness.subject import Pictures, Subject, load_pictures, pretrained_subject, trained_subject
+from dctnet.training.named_values import named_values
 from dctnet.whole_file import whole_file
 
 SMALL = 64  # pixels a side up to which the budget is that usual for CIFAR-10
@@ -212,20 +212,9 @@ def _target(path: str, subject: Subject, device: torch.device) -> tuple[torch.nn
     return target.network.to(device), target.identity
 
 
-def _mapping(option: str, text: str) -> dict[str, Any]:
-    """Names and values, as YAML."""
-    try:
-        given = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise DataError(f"{option} is written as in YAML, names and values in braces; got {text!r}") from error
-    if not isinstance(given, dict) or not all(isinstance(name, str) for name in given):
-        raise DataError(f"{option} are names and values, such as '{{name: value}}'; got {text!r}")
-    return given
-
-
 def _check_options(text: str) -> dict[str, Any]:
     """Options of ``check_defence`` that are not the command's own, of the kind of their defaults. DataError for others."""
-    given = _mapping("--check_options", text)
+    given = named_values("--check_options", text, "{queries: 100}")
     own = ("epsilon", "norm", "attacked", "seed")
     parameters = inspect.signature(check_defence).parameters.values()
     known = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in own}
@@ -244,7 +233,7 @@ def _check_options(text: str) -> dict[str, Any]:
 
 def _given(option: str, text: str, known: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Options by the name of what they are of; a budget may be written as a fraction."""
-    given = _mapping(option, text)
+    given = named_values(option, text, "{name: {option: value}}")
     for name, values in given.items():
         choice(f"a name in {option}", name, known)
         if not isinstance(values, dict):

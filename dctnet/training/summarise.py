@@ -6,23 +6,18 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
 from rich.console import Console
 
 from dctnet.data.folder import DataError
 from dctnet.models.summary import summary
 from dctnet.models.zoo import create_model
+from dctnet.training.named_values import named_values
 from dctnet.training.predict import load_classifier
 
 
 def print_summary(network: str, size: Sequence[int], options: str) -> None:
     """Print the summary of ``network``, a name or a checkpoint, at ``size`` (one side, or two)."""
-    try:
-        given = yaml.safe_load(options)
-    except yaml.YAMLError as error:
-        raise DataError(f"--options are written as in YAML, such as '{{depth: 18}}'; got {options!r}") from error
-    if not isinstance(given, dict) or not all(isinstance(name, str) for name in given):
-        raise DataError(f"--options are names and values, such as '{{depth: 18}}'; got {options!r}")
+    given = named_values("--options", options, "{depth: 18}")
     if len(size) > 2 or min(size) < 1:
         raise DataError(f"--size is a side, or a height and a width, in pixels; got {' '.join(map(str, size))}")
     if Path(network).is_file():
