@@ -279,6 +279,7 @@ def broken_files(folder):
     (["--pretrained", "efficientnet_lite0"], "required"),
     (["--pretrained", "resnet5", "DATA"], "resnet50"),
     (["--pretrained", "efficientnet_lite0", "CKPT", "DATA"], "one folder"),
+    (["CKPT", "DATA", "--coefficients"], "--coefficients goes with --pretrained"),
 ])  # fmt: skip
 def test_mistakes_are_one_line(place, tmp_path, capsys, monkeypatch, arguments, says):
     monkeypatch.chdir(tmp_path)
@@ -321,6 +322,23 @@ def test_files_of_imagenet_are_known_by_their_numbers(tmp_path):
     broken_files(tmp_path)
     with pytest.raises(ValueError, match="begin with the number"):
         labelled_files(subject, tmp_path)
+
+
+def test_a_network_on_the_coefficients_of_the_pixels():
+    """On gray pictures, which lose nothing in chroma's grid, it says and differentiates what the network on pixels does."""
+    pixels = pretrained_subject("efficientnet_lite0")
+    coefficients = pretrained_subject("efficientnet_lite0", coefficients=True)
+    assert pixels.identity | {"reads": "coefficients"} == coefficients.identity
+    smooth = torch.rand(2, 1, 14, 14, generator=torch.Generator().manual_seed(0))
+    gray = torch.nn.functional.interpolate(smooth, size=224, mode="bilinear").expand(-1, 3, -1, -1)
+    logits, gradients = [], []
+    for subject in (pixels, coefficients):
+        inputs = gray.clone().requires_grad_()
+        logits.append(subject.network(inputs))
+        gradients.append(torch.autograd.grad(logits[-1][:, 7].sum(), inputs)[0].sum(1))
+    torch.testing.assert_close(logits[1], logits[0], rtol=1e-3, atol=2e-3)
+    # Float32 puts a few ReLUs on their other side.
+    assert torch.nn.functional.cosine_similarity(*(one.flatten() for one in gradients), dim=0) > 0.9999
 
 
 def test_a_network_of_torchvision(tmp_path, monkeypatch):

@@ -76,7 +76,7 @@ def main(arguments: list[str]) -> int:
         choice("an attack", name, ATTACKS)
     load_foolbox()
     rows, folder = RowFile(options.out), Path(options.out).with_suffix("")
-    subject, data = _subject(options.words, options.pretrained)
+    subject, data = _subject(options.words, options.pretrained, options.coefficients)
     pictures = load_pictures(subject, data, options.limit)
     epsilons = _epsilons(options, pictures)
     specs = [spec for name in options.attacks for spec in attack_specs(name, attacks.get(name, {}), epsilons)]
@@ -150,6 +150,11 @@ def _parser() -> argparse.ArgumentParser:
         help="in place of CKPT a network with ImageNet weights: efficientnet_lite0, or one of torchvision",
     )  # fmt: skip
     parser.add_argument(
+        "--coefficients", action="store_true",
+        help="the network of --pretrained reads the block DCT of the pixels, through from_rgb; a checkpoint reads what it was "
+        "trained on",
+    )  # fmt: skip
+    parser.add_argument(
         "--attacks", nargs="+", default=["fgsm", "pgd", "cw"], metavar="NAME", help="(default fgsm pgd cw)"
     )
     parser.add_argument(
@@ -192,12 +197,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _subject(words: Sequence[str], pretrained: str | None) -> tuple[Subject, str]:
+def _subject(words: Sequence[str], pretrained: str | None, coefficients: bool) -> tuple[Subject, str]:
     """The network and the folder that the command line names."""
+    if coefficients and not pretrained:
+        raise DataError("--coefficients goes with --pretrained NAME; a checkpoint reads what it was trained on")
     if len(words) != (1 if pretrained else 2):
         wanted = "--pretrained NAME and one folder, DATA" if pretrained else "CKPT DATA, or --pretrained NAME DATA"
         raise DataError(f"give {wanted}; got {' '.join(words)}")
-    return (pretrained_subject(pretrained) if pretrained else trained_subject(words[0])), words[-1]
+    return (pretrained_subject(pretrained, coefficients) if pretrained else trained_subject(words[0])), words[-1]
 
 
 def _target(path: str, subject: Subject, device: torch.device) -> tuple[torch.nn.Module, dict[str, Any]]:

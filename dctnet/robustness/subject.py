@@ -2,7 +2,8 @@
 
 Of a checkpoint of ``dctnet fit`` they are the samples that its evaluation transform makes of the coefficients, as RGB with
 repeated chroma: a ``PixelClassifier`` makes of them the coefficients that the network was validated on, but for clamping to
-[0, 1]. Of a network of torchvision, or EfficientNet-Lite0, they are Pillow's pixels, resized and cropped as for its weights.
+[0, 1]. Of a network of torchvision, or EfficientNet-Lite0, they are Pillow's pixels, resized and cropped as for its weights; it
+may read them as they are, or from their coefficients, through ``from_rgb``.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from dctnet.benchmarks.pretrained import CROP, MEAN, RESIZE, STD, decoded, effic
 from dctnet.data.folder import DataError, JPEGFolder, find_classes, find_images
 from dctnet.data.module import evaluation_transform
 from dctnet.jpeg.reader import read_jpeg
+from dctnet.models.from_rgb import from_rgb
 from dctnet.models.rgb import MEAN as IMAGENET_MEAN
 from dctnet.models.rgb import STD as IMAGENET_STD
 from dctnet.nn.pixel_frontend import PixelFrontend
@@ -71,16 +73,18 @@ def trained_subject(checkpoint: str | Path) -> Subject:
     return Subject(network, prepare, list(settings.classes), identity, about)
 
 
-def pretrained_subject(name: str) -> Subject:
+def pretrained_subject(name: str, coefficients: bool = False) -> Subject:
     """A network with ImageNet weights: "efficientnet_lite0" of its package, or one of torchvision, downloaded where it has to be.
 
-    DataError for another name, and where the weights cannot be had.
+    With ``coefficients`` it reads the DCT of the pixels, 8 x 8 with chroma at half the resolution, through ``from_rgb``: a linear
+    front end, so what differs from the network on pixels is the chroma. DataError for another name, and where the weights
+    cannot be had.
     """
     import torchvision
 
     names = torchvision.models.ResNet18_Weights.DEFAULT.meta["categories"]
     if name == LITE0:
-        network = RGBClassifier(efficientnet_lite0(), (MEAN,) * 3, (STD,) * 3, scale=255)
+        model, mean, std, scale = efficientnet_lite0(), (MEAN,) * 3, (STD,) * 3, 255.0
         resized, cropped, how = RESIZE, CROP, v2.InterpolationMode.BILINEAR
     else:
         if name not in torchvision.models.list_models(torchvision.models):
@@ -91,15 +95,19 @@ def pretrained_subject(name: str) -> Subject:
         except OSError as error:  # no network, no room
             raise DataError(f"the weights of {name} cannot be had from {weights.url}: {error}") from error
         preset = weights.transforms()
-        network = RGBClassifier(model, preset.mean or IMAGENET_MEAN, preset.std or IMAGENET_STD)
+        mean, std, scale = preset.mean or IMAGENET_MEAN, preset.std or IMAGENET_STD, 1.0
         (resized,), (cropped,), how = preset.resize_size, preset.crop_size, preset.interpolation
     transform = v2.Compose([v2.Resize(resized, how, antialias=True), v2.CenterCrop(cropped)])
 
     def prepare(path: str) -> Tensor:
         return transform(decoded(path)).to(torch.float32) / 255
 
+    network: nn.Module = RGBClassifier(model, mean, std, scale=scale)
     identity = {"pretrained": name, "weights": weights_digest(network), "resize": resized, "crop": cropped}
     about = {"network": name, "network_options": {}, "image_size": cropped}
+    if coefficients:
+        network = PixelClassifier(from_rgb(model, mean, std, scale=scale, clamp=False, rounded=False).eval())
+        identity["reads"] = about["network_options"]["reads"] = "coefficients"
     return Subject(network.eval(), prepare, names, identity, about)
 
 
