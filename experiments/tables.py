@@ -14,13 +14,14 @@ import sys
 from pathlib import Path
 
 from attack_tables import (
+    PUBLISHED,
     alike,
     attacked,
-    by_network,
-    compressed_attacks,
     curvature,
+    defended,
+    recovered,
     transferred,
-    transferred_by_network,
+    undefended,
     windows,
 )
 from bandlimited_figures import beside_published, clean, crossed, same, sets
@@ -327,11 +328,14 @@ TABLES = {
     "attack imagenet": lambda: attacked("attack_imagenet"),
     "attack windows": lambda: windows("attack_window"),
     "attack agreement": lambda: alike("attack_imagenet", "cw"),
-    "attack cifar10": lambda: compressed_attacks("cifar10_attacks"),
-    "attack native": lambda: by_network("cifar10_native_attacks"),
-    "attack native transfer": lambda: transferred_by_network("cifar10_native_attacks", "pgd"),
+    "attack nearest": lambda: recovered("attack_imagenet_nearest", PUBLISHED),
+    "attack cifar10": lambda: undefended("cifar10_attacks"),
+    "attack channels pgd": lambda: defended("cifar10_channels", "pgd"),
+    "attack channels pgd_l2": lambda: defended("cifar10_channels", "pgd_l2"),
+    "attack channels cw": lambda: defended("cifar10_channels", "cw"),
+    "attack transfer": lambda: transferred("cifar10_channels", "pgd"),
+    "attack transfer l2": lambda: transferred("cifar10_channels", "pgd_l2"),
     "curvature": lambda: curvature("curvature"),
-    "attack transfer": lambda: transferred("cifar10_attacks", "pgd_l2"),
 }
 
 
