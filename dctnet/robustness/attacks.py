@@ -21,6 +21,7 @@ from dctnet.arguments import choice, finite, whole
 from dctnet.robustness.band_attacks import descend_in_bands
 from dctnet.robustness.budget import column, within
 from dctnet.robustness.conditions import attack_conditions, check_batch, check_pixels
+from dctnet.robustness.nearest_budget import nearest_fgsm, nearest_pgd
 from dctnet.robustness.packages import load_autoattack, load_foolbox
 from dctnet.robustness.projected_gradient import projected_gradient
 
@@ -255,6 +256,8 @@ ATTACKS: dict[str, Attack] = {
     "fgsm_l2": Attack("l2", partial(_fgsm, norm="l2")),
     "pgd": Attack("linf", partial(_pgd, norm="linf")),
     "pgd_l2": Attack("l2", partial(_pgd, norm="l2")),
+    "fgsm_nearest": Attack("linf", nearest_fgsm, minimal=True),
+    "pgd_nearest": Attack("linf", nearest_pgd, minimal=True),
     "cw": Attack("l2", _cw, minimal=True),
     "deepfool": Attack("l2", partial(_deepfool, norm="l2"), minimal=True),
     "deepfool_linf": Attack("linf", partial(_deepfool, norm="linf"), minimal=True),
