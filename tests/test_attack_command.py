@@ -176,6 +176,7 @@ def test_a_killed_run_goes_on_and_gives_the_same_rows(place, done, tmp_path, mon
 @pytest.mark.parametrize("change, rows", [
     (["--seed", "1"], 12), (["--limit", "9"], 12), (["--channels", "fft:0.5"], 3), (["--epsilon_linf", "4/255"], 8),
     (["--options", "{pgd: {steps: 4}}"], 4), (["--attacks", "fgsm"], 0), (["--channel_options", "{fft: {mask: radial}}"], 3),
+    (["--adaptive", "--backward", "{depth: smooth}"], 3), (["--adaptive", "--backward", "{depth: identity}"], 0),
 ])  # fmt: skip
 def test_a_changed_option_is_a_new_row(place, done, tmp_path, change, rows):
     out = tmp_path / "rows.jsonl"
@@ -258,6 +259,9 @@ def broken_files(folder):
     (["CKPT", "DATA", "--channels", "fft:half"], "NAME:STRENGTH"),
     (["CKPT", "DATA", "--channels", "fft:3"], "the share of the spectrum"),
     (["CKPT", "DATA", "--channels", "jpeg:inf"], "finite"),
+    (["CKPT", "DATA", "--backward", "{depht: smooth}"], "a name in --backward is one of"),
+    (["CKPT", "DATA", "--backward", "{depth: gradient}"], "depth in --backward is one of 'identity', 'smooth'"),
+    (["CKPT", "DATA", "--backward", "smooth"], "names and values"),
     (["CKPT", "DATA", "--options", "{pgd: 3}"], "{pgd: {option: value}}"),
     (["CKPT", "DATA", "--options", "{pgd: {stepz: 3}}"], "pgd has no option stepz"),
     (["CKPT", "DATA", "--options", "{what: {steps: 3}}"], "a name in --options"),

@@ -21,6 +21,7 @@ from dctnet.report.figures import recovery_windows
 from dctnet.robustness.attack_picture import draw_attack
 from dctnet.robustness.attack_table import agreement_table, attack_table, window_panels
 from dctnet.robustness.attacks import ATTACKS
+from dctnet.robustness.backward import OWN, ways
 from dctnet.robustness.budget import EPSILON
 from dctnet.robustness.channels import CHANNELS
 from dctnet.robustness.checks import check_defence
@@ -50,12 +51,15 @@ EPILOG = f"""columns of the table, shares of all pictures with their 95 % interv
 
 attacks:  {" ".join(ATTACKS)}
 channels: {" ".join(CHANNELS)}
+--backward, the default first: {"; ".join(f"{name} {' '.join(ways(kind))}" for name, kind in CHANNELS.items() if kind in OWN)};
+others: {" ".join(ways(CHANNELS["fft"]))}
 
 Rows are appended to OUT as they are finished, with all that determines them; the same command goes on where it was killed,
 and others add to the same file. Pictures go beside it.
 
   dctnet attack runs/cifar10/best.ckpt data/cifar10 --attacks pgd cw --channels fft:0.5 jpeg:75 gaussian:0.03 --adaptive
   dctnet attack --pretrained efficientnet_lite0 FOLDER --attacks pgd --epsilon_linf 1/255 4/255 --channels fft:0.25 fft:0.5
+  dctnet attack ... --channels depth:4 jpeg:75 --adaptive --backward '{{depth: smooth, jpeg: identity}}'
   dctnet attack ... --options '{{cw: {{steps: 100, search_steps: 5}}, pgd: {{steps: 20}}}}'
 """
 
@@ -66,11 +70,12 @@ def main(arguments: list[str]) -> int:
     device = usable_device(options.device)
     attacks = _given("--options", options.options, ATTACKS)
     of_channels = _given("--channel_options", options.channel_options, CHANNELS)
+    backward = _backward(options.backward)
     settings = Settings(
         options.samples, options.trials, options.batch_size, options.seed, options.checks,
         _check_options(options.check_options),
     )  # fmt: skip
-    channels = [NO_CHANNEL, *(_channel(word, of_channels) for word in options.channels)]
+    channels = [NO_CHANNEL, *(_channel(word, of_channels, backward) for word in options.channels)]
     channels = [one for number, one in enumerate(channels) if one not in channels[:number]]
     for name in options.attacks:
         choice("an attack", name, ATTACKS)
@@ -174,6 +179,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--channel_options", default="{}", metavar="YAML", help="of channels, such as '{jpeg: {rounding: smooth}}'"
     )
+    parser.add_argument(
+        "--backward", default="{}", metavar="YAML",
+        help="how adaptive attacks differentiate channels, such as '{depth: smooth, jpeg: identity}'",
+    )  # fmt: skip
     parser.add_argument("--analysis", action="store_true",
                         help="which channels recover the same pictures, and windows.png: how many at which strength")  # fmt: skip
     parser.add_argument(
@@ -251,6 +260,15 @@ def _given(option: str, text: str, known: dict[str, Any]) -> dict[str, dict[str,
     return given
 
 
+def _backward(text: str) -> dict[str, str]:
+    """Ways to differentiate channels, by the name of the channel."""
+    given = named_values("--backward", text, "{depth: smooth}")
+    for name, way in given.items():
+        choice("a name in --backward", name, CHANNELS)
+        choice(f"{name} in --backward", way, ways(CHANNELS[name]))
+    return given
+
+
 def _number(text: str) -> float:
     """A number, or a fraction such as 8/255."""
     above, slash, below = text.partition("/")
@@ -268,7 +286,7 @@ def _epsilons(options: argparse.Namespace, pictures: Pictures) -> dict[str, list
     }
 
 
-def _channel(word: str, options: dict[str, dict[str, Any]]) -> ChannelSpec:
+def _channel(word: str, options: dict[str, dict[str, Any]], backward: dict[str, str]) -> ChannelSpec:
     """NAME or NAME:STRENGTH."""
     name, given, strength = word.partition(":")
     choice("a channel", name, CHANNELS)
@@ -278,7 +296,7 @@ def _channel(word: str, options: dict[str, dict[str, Any]]) -> ChannelSpec:
         raise DataError(f"a channel is NAME or NAME:STRENGTH, such as fft:0.5; got {word!r}") from error
     if value is not None and not abs(value) < float("inf"):
         raise DataError(f"the strength of {name} is a finite number; got {word!r}. The channel none loses nothing")
-    return channel_spec(name, value, options.get(name, {}))
+    return channel_spec(name, value, options.get(name, {}), backward.get(name))
 
 
 @contextmanager

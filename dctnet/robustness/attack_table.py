@@ -16,29 +16,33 @@ FAILED, UNCHECKED, WEAK = "*", "?", "^"
 
 
 def attack_lines(rows: Iterable[Row]) -> list[dict[str, Any]]:
-    """One dict for each attack and channel, of rows of one evaluation.
+    """One dict for each attack and channel, of rows of one evaluation; several for one differentiated in several ways.
 
-    ``attack``, ``epsilon``, ``channel``, ``strength``; the rows ``clean``, ``oblivious`` and ``adaptive``, and ``checks``, of
-    which the last two may be None; ``mark``, of the adaptive figure: "" where the checks passed, "*" where not, "?" without any,
-    and "^" behind it where a weaker attack did more: one that does not know of the channel.
+    ``attack``, ``epsilon``, ``channel``, ``strength``, ``backward`` (None: the default); the rows ``clean``, ``oblivious`` and
+    ``adaptive``, and ``checks``, of which the last two may be None; ``mark``, of the adaptive figure: "" where the checks passed,
+    "*" where not, "?" without any, and "^" behind it where a weaker attack did more: one that does not know of the channel.
     """
     rows = list(rows)
     clean = {_channel(row): row for row in rows if row["key"]["kind"] == "clean"}
-    later = {
-        (row["key"]["kind"], _attack(row), _channel(row)): row
-        for row in rows
-        if row["key"]["kind"] in ("oblivious", "adaptive")
+    oblivious = {(_attack(row), _channel(row)): row for row in rows if row["key"]["kind"] == "oblivious"}
+    later: dict[tuple, dict[str | None, Row]] = {}
+    for row in rows:
+        if row["key"]["kind"] == "adaptive":
+            later.setdefault((_attack(row), _channel(row)), {})[row["key"].get("backward")] = row
+    checks = {
+        (_budget(row), _channel(row), row["key"].get("backward")): row for row in rows if row["key"]["kind"] == "checks"
     }
-    checks = {(_budget(row), _channel(row)): row for row in rows if row["key"]["kind"] == "checks"}
     lines = []
-    for (kind, attack, channel), row in later.items():
-        if kind != "oblivious":
-            continue
-        adaptive, checked = later.get(("adaptive", attack, channel)), checks.get((_budget(row), channel))
+    for (attack, channel), row, backward in [
+        (which, row, backward) for which, row in oblivious.items() for backward in later.get(which, [None])
+    ]:
+        adaptive = later.get((attack, channel), {}).get(backward)
+        checked = checks.get((_budget(row), channel, backward))
         mark = "" if adaptive is None else UNCHECKED if checked is None else "" if checked["passed"] else FAILED
         if adaptive is not None and (adaptive["accuracy"] > row["accuracy"] or _idle(adaptive)):
             mark += WEAK
         names = {name: row["key"][name] for name in ("attack", "epsilon", "channel", "strength")}
+        names["backward"] = backward
         found = {"clean": clean[channel], "oblivious": row, "adaptive": adaptive, "checks": checked, "mark": mark}
         lines.append(names | found)
     return lines
@@ -58,7 +62,8 @@ def attack_table(rows: Iterable[Row], title: str) -> tuple[Table, list[str]]:
         table.add_row(
             line["attack"],
             "nearest" if line["epsilon"] is None else f"{line['epsilon']:.4g}",
-            f"{line['channel']} {line['strength']:g}" if line["strength"] else line["channel"],
+            (f"{line['channel']} {line['strength']:g}" if line["strength"] else line["channel"])
+            + (f", {line['backward']} backward" if line["backward"] else ""),
             share(line["clean"]),
             share(line["oblivious"]),
             *([share(line["adaptive"]) + line["mark"] if line["adaptive"] else ""] if adaptive else []),

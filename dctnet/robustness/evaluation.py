@@ -21,12 +21,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from dctnet.arguments import finite, whole
-from dctnet.robustness.adaptive import bpda, expectation
+from dctnet.arguments import choice, finite, whole
+from dctnet.robustness.adaptive import expectation
 from dctnet.robustness.attacks import ATTACKS, attack, options_of
+from dctnet.robustness.backward import differentiated, ways
 from dctnet.robustness.budget import EPSILON
 from dctnet.robustness.channel import Channel, distortion
-from dctnet.robustness.channels import create_channel
+from dctnet.robustness.channels import CHANNELS, create_channel
 from dctnet.robustness.checks import check_defence
 from dctnet.robustness.intervals import wilson
 from dctnet.robustness.recomputed import Recomputed
@@ -51,11 +52,15 @@ class AttackSpec(NamedTuple):
 
 
 class ChannelSpec(NamedTuple):
-    """A channel by name, its strength, and options that are not its defaults."""
+    """A channel by name, its strength, options that are not its defaults; ``backward``: how an adaptive attack differentiates it.
+
+    ``backward`` is one of ``backward.ways``, None for the default.
+    """
 
     name: str
     strength: float
     options: dict[str, Any]
+    backward: str | None = None
 
     def key(self) -> dict[str, Any]:
         return {"channel": self.name, "strength": self.strength, "channel_options": self.options}
@@ -113,15 +118,15 @@ class Outcome(NamedTuple):
     linf: Tensor
 
 
-def adaptive_network(network: nn.Module, channel: Channel, samples: int) -> nn.Module:
-    """What an attacker differentiates who knows of ``channel`` in front of ``network``; see ``adaptive``.
+def adaptive_network(network: nn.Module, channel: Channel, samples: int, backward: str | None = None) -> nn.Module:
+    """What an attacker differentiates who knows of ``channel`` in front of ``network``; see ``adaptive`` and ``backward``.
 
     BPDA by the identity where the channel has no useful gradient, the expectation over ``samples`` draws where it is random; its
     memory is that of one draw, for which it takes a pass more.
     """
     if channel.strength == channel.lossless:
         return network
-    front = channel if channel.differentiable else bpda(channel)
+    front = differentiated(channel, backward)
     if channel.random:
         return expectation(Recomputed(network), front, samples)
     return nn.Sequential(front, network).eval()
@@ -218,8 +223,9 @@ class Evaluation:
             key |= work.attack.key()
         if work.kind != "transfer":
             key |= work.channel.key()
-        if work.kind in ("checks", "adaptive") and work.channel.create().random:
-            key["samples"] = settings.samples
+        if work.kind in ("checks", "adaptive"):
+            key |= {} if work.channel.backward is None else {"backward": work.channel.backward}
+            key |= {"samples": settings.samples} if work.channel.create().random else {}
         return key
 
     def row(self, work: Work) -> dict[str, Any]:
@@ -235,7 +241,7 @@ class Evaluation:
         alone = work.kind != "adaptive" or channel.strength == channel.lossless
         if alone and self._kept is not None and self._kept[0] == work.attack:
             return self._kept[1]
-        network = self.network if alone else adaptive_network(self.network, channel, self.settings.samples)
+        network = self.network if alone else self._known(work)
         parts, size, count = [], self.settings.batch, len(self.pixels)
         for first in range(0, count, size):
             self.tick(first, count)
@@ -260,6 +266,10 @@ class Evaluation:
         """What the network of ``work`` finds in ``pixels``, made of those pictures of ``which``."""
         network = self.network if work.target is None else self.targets[work.target][0]
         return outcome(network, work.channel.create(), pixels, self.pixels[which], self.labels[which], self.settings)
+
+    def _known(self, work: Work) -> nn.Module:
+        """What somebody differentiates who knows of the channel."""
+        return adaptive_network(self.network, work.channel.create(), self.settings.samples, work.channel.backward)
 
     def _accuracy(self, work: Work) -> dict[str, Any]:
         pixels = self.pixels if work.attack is None else self.perturbed(work)
@@ -293,7 +303,7 @@ class Evaluation:
             self.labels[chosen],
             epsilon=epsilon,
             norm=norm,
-            attacked=adaptive_network(self.network, channel, settings.samples),
+            attacked=self._known(work),
             seed=settings.seed,
             **(
                 {"tolerance": max(0.02, 1 / len(chosen))} | dict(settings.check_options)
@@ -336,10 +346,16 @@ def attack_specs(name: str, options: dict[str, Any], epsilons: dict[str, Sequenc
     ]
 
 
-def channel_spec(name: str, strength: float | None, options: dict[str, Any]) -> ChannelSpec:
-    """A channel at a strength, None for its default. ValueError for what it refuses.
+def channel_spec(
+    name: str, strength: float | None, options: dict[str, Any], backward: str | None = None
+) -> ChannelSpec:
+    """A channel at a strength, None for its default; differentiated by ``backward``. ValueError for what it refuses.
 
-    >>> channel_spec("jpeg", None, {})
-    ChannelSpec(name='jpeg', strength=75.0, options={})
+    >>> channel_spec("jpeg", None, {}, "gradient")                                     # its default
+    ChannelSpec(name='jpeg', strength=75.0, options={}, backward=None)
     """
-    return ChannelSpec(name, create_channel(name, strength, **options).strength, dict(options))
+    strength = create_channel(name, strength, **options).strength
+    known = ways(CHANNELS[name])
+    if backward is not None:
+        choice(f"how {name} is differentiated", backward, known)
+    return ChannelSpec(name, strength, dict(options), None if backward == known[0] else backward)

@@ -34,13 +34,19 @@ class MedianSmoothing(Channel):
 
     def change(self, pixels: Tensor) -> Tensor:
         window = int(self.strength)
-        for dim in (-2, -1):
-            pixels = pixels.index_select(dim, _mirrored(pixels.shape[dim], window // 2).to(pixels.device))
+        pixels = mirrored_edges(pixels, window // 2)
         windows = pixels.unfold(-2, window, 1).unfold(-2, window, 1)
         return torch.stack([picture.flatten(-2).median(-1).values for picture in windows])
 
     def extra_repr(self) -> str:
         return f"window={self.strength:g}"
+
+
+def mirrored_edges(pixels: Tensor, margin: int) -> Tensor:
+    """Pictures ``(n, c, h, w)`` with ``margin`` mirrored samples on each side."""
+    for dim in (-2, -1):
+        pixels = pixels.index_select(dim, _mirrored(pixels.shape[dim], margin).to(pixels.device))
+    return pixels
 
 
 def _mirrored(count: int, margin: int) -> Tensor:

@@ -13,7 +13,7 @@ class DepthReduction(Channel):
     """Colour depth of ``strength`` bits, 1 to 16: each sample becomes the nearest of 2**bits levels from 0 to 1.
 
     p -> round((2**bits - 1) p) / (2**bits - 1). Eight bits are lossless for pictures of 8 bits only, and an attacked picture
-    lies between its levels, so the lossless strength is infinity. The gradient is zero.
+    lies between its levels, so the lossless strength is infinity. The gradient is zero; ``backward`` has others for it.
 
     Source: W. Xu, D. Evans and Y. Qi, "Feature squeezing: detecting adversarial examples in deep neural networks", NDSS 2018.
 
@@ -30,9 +30,13 @@ class DepthReduction(Channel):
             strength if strength == math.inf else whole_strength("the colour depth in bits", strength, 1, 16)
         )
 
+    @property
+    def greatest(self) -> float:
+        """The number of the highest level, which stands for 1."""
+        return 2**self.strength - 1
+
     def change(self, pixels: Tensor) -> Tensor:
-        greatest = 2**self.strength - 1
-        return (greatest * pixels).round() / greatest
+        return (self.greatest * pixels).round() / self.greatest
 
     def extra_repr(self) -> str:
         return f"bits={self.strength:g}"
