@@ -20,6 +20,7 @@ from dctnet.device import usable_device
 from dctnet.report.figures import recovery_windows
 from dctnet.robustness.attack_picture import draw_attack
 from dctnet.robustness.attack_table import agreement_table, attack_table, window_panels
+from dctnet.robustness.attack_trial import try_attack
 from dctnet.robustness.attacks import ATTACKS
 from dctnet.robustness.backward import OWN, ways
 from dctnet.robustness.budget import EPSILON
@@ -85,6 +86,8 @@ def main(arguments: list[str]) -> int:
     pictures = load_pictures(subject, data, options.limit)
     epsilons = _epsilons(options, pictures)
     specs = [spec for name in options.attacks for spec in attack_specs(name, attacks.get(name, {}), epsilons)]
+    for spec in specs:
+        try_attack(spec.name, spec.epsilon, spec.options, pictures.pixels.shape[1:])
     evaluation = Evaluation(
         subject.network.to(device),
         pictures.pixels.to(device),

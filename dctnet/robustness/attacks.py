@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from dctnet.arguments import choice, finite, whole
+from dctnet.arguments import choice, finite, flag, whole
 from dctnet.robustness.band_attacks import descend_in_bands
 from dctnet.robustness.budget import column, within
 from dctnet.robustness.conditions import attack_conditions, check_batch, check_pixels
@@ -157,7 +157,7 @@ def _cw(
         stepsize=finite("step", step, 0, open_low=True),
         confidence=finite("confidence", confidence, 0),
         initial_const=finite("initial_const", initial_const, 0, open_low=True),
-        abort_early=abort_early,
+        abort_early=flag("abort_early", abort_early),
     )
     found = _nearest(algorithm, network, pixels, labels)
     # It gives a black picture where it found none.
