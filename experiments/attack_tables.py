@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dctnet.report.tables import markdown
 from dctnet.robustness.attack_table import attack_lines, share
+from dctnet.robustness.curvature_table import median_text
 from dctnet.robustness.recovery import agreement as channels_agree
 from dctnet.robustness.recovery import recoveries, transfer
 
@@ -181,7 +182,7 @@ def curvature(name: str) -> str:
         cells["moved"] = f"{row['distance']:.2f}"
         for one in row["medians"]:
             cell = f"{one['quantity'][0]}_{one['towards']}"
-            cells[cell] = f"{one['median']:.3g} [{one['low']:.2g}, {one['high']:.2g}]"
+            cells[cell] = median_text(one)
         cells |= {f"n{number}": f"{100 * share:.0f}" for number, share in enumerate(row["noise"].values())}
         shown.append(cells)
     columns = {"network": "`{network}`", "pictures": "{group} ({pictures})", "moved, L2": "{moved}"}

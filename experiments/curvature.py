@@ -25,20 +25,14 @@ from collect import machine
 from torch import Tensor, nn
 
 from dctnet.robustness.attacks import attack
-from dctnet.robustness.budget import lengths
 from dctnet.robustness.channels import create_channel
-from dctnet.robustness.curvature_groups import compare
+from dctnet.robustness.recovered_pictures import classes_of, curvature_of, natural_and_adversarial, recovered, taken
 from dctnet.robustness.subject import load_pictures, trained_subject
 from dctnet.source_tree import commit
 
 SIGMAS, DRAWS = (0.01, 0.02, 0.05), 5
 STEPS = {"steps": 100, "search_steps": 4, "step": 0.005, "initial_const": 0.1}  # of C&W
 CHANNEL = ("jpeg", 75)
-
-
-@torch.no_grad()
-def classes_of(network: nn.Module, pixels: Tensor) -> Tensor:
-    return torch.cat([network(part).argmax(1) for part in pixels.split(64)])
 
 
 def flips(network: nn.Module, pixels: Tensor) -> dict[str, float]:
@@ -60,21 +54,12 @@ def rows_of(run: Path, data: Path, limit: int) -> list[dict[str, object]]:
     right = classes_of(network, pixels) == labels
     pixels, labels = pixels[right], labels[right]
     attacked = attack("cw", network, pixels, labels, epsilon=None, **STEPS)
-    wrong = classes_of(network, attacked)
-    lost = wrong != labels
-    pixels, attacked, labels, wrong = pixels[lost], attacked[lost], labels[lost], wrong[lost]
-    behind = create_channel(*CHANNEL)(attacked)
-    back = classes_of(network, behind) == labels
-    every = torch.ones_like(back)
-    groups = {"natural": (pixels, every), "adversarial": (attacked, every), "recovered": (behind, back)}
+    found = taken(network, pixels, attacked, labels)
     rows = []
-    for group, (members, which) in groups.items():
-        medians = compare(network, {group: members[which]}, labels[which], wrong[which], hessian_towards=["original"])
+    for group in (*natural_and_adversarial(found), recovered(network, found, create_channel(*CHANNEL))):
         row = {"run": run.name, "network": subject.about["network"], "options": subject.about["network_options"]}
-        row |= {"right": int(right.sum()), "group": group, "pictures": int(which.sum())}
-        row["distance"] = lengths(members[which] - pixels[which], "l2").median().item()
-        row["noise"] = flips(network, members[which])
-        row["medians"] = [one._asdict() for one in medians if one.quantity in ("l2", "eigenvalue 1")]
+        row |= {"right": int(right.sum())} | curvature_of(network, found, group)
+        row["noise"] = flips(network, group.pixels[group.members])
         rows.append(row)
         print(json.dumps(row), flush=True)
     return rows

@@ -173,6 +173,35 @@ def test_a_killed_run_goes_on_and_gives_the_same_rows(place, done, tmp_path, mon
         assert {k: v for k, v in one.items() if k != "seconds"} == {k: v for k, v in other.items() if k != "seconds"}
 
 
+def test_curvature_is_measured_once_and_printed(place, done, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "rows.jsonl"
+    out.write_bytes(done.read_bytes())
+    before = len(rows_of(out))
+    monkeypatch.setenv("COLUMNS", "200")
+    assert run(place, out, "--no-pictures", "--curvature", "5") == 0
+    rows = rows_of(out)[before:]
+    assert [(row["key"]["attack"], row["key"]["channel"], row["key"]["curvature"]) for row in rows] == [
+        (attack, channel, 5) for attack in ("fgsm", "pgd") for channel in ("none", "fft", "depth", "gaussian")
+    ]
+    lost = {}
+    for row in rows_of(done):
+        if row["key"]["kind"] in ("clean", "oblivious") and row["key"]["channel"] == "none":
+            lost[row["key"].get("attack", "clean")] = row["each"]
+    for row in rows:
+        taken = sum(
+            was == "1" and now == "0" for was, now in zip(lost["clean"], lost[row["key"]["attack"]], strict=True)
+        )
+        names = [group["group"] for group in row["groups"]]
+        assert names == (["natural", "adversarial"] if row["key"]["channel"] == "none" else ["recovered"])
+        assert all(group["pictures"] <= min(5, taken) for group in row["groups"])
+        if len(names) == 2:
+            assert [group["pictures"] for group in row["groups"]] == [min(5, taken)] * 2 and taken > 0
+    shown = capsys.readouterr().out
+    assert "gradients and curvature of the loss" in shown and f"adversarial ({min(5, taken)})" in shown
+    monkeypatch.setattr(Evaluation, "row", lambda self, work: pytest.fail(f"measured again: {work}"))
+    assert run(place, out, "--no-pictures", "--curvature", "5") == 0
+
+
 @pytest.mark.parametrize("change, rows", [
     (["--seed", "1"], 12), (["--limit", "9"], 12), (["--channels", "fft:0.5"], 3), (["--epsilon_linf", "4/255"], 8),
     (["--options", "{pgd: {steps: 4}}"], 4), (["--attacks", "fgsm"], 0), (["--channel_options", "{fft: {mask: radial}}"], 3),
@@ -278,6 +307,7 @@ def broken_files(folder):
     (["CKPT", "DATA", "--samples", "0"], "samples"),
     (["CKPT", "DATA", "--batch_size", "0"], "batch"),
     (["CKPT", "DATA", "--checks", "-1"], "checked"),
+    (["CKPT", "DATA", "--curvature", "-1"], "curvature"),
     (["CKPT", "DATA", "--check_options", "{stepz: 3}"], "a name in --check_options"),
     (["CKPT", "DATA", "--check_options", "{norm: l2}"], "a name in --check_options"),
     (["CKPT", "DATA", "--check_options", "{steps: 5}"], "whole numbers in brackets"),

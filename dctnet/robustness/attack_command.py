@@ -26,6 +26,7 @@ from dctnet.robustness.backward import OWN, ways
 from dctnet.robustness.budget import EPSILON
 from dctnet.robustness.channels import CHANNELS
 from dctnet.robustness.checks import check_defence
+from dctnet.robustness.curvature_table import curvature_table
 from dctnet.robustness.evaluation import (
     NO_CHANNEL,
     ChannelSpec,
@@ -55,6 +56,9 @@ channels: {" ".join(CHANNELS)}
 --backward, the default first: {"; ".join(f"{name} {' '.join(ways(kind))}" for name, kind in CHANNELS.items() if kind in OWN)};
 others: {" ".join(ways(CHANNELS["fft"]))}
 
+--curvature [N]: medians of the norms of input gradients and of the greatest eigenvalue of the input Hessian, of the first N
+pictures that are right, and wrong under the attack: natural, adversarial, and those that each channel brings back.
+
 Rows are appended to OUT as they are finished, with all that determines them; the same command goes on where it was killed,
 and others add to the same file. Pictures go beside it.
 
@@ -74,7 +78,7 @@ def main(arguments: list[str]) -> int:
     backward = _backward(options.backward)
     settings = Settings(
         options.samples, options.trials, options.batch_size, options.seed, options.checks,
-        _check_options(options.check_options),
+        _check_options(options.check_options), options.curvature,
     )  # fmt: skip
     channels = [NO_CHANNEL, *(_channel(word, of_channels, backward) for word in options.channels)]
     channels = [one for number, one in enumerate(channels) if one not in channels[:number]]
@@ -98,7 +102,7 @@ def main(arguments: list[str]) -> int:
         [_target(path, subject, device) for path in options.targets],
         subject.about,
     )
-    works = plan(specs, channels, options.adaptive, len(options.targets), settings.checked > 0)
+    works = plan(specs, channels, options.adaptive, len(options.targets), settings.checked > 0, settings.curvature > 0)
     with _shown(evaluation, len(works)) as finished:
         for number, work in enumerate(works, 1):
             finished(number - 1, str(work))
@@ -117,6 +121,8 @@ def main(arguments: list[str]) -> int:
     console.print(table)
     for remark in remarks:
         print(remark)
+    if settings.curvature:
+        console.print(curvature_table(found, title))
     if options.analysis:
         _analyse(found, title, console, folder)
     print(f"rows in {options.out}" + (f", pictures in {folder}" if folder.is_dir() else ""))
@@ -188,6 +194,11 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("--analysis", action="store_true",
                         help="which channels recover the same pictures, and windows.png: how many at which strength")  # fmt: skip
+    parser.add_argument(
+        "--curvature", type=int, nargs="?", const=20, default=0, metavar="N",
+        help="gradients and curvature of the loss at the first N pictures (default 20) that each attack takes: natural, "
+        "adversarial, recovered behind each channel",
+    )  # fmt: skip
     parser.add_argument(
         "--limit", type=int, default=100, metavar="N", help="pictures, evenly over the classes (default 100)"
     )

@@ -69,6 +69,7 @@ def measure(
     tolerance: float = 1e-4,
     seed: int = 0,
     most_products: int = MOST_PRODUCTS,
+    batch_size: int = 64,
 ) -> list[Curvature]:
     """A row for each picture of each group towards each class: ``len(groups) * 2 * n`` of them.
 
@@ -76,7 +77,8 @@ def measure(
     the two classes of each. ``of`` names what gradients are of, as in ``curvature.input_gradients``. ``count`` eigenvalues are
     those of the Hessian of the loss (``curvature.top_eigenvalues`` says what the other arguments mean); 0 leaves them out.
     ``hessian_towards`` says towards which of the two: the Hessian of a piecewise linear network is the same for both, and one
-    is half the work. ValueError as in these functions, for no group, and for groups that differ in their number of pictures.
+    is half the work. Gradients are computed of ``batch_size`` pictures at a time. ValueError as in these functions, for no group,
+    and for groups that differ in their number of pictures.
     """
     count = whole("count", count, 0)
     choice("which", which, WHICH)
@@ -93,7 +95,7 @@ def measure(
     rows = []
     for group, pixels in groups.items():
         for name, of_pictures in classes.items():
-            values, gradients = input_gradients(network, pixels, of_pictures, of)
+            values, gradients = input_gradients(network, pixels, of_pictures, of, batch_size)
             sizes = norms(gradients)
             eigenvalues = residuals = [()] * len(pixels)
             if count and name in hessian_towards:

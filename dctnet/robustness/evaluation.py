@@ -5,6 +5,7 @@
     adaptive    network(channel(x + d)),    d found on network and channel together (``adaptive_network``)
     transfer    other(x + d),               d found on the network; without d as well
     checks      what ``checks.check_defence`` says of network and channel: whether the adaptive figure means anything
+    curvature   gradients and curvature at x, x + d and channel(x + d) (``recovered_pictures``), d found on the network alone
 
 Each of these is a row, and a row is a pure function of its key. Shares are of all pictures, not of those that are right when
 clean: that is another column. The channel "none" takes part, and its adaptive attack is the oblivious one.
@@ -31,6 +32,7 @@ from dctnet.robustness.channels import CHANNELS, create_channel
 from dctnet.robustness.checks import check_defence
 from dctnet.robustness.intervals import wilson
 from dctnet.robustness.recomputed import Recomputed
+from dctnet.robustness.recovered_pictures import curvature_of, natural_and_adversarial, recovered, taken
 from dctnet.robustness.vote import majority_vote
 from dctnet.source_tree import commit
 
@@ -77,7 +79,7 @@ class Settings(NamedTuple):
 
     ``samples``: draws of a random channel in each step of an adaptive attack; ``trials``: looks through a random channel, whose
     majority decides; ``batch``: pictures at a time; ``checked``: pictures for the list of checks, which are among those that
-    are right behind the channel; ``check_options``: of ``check_defence``.
+    are right behind the channel; ``check_options``: of ``check_defence``; ``curvature``: pictures for gradients and curvature.
     """
 
     samples: int = 16
@@ -86,6 +88,7 @@ class Settings(NamedTuple):
     seed: int = 0
     checked: int = 24
     check_options: Mapping[str, Any] = MappingProxyType({})
+    curvature: int = 0
 
 
 class Work(NamedTuple):
@@ -162,6 +165,7 @@ def plan(
     adaptive: bool,
     targets: int = 0,
     checks: bool = True,
+    curvature: bool = False,
 ) -> list[Work]:
     """The rows of a table, in an order in which each attack's oblivious pictures are needed one after the other.
 
@@ -172,6 +176,7 @@ def plan(
     for spec in attacks:
         rows += [Work("oblivious", spec, channel) for channel in channels]
         rows += [Work("transfer", spec, target=number) for number in range(targets)]
+        rows += [Work("curvature", spec, channel) for channel in channels if curvature]
     done = set()
     for spec in attacks if adaptive else ():
         for number, channel in enumerate(channels):
@@ -201,7 +206,7 @@ class Evaluation:
         about: dict[str, Any] | None = None,
         tick: Callable[[int, int], None] = lambda done, count: None,
     ):
-        for name, low in (("samples", 1), ("trials", 1), ("batch", 1), ("seed", 0), ("checked", 0)):
+        for name, low in (("samples", 1), ("trials", 1), ("batch", 1), ("seed", 0), ("checked", 0), ("curvature", 0)):
             whole(name, getattr(settings, name), low)
         self.network, self.pixels, self.labels = network, pixels, labels
         self.identity, self.digest, self.settings = identity, digest, settings
@@ -223,6 +228,8 @@ class Evaluation:
             key |= work.attack.key()
         if work.kind != "transfer":
             key |= work.channel.key()
+        if work.kind == "curvature":
+            key["curvature"] = settings.curvature
         if work.kind in ("checks", "adaptive"):
             key |= {} if work.channel.backward is None else {"backward": work.channel.backward}
             key |= {"samples": settings.samples} if work.channel.create().random else {}
@@ -231,12 +238,12 @@ class Evaluation:
     def row(self, work: Work) -> dict[str, Any]:
         """The row: its key, what was found, and how long it took."""
         start = time.perf_counter()
-        found = self._checks(work) if work.kind == "checks" else self._accuracy(work)
+        found = {"checks": self._checks, "curvature": self._curvature}.get(work.kind, self._accuracy)(work)
         seconds = {"seconds": round(time.perf_counter() - start, 2)}
         return {"key": self.key(work)} | self.about | found | seconds | {"commit": _commit()}
 
     def perturbed(self, work: Work) -> Tensor:
-        """The pictures that the attack of an oblivious, adaptive or transfer row makes; the last of an oblivious one are kept."""
+        """The pictures that the attack of a row makes; the last ones that were made on the network alone are kept."""
         channel = work.channel.create()
         alone = work.kind != "adaptive" or channel.strength == channel.lossless
         if alone and self._kept is not None and self._kept[0] == work.attack:
@@ -288,6 +295,17 @@ class Evaluation:
             "channel_linf": seen.linf.double().mean().item(),
             "each": "".join("1" if hit else "0" for hit in hits.tolist()),
         }
+
+    def _curvature(self, work: Work) -> dict[str, Any]:
+        """Natural and adversarial pictures without a channel, recovered ones behind it; the first that the attack took."""
+        settings, channel = self.settings, work.channel.create()
+        attacked = self.perturbed(work)
+        found = taken(self.network, self.pixels, attacked, self.labels, settings.curvature, settings.batch)
+        if channel.strength == channel.lossless:
+            groups = natural_and_adversarial(found)
+        else:
+            groups = [recovered(self.network, found, channel, settings.seed + 1, settings.batch)]
+        return {"groups": [curvature_of(self.network, found, group, settings.batch) for group in groups]}
 
     def _checks(self, work: Work) -> dict[str, Any]:
         """The list of checks, on the first pictures that are right behind the channel; without one, nothing can be said."""
