@@ -173,6 +173,23 @@ def test_a_killed_run_goes_on_and_gives_the_same_rows(place, done, tmp_path, mon
         assert {k: v for k, v in one.items() if k != "seconds"} == {k: v for k, v in other.items() if k != "seconds"}
 
 
+def test_several_strengths_are_drawn_against_accuracy(place, done, tmp_path, capsys):
+    out = tmp_path / "rows.jsonl"
+    out.write_bytes(done.read_bytes())
+    channels = ["--channels", "fft:0.25", "fft:0.6", "--attacks", "fgsm"]
+    assert run(place, out, "--no-pictures", "--adaptive", "--analysis", *channels) == 0
+    shown = capsys.readouterr().out
+    assert (
+        "right (%): fft" in shown and sorted(path.name for path in (tmp_path / "rows").iterdir())[0] == "robustness.png"
+    )
+    adaptive = [row for row in rows_of(out) if row["key"]["kind"] == "adaptive" and row["key"]["attack"] == "fgsm"]
+    share = next(row["accuracy"] for row in adaptive if row["key"]["strength"] == 0.6)
+    line = next(line for line in shown[shown.index("right (%): fft") :].splitlines() if "fgsm" in line)
+    assert f"{100 * share:.1f}" in line.split("│")[4]
+    with Image.open(tmp_path / "rows" / "robustness.png") as image:
+        assert np.asarray(image.convert("RGB")).std() > 10
+
+
 def test_curvature_is_measured_once_and_printed(place, done, tmp_path, monkeypatch, capsys):
     out = tmp_path / "rows.jsonl"
     out.write_bytes(done.read_bytes())

@@ -205,3 +205,72 @@ def recovery_windows(
     figure.legend(handles.values(), handles.keys(), loc="outside right center", fontsize=8)
     figure.suptitle(title, parse_math=False, fontsize=9)
     figure.savefig(png, dpi=110, format="png")
+
+
+class SharePoint(NamedTuple):
+    """A share with its interval at a ``place``, counted from the left; ``doubtful``: it is shown, but not to be relied on."""
+
+    place: int
+    share: float
+    low: float
+    high: float
+    doubtful: bool = False
+
+
+class SharePanel(NamedTuple):
+    """Shares against ``ticks`` from left to right; ``lines`` may have several points at a place, and pass through their mean."""
+
+    title: str
+    x_label: str
+    ticks: Sequence[str]
+    lines: Mapping[str, Sequence[SharePoint]]
+
+
+def share_panels(panels: Sequence[SharePanel], title: str, y_label: str, png: BinaryIO, columns: int = 4) -> None:
+    """One PNG, written to the open file ``png``: panels of shares from 0 to 1, each point with its interval, one legend.
+
+    A line has one colour in all panels; "clean" is gray and dashed. Doubtful points are hollow. Points of one place stand
+    side by side, so that their intervals can be told apart.
+    """
+    across = min(columns, len(panels))
+    down = -(-len(panels) // across)
+    figure = Figure(figsize=(3.4 * across + 2.2, 3.3 * down + 0.5), layout="constrained")
+    names = list(dict.fromkeys(name for panel in panels for name in panel.lines))
+    attacks = [name for name in names if name != "clean"]
+    axes = figure.subplots(down, across, sharey=True, squeeze=False).flat
+    for axis, panel in zip(axes, panels, strict=False):
+        most = max(sum(p.place == q.place for p in points) for points in panel.lines.values() for q in points)
+        slots = len(panel.lines) * most
+        for number, (name, points) in enumerate(panel.lines.items()):
+            color, style = ("0.45", "--") if name == "clean" else (f"C{attacks.index(name)}", "-")
+            places = sorted({point.place for point in points})
+            means = [np.mean([point.share for point in points if point.place == place]) for place in places]
+            aside = 0.36 * ((number + 0.5) / len(panel.lines) - 0.5)
+            axis.plot(
+                [place + aside for place in places], means, style, color=color, linewidth=1.3, label=name, zorder=1
+            )
+            for place in places:
+                for turn, point in enumerate(point for point in points if point.place == place):
+                    x = place + 0.36 * ((number * most + turn + 0.5) / slots - 0.5)
+                    axis.plot([x, x], [point.low, point.high], color=color, linewidth=1.2, alpha=0.55, zorder=2)
+                    inside = "white" if point.doubtful else color
+                    axis.plot([x], [point.share], "o", markersize=4, color=color, markerfacecolor=inside, zorder=3)
+        axis.set_title(panel.title, fontsize=9, parse_math=False)
+        axis.set_xlabel(panel.x_label)
+        axis.set_xticks(range(len(panel.ticks)), panel.ticks)
+        axis.set_xlim(-0.4, len(panel.ticks) - 0.6)
+        axis.set_ylim(-0.02, 1.02)
+        axis.grid(alpha=0.3)
+    for axis in list(figure.axes)[len(panels) :]:
+        axis.set_axis_off()
+    for row in range(down):
+        figure.axes[row * across].set_ylabel(y_label)
+    handles = {
+        label: handle for axis in figure.axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
+    }
+    if any(point.doubtful for panel in panels for points in panel.lines.values() for point in points):
+        (hollow,) = figure.axes[0].plot([], [], "o", markersize=4, color="0.3", markerfacecolor="white")
+        handles["checks did not pass"] = hollow
+    figure.legend(handles.values(), handles.keys(), loc="outside right center", fontsize=8, frameon=False)
+    figure.suptitle(title, parse_math=False, fontsize=9)
+    figure.savefig(png, dpi=110, format="png")

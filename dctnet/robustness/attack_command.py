@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from dctnet.arguments import choice
 from dctnet.data.folder import DataError
 from dctnet.device import usable_device
-from dctnet.report.figures import recovery_windows
+from dctnet.report.figures import recovery_windows, share_panels
 from dctnet.robustness.attack_picture import draw_attack
 from dctnet.robustness.attack_table import agreement_table, attack_table, window_panels
 from dctnet.robustness.attack_trial import try_attack
@@ -37,7 +37,8 @@ from dctnet.robustness.evaluation import (
     plan,
 )
 from dctnet.robustness.packages import load_foolbox
-from dctnet.robustness.recovery import Recovery, recoveries
+from dctnet.robustness.recovery import DETERMINES, Recovery, recoveries
+from dctnet.robustness.robustness_curves import by_compression, by_strength, curves_table
 from dctnet.robustness.row_file import RowFile
 from dctnet.robustness.subject import Pictures, Subject, load_pictures, pretrained_subject, trained_subject
 from dctnet.training.named_values import named_values
@@ -58,6 +59,9 @@ others: {" ".join(ways(CHANNELS["fft"]))}
 
 --curvature [N]: medians of the norms of input gradients and of the greatest eigenvalue of the input Hessian, of the first N
 pictures that are right, and wrong under the attack: natural, adversarial, and those that each channel brings back.
+
+--analysis with --adaptive: robustness.png, accuracy against each channel of several strengths, and against the compression of the
+networks whose rows are in OUT.
 
 Rows are appended to OUT as they are finished, with all that determines them; the same command goes on where it was killed,
 and others add to the same file. Pictures go beside it.
@@ -124,25 +128,42 @@ def main(arguments: list[str]) -> int:
     if settings.curvature:
         console.print(curvature_table(found, title))
     if options.analysis:
-        _analyse(found, title, console, folder)
+        _analyse(found, rows.rows, title, console, folder)
     print(f"rows in {options.out}" + (f", pictures in {folder}" if folder.is_dir() else ""))
     return 0
 
 
-def _analyse(rows: list[dict[str, Any]], title: str, console: Console, folder: Path) -> None:
-    """Which channels, at the first of their strengths, recover the same pictures; and how many they recover at which strength."""
+def _analyse(
+    rows: list[dict[str, Any]], in_file: list[dict[str, Any]], title: str, console: Console, folder: Path
+) -> None:
+    """Which channels, at the first of their strengths, recover the same pictures, and how many they recover at which strength.
+
+    And accuracy under adaptive attacks against strength, and, of the networks ``in_file``, against compression.
+    """
     found = recoveries(rows)
-    if not found:
-        raise DataError("--analysis needs a picture that an attack took from the network, and channels beside none")
+    settings = [name for name in DETERMINES if name != "network"]
+    alike = [row for row in in_file if all(row["key"][name] == rows[0]["key"][name] for name in settings)]
+    panels = [*by_strength(rows), *by_compression(alike)]
+    if not found and not panels:
+        raise DataError(
+            "--analysis needs a picture that an attack took from the network, and channels beside none; or adaptive rows of "
+            "several strengths of a channel, or of networks of several rates of compression"
+        )
     first = {one.channel: one.strength for one in reversed(found)}
     by_attack: dict[tuple, list[Recovery]] = {}
     for one in found:
         if one.strength == first[one.channel]:
             by_attack.setdefault((one.attack, one.epsilon, one.lost), []).append(one)
-    for alike in by_attack.values():
-        console.print(agreement_table(alike))
-    with whole_file(folder / "windows.png") as png:
-        recovery_windows(window_panels(found), f"recovered, of pictures lost: {title}", png)
+    for together in by_attack.values():
+        console.print(agreement_table(together))
+    if found:
+        with whole_file(folder / "windows.png") as png:
+            recovery_windows(window_panels(found), f"recovered, of pictures lost: {title}", png)
+    for panel in panels:
+        console.print(curves_table(panel))
+    if panels:
+        with whole_file(folder / "robustness.png") as png:
+            share_panels(panels, f"right, clean and under adaptive attacks: {title}", "right", png)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -192,8 +213,11 @@ def _parser() -> argparse.ArgumentParser:
         "--backward", default="{}", metavar="YAML",
         help="how adaptive attacks differentiate channels, such as '{depth: smooth, jpeg: identity}'",
     )  # fmt: skip
-    parser.add_argument("--analysis", action="store_true",
-                        help="which channels recover the same pictures, and windows.png: how many at which strength")  # fmt: skip
+    parser.add_argument(
+        "--analysis", action="store_true",
+        help="which channels recover the same pictures, and windows.png: how many at which strength; with --adaptive also "
+        "robustness.png: accuracy against strengths, and against the compression of all networks in OUT",
+    )  # fmt: skip
     parser.add_argument(
         "--curvature", type=int, nargs="?", const=20, default=0, metavar="N",
         help="gradients and curvature of the loss at the first N pictures (default 20) that each attack takes: natural, "
