@@ -277,6 +277,8 @@ GOOD = {"network": conv(), "pixels": pictures(2), "labels": torch.tensor([0, 1])
     ({"pixels": pictures(2)[:, 0]}, "n, channels, height, width"),
     ({"pixels": pictures(2).to(torch.uint8)}, "floating-point"),
     ({"pixels": pictures(2) / 0}, "0, 1"),
+    ({"pixels": pictures(2).half()}, r"float32 or float64; got torch.float16.*inputs.float\(\)"),
+    ({"pixels": pictures(2).bfloat16()}, "float32 or float64; got torch.bfloat16"),
     ({"labels": torch.tensor([0])}, "labels"),
     ({"labels": torch.tensor([0.0, 1.0])}, "int64"),
     ({"epsilon": -1}, "epsilon"),

@@ -5,7 +5,16 @@ import torch
 from torch import nn
 
 from dctnet.robustness.adaptive import bpda, expectation
-from dctnet.robustness.checks import Check, Report, check_defence, check_iterations, is_random, loss_gradients, right
+from dctnet.robustness.checks import (
+    CHECKS,
+    Report,
+    check_defence,
+    check_direction,
+    check_iterations,
+    check_randomness,
+)
+from dctnet.robustness.defence import Check, Defence, right
+from dctnet.robustness.random_draws import compare_draws, is_random, loss_gradients
 from tests.test_adaptive import Noise, Round
 from tests.test_attacks import conv, labels_of
 
@@ -46,7 +55,9 @@ def checked(network, attacked=None, **options):
 @pytest.mark.parametrize("norm, epsilon", [("linf", EPSILON), ("l2", 0.6)])
 def test_an_honest_network_passes(norm, epsilon):
     report, failed = checked(Templates(), norm=norm, epsilon=epsilon)
-    assert not failed and report.passed and "all 6 checks passed" in str(report), str(report)
+    assert not failed and report.passed and "all 7 checks passed" in str(report), str(report)
+    assert tuple(check.name for check in report.checks) == CHECKS
+    assert report.robust <= report.black_box <= report.clean
     assert (
         report.clean == 1 and 0 < report.robust < 0.6
     )  # of this network the margins are known: some hold, some do not
@@ -85,14 +96,118 @@ def test_a_rounding_channel_is_caught():
 def test_a_random_channel_is_caught():
     network = nn.Sequential(Noise(0.1), Templates())
     report, failed = checked(network, tolerance=0.1)
-    assert "randomness" in failed and "one draw at a time" in str(report), str(report)
+    assert failed == {"randomness"} and "the mean of 1.0 draws" in str(report), str(report)
     report, failed = checked(network, expectation(Templates().eval(), Noise(0.1), 8), tolerance=0.1)
-    assert not failed and "expectation over 8 draws" in str(report), str(report)
+    assert not failed, str(report)
 
 
-def test_an_expectation_over_one_draw_is_none():
-    _, failed = checked(nn.Sequential(Noise(0.1), Templates()), expectation(Templates().eval(), Noise(0.1), 1))
-    assert "randomness" in failed
+class Waves(nn.Module):
+    """Templates of which noise of 0.1 turns the gradient: its direction is one of many that change with the picture."""
+
+    def __init__(self):
+        super().__init__()
+        generator = torch.Generator().manual_seed(3)
+        self.honest = Templates()
+        self.rates = nn.Parameter(8 * torch.randn(64, 3 * SIDE * SIDE, generator=generator) / (3 * SIDE * SIDE) ** 0.5)
+        self.weights = nn.Parameter(0.15 * torch.randn(64, CLASSES, generator=generator))
+
+    def forward(self, pixels):
+        return self.honest(pixels) + (2 * pixels.flatten(1) @ self.rates.T).sin() @ self.weights
+
+
+def randomness(network, attacked):
+    pixels, labels = data()
+    defence = Defence(network.eval(), attacked.eval(), pixels, labels, "linf", EPSILON, 0, 5, 0.02)
+    return check_randomness(defence)
+
+
+@pytest.mark.parametrize("samples, passes", [(1, False), (2, False), (8, True), (16, True)])
+def test_an_expectation_is_over_draws_enough(samples, passes):
+    network = nn.Sequential(Noise(0.1), Waves())
+    check = randomness(network, expectation(Waves().eval(), Noise(0.1), samples))
+    assert check.passed == passes, check
+    found = compare_draws(network, expectation(Waves().eval(), Noise(0.1), samples).eval(), *data())
+    assert found.averaged == pytest.approx(samples, rel=0.3) and found.bias < 0.5 and found.varies
+
+
+def test_noise_that_hides_the_gradient_from_a_mean_over_eight_draws_is_caught():
+    network = nn.Sequential(Noise(0.5), Waves())
+    assert not randomness(network, expectation(Waves().eval(), Noise(0.5), 8)).passed
+
+
+@pytest.mark.parametrize("attacked", [
+    lambda: nn.Sequential(Noise(0.1), expectation(Waves().eval(), None, 16)),
+    lambda: nn.Sequential(expectation(nn.Identity().eval(), None, 16), Noise(0.1), Waves()),
+    lambda: nn.Sequential(Noise(0.1), Waves()),
+    lambda: expectation(Waves().eval(), None, 16),
+    lambda: expectation(Templates(0.6).eval(), Noise(0.1), 16),
+], ids=["outside", "before", "none", "another mean", "another network"])  # fmt: skip
+def test_an_expectation_of_something_else_is_caught(attacked):
+    """The name of the module says nothing: what counts is whether the draws of the network are averaged."""
+    check = randomness(nn.Sequential(Noise(0.1), Waves()), attacked())
+    assert not check.passed, check
+
+
+def test_a_mean_that_is_no_expectation_by_name_passes():
+    class Own(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.network = Waves()
+
+        def forward(self, pixels):
+            many = (pixels.repeat(12, 1, 1, 1) + 0.1 * torch.randn(12 * len(pixels), *pixels.shape[1:])).clone()
+            return self.network(many).view(12, len(pixels), -1).mean(0)
+
+    assert randomness(nn.Sequential(Noise(0.1), Waves()), Own()).passed
+    assert randomness(nn.Sequential(Noise(0.0), Waves()), Waves()).passed  # told to be random, but draws nothing
+
+
+class HardLabel(nn.Module):
+    """Logits of the class alone, so large that random search sees nothing else, and a small linear leak that has a gradient."""
+
+    def __init__(self, leak, size=12.0):
+        super().__init__()
+        self.honest, self.size = Templates(), size
+        generator = torch.Generator().manual_seed(4)
+        self.leak = {
+            "random": torch.randn(CLASSES, 3 * SIDE * SIDE, generator=generator),
+            "brightness": torch.arange(CLASSES)[:, None].expand(-1, 3 * SIDE * SIDE) - 1.5,
+        }[leak]
+
+    def forward(self, pixels):
+        classes = self.honest(pixels).argmax(1)
+        return self.size * nn.functional.one_hot(classes, CLASSES) + 0.01 * pixels.flatten(1) @ self.leak.T
+
+
+@pytest.mark.parametrize("leak", ["random", "brightness"])
+@pytest.mark.parametrize("norm, epsilon", [("linf", EPSILON), ("l2", 0.6), ("linf", 0.4)])
+def test_hard_labels_that_leak_a_gradient_are_caught(leak, norm, epsilon):
+    """Changing everything along the leak loses pictures as noise does: it says nothing about the classes."""
+    report, failed = checked(HardLabel(leak), norm=norm, epsilon=epsilon)
+    assert "direction" in failed and "gradients" not in failed, str(report)
+
+
+def test_a_gradient_of_ripples_is_caught():
+    """A term that is small and very steep: the gradient is all its own, and true, but not as far as a step goes."""
+
+    class Ripples(Templates):
+        def forward(self, pixels):
+            generator = torch.Generator().manual_seed(5)
+            along = torch.randn(3 * SIDE * SIDE, CLASSES, generator=generator)
+            return super().forward(pixels) + 0.02 * (300 * pixels.flatten(1) @ along).sin()
+
+    report, failed = checked(Ripples())
+    assert report.robust == 1 and failed, str(report)
+
+
+@pytest.mark.parametrize("norm, epsilon", [("linf", 0.001), ("linf", 0.3), ("l2", 0.02), ("l2", 4.0)])
+def test_whether_a_gradient_leads_somewhere_is_seen_at_any_budget(norm, epsilon):
+    """Where nothing is lost yet the size grows, where noise takes all it shrinks: an honest network passes."""
+    network, (pixels, labels) = Templates().eval(), data()
+    defence = Defence(network, network, pixels, labels, norm, epsilon, 0, 1, 0.02)
+    found = defence.perturbed({"linf": "pgd", "l2": "pgd_l2"}[norm], steps=8)
+    check = check_direction(defence, 1.0, found)
+    assert check.passed, check
 
 
 def test_an_attack_on_something_else_is_caught():
@@ -193,7 +308,7 @@ def test_gradients_and_accuracies_are_those_of_torch():
 
 def test_the_list_is_printed():
     checks = (Check("gradients", True, "all there", "x"), Check("unbounded", False, "31.0% right", "The attack fails."))
-    text = str(Report(checks, 0.95, 0.4, "0.03137 of linf")).splitlines()
+    text = str(Report(checks, 0.95, 0.4, 0.5, "0.03137 of linf")).splitlines()
     assert text[0] == "95.0% of the pictures are right, 40.0% within 0.03137 of linf"
     assert text[1].split() == ["passed", "gradients:", "all", "there"]
     assert text[2].split()[0] == "FAILED" and text[3].strip() == "The attack fails."

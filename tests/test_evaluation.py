@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from dctnet.robustness.adaptive import bpda, expectation
-from dctnet.robustness.attack_table import attack_lines, attack_table
+from dctnet.robustness.attack_table import attack_lines, attack_table, outdone
 from dctnet.robustness.attacks import ATTACKS, attack, options_of
 from dctnet.robustness.channels import create_channel
 from dctnet.robustness.evaluation import (
@@ -21,6 +21,7 @@ from dctnet.robustness.evaluation import (
     plan,
 )
 from dctnet.robustness.intervals import wilson
+from dctnet.robustness.often_fooled import often_fooled
 from tests.test_defence_checks import EPSILON, N, Templates, data
 
 QUICK = {"steps": [1, 5], "unbounded_steps": 30, "queries": 60, "draws": 3}
@@ -223,6 +224,79 @@ def test_an_adaptive_attack_that_does_nothing_is_marked():
     weak = [*rows[:-1], adaptive | {"linf": 0.1}]
     weak[weak.index(oblivious)] = oblivious | {"accuracy": 0.5}
     assert attack_lines(weak)[0]["mark"] == "^"
+
+
+def test_an_adaptive_attack_that_does_less_than_the_checks_is_marked():
+    """One short step, where PGD with the same budget takes most of the same pictures; the oblivious attack is as weak."""
+    short = AttackSpec("pgd", EPSILON, {"steps": 1, "step": 0.05, "random_start": False})
+    measured = evaluation()
+    for channel in (NO_CHANNEL, DEPTH):
+        rows = [measured.row(work) for work in plan([short], [channel], adaptive=True)]
+        (line,) = attack_lines(rows)
+        checks = line["checks"]
+        assert checks["passed"] and checks["robust"] < 0.7 and line["adaptive"]["accuracy"] > 0.8
+        assert line["adaptive"]["accuracy"] <= line["oblivious"]["accuracy"] and line["mark"] == "^"
+        assert "list of checks" in attack_table(rows, "title")[1][0]
+        # It says on which pictures: those that are right behind the channel, the first of them.
+        clean = measured.row(Work("clean", channel=channel))["each"]
+        assert checks["which"] == [place for place in range(N) if clean[place] == "1"][:12]
+        assert checks["clean"] == 1 and checks["robust"] <= checks["black_box"] and checks["tolerance"] == 1 / 12
+        whole = [measured.row(work) for work in plan([PGD], [channel], adaptive=True)]
+        assert attack_lines(whole)[0]["mark"] == ""
+
+
+@pytest.mark.parametrize("each, change, key, marked", [
+    ("1111110000", {}, {}, True),
+    ("1110000000", {}, {}, False),  # 3 of 4 on the checked ones, and a tolerance of 1/4
+    ("0001111111", {}, {}, False),  # all right, but those that were checked
+    ("1111000000", {"robust": 1.0, "black_box": 0.5}, {}, True),
+    ("1111000000", {}, {"epsilon": None}, False),
+    ("1111000000", {}, {"samples": 4}, False),  # of 4 looks each right the interval begins at 0.51
+    ("1111000000", {"robust": 0.2}, {"samples": 4}, True),
+    ("1111000000", {"which": []}, {}, False),
+])  # fmt: skip
+def test_what_is_outdone_is_decided_on_the_same_pictures(each, change, key, marked):
+    checks = {"which": [0, 1, 2, 3], "robust": 0.5, "black_box": 1.0, "tolerance": 0.25} | change
+    assert outdone({"key": {"epsilon": 0.1} | key, "each": each}, checks) is marked
+    assert not outdone({"key": {"epsilon": 0.1}, "each": each}, None)
+    assert not outdone({"key": {"epsilon": 0.1}, "each": each}, {"passed": True, "checked": 4})  # rows that say less
+
+
+CW = AttackSpec("cw", None, {"steps": 40, "search_steps": 2, "step": 0.02, "initial_const": 1.0})
+
+
+def test_the_nearest_picture_behind_noise_fools_looks_that_are_drawn_anew():
+    """The attack alone keeps what fooled one lucky mean; distances are those of what is kept in its place."""
+    network, (pixels, labels), noise = Templates().eval(), data(), NOISE.create()
+    settings = Settings(samples=4, batch=10, seed=3, trials=9)
+    row = evaluation(settings=settings).row(Work("adaptive", CW, NOISE))
+    attacked = expectation(network, noise, 4)
+    lucky = nn.Sequential(noise, network)(by_hand(attacked, CW)).argmax(1) == labels
+    assert lucky.double().mean() > 0.25 and row["accuracy"] < 0.09
+    looked = nn.Sequential(noise, network).eval()
+    parts = [
+        often_fooled("cw", attacked, looked, part, label, epsilon=None, seed=3 + 10 * number, **CW.options)
+        for number, (part, label) in enumerate(zip(pixels.split(10), labels.split(10), strict=True))
+    ]
+    moved = (torch.cat(parts) - pixels).flatten(1).norm(dim=1)
+    assert row["l2"] == pytest.approx(moved.mean().item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("spec, channel, kind, told", [
+    (CW, NOISE, "adaptive", True),
+    (AttackSpec("deepfool_linf", 0.05, {}), NOISE, "adaptive", True),
+    (CW, NOISE, "oblivious", False),
+    (CW, DEPTH, "adaptive", False),
+    (CW, NO_CHANNEL, "adaptive", False),
+    (CW, NOISE._replace(strength=0.0), "adaptive", False),
+    (PGD, NOISE, "adaptive", False),
+    (CW, NOISE, "checks", False),
+], ids=str)  # fmt: skip
+def test_only_rows_of_the_nearest_picture_behind_noise_say_how_often_it_fools(spec, channel, kind, told):
+    key = evaluation().key(Work(kind, spec, channel))
+    assert ("often_fooled" in key) is told
+    if told:
+        assert set(key["often_fooled"]) == {"lead", "looks", "factors"}
 
 
 def test_without_a_list_of_checks_rows_are_marked_too():

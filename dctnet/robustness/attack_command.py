@@ -36,6 +36,7 @@ from dctnet.robustness.evaluation import (
     channel_spec,
     plan,
 )
+from dctnet.robustness.often_fooled import LOOKS
 from dctnet.robustness.packages import load_foolbox
 from dctnet.robustness.recovery import DETERMINES, Recovery, recoveries
 from dctnet.robustness.robustness_curves import by_compression, by_strength, curves_table
@@ -50,7 +51,10 @@ EPILOG = f"""columns of the table, shares of all pictures with their 95 % interv
   clean      right behind the channel
   oblivious  right behind the channel, attacked without it
   adaptive   right behind the channel, attacked with it: its gradient, BPDA where it has none, the expectation over draws
-             where it is random. * marks rows of a list of checks that did not pass: they are no measure of robustness.
+             where it is random. * marks rows of a list of checks that did not pass: they are no measure of robustness;
+             ? rows without a list; ^ rows whose attack moved nothing, or did less than another within its budget: the oblivious
+             one, or those of the list, on the pictures that were checked. cw and deepfool behind a random channel look for
+             the nearest picture that fools {LOOKS} fresh looks.
 
 attacks:  {" ".join(ATTACKS)}
 channels: {" ".join(CHANNELS)}

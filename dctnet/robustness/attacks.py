@@ -51,10 +51,10 @@ def attack(
 
     ``network`` maps ``pixels``, float in [0, 1], to logits, and is in evaluation mode; ``labels`` (n,) are the true classes.
     ``ATTACKS[name].norm`` says in which norm ``epsilon`` is measured: usual are 8/255 (CIFAR-10) and 4/255 (ImageNet) in
-    linf, 0.5 in l2 (``budget.EPSILON``). It is kept to 1e-6 in float32 and float64, whatever the algorithm does; float16 and
-    bfloat16 round by more. The attacks that are ``minimal`` take None as well, for the nearest misclassified picture at any
-    distance; where they find one beyond ``epsilon``, its direction is followed up to ``epsilon``, and where they find none,
-    the picture comes back as it was.
+    linf, 0.5 in l2 (``budget.EPSILON``). It is kept to 1e-6, whatever the algorithm does; ``pixels`` are float32 or float64,
+    since values of float16 and bfloat16 lie up to 5e-4 and 4e-3 apart. The attacks that are ``minimal`` take None as well, for
+    the nearest misclassified picture at any distance; where they find one beyond ``epsilon``, its direction is followed up to
+    ``epsilon``, and where they find none, the picture comes back as it was.
 
     ``options`` are those of ``options_of(name)``. The result is a function of the arguments and ``seed``, with networks that
     are random too, as far as they draw from torch's global generators. ValueError for arguments out of range, and where the

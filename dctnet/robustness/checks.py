@@ -5,14 +5,21 @@ the attack stopped early. Each of these leaves a trace that can be measured:
 
 - gradients    the loss of every picture has a gradient
 - iterations   more steps do not leave more pictures right
-- unbounded    without a budget every picture is lost, since any picture can become any other
+- unbounded    without a budget every picture is lost, since any picture can become any other; from the picture itself, since of
+               a random start as large as the picture nothing is left before the first step
+- direction    there is a size at which the attack takes half of the pictures that the same perturbation leaves right when it is
+               turned around, or when its signs are drawn: what a gradient that says nothing finds is no worse than noise
 - black box    who sees logits alone does not do better than who sees gradients
-- randomness   a defence that draws numbers is attacked by its expectation
+- randomness   a defence that draws numbers is attacked by its expectation, over draws enough for a gradient
 - budget       the pictures are within the budget, and pictures
 
 Two networks take part: the ``network`` that defends, on which everything is counted, and the one that is ``attacked`` in its
 place, what the attacker differentiates: the same, or one made with ``bpda`` and ``expectation``. A passed list does not prove
 that there is no stronger attack. A failed check says that the robust accuracy means nothing yet.
+
+Differences of the loss would not do in place of ``direction``: logits of a class alone, with a small leak added, change just as
+the gradient of the leak says, by a step of any length that keeps the class; and with BPDA the gradient is not that of the values.
+That perturbations lead somewhere is what counts, whatever they come from.
 
 Source: Carlini et al., "On evaluating adversarial robustness", 2019; Athalye et al., ICML 2018, section 3.
 """
@@ -24,61 +31,45 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dctnet.arguments import choice, finite, whole
-from dctnet.robustness.adaptive import Expectation
-from dctnet.robustness.attacks import attack
 from dctnet.robustness.budget import NORMS, lengths
-from dctnet.robustness.conditions import attack_conditions, check_batch, check_pixels
+from dctnet.robustness.conditions import check_batch, check_pixels
+from dctnet.robustness.defence import Check, Defence
+from dctnet.robustness.random_draws import compare_draws, is_random, loss_gradients
 
 PGD = {"linf": "pgd", "l2": "pgd_l2"}
 QUERIES = {"linf": "square", "l2": "square_l2"}
 NOISE = {"linf": "uniform", "l2": "gaussian"}
+CHECKS = ("gradients", "iterations", "unbounded", "direction", "black box", "randomness", "budget")
 # Below it nothing moves: of l2 the norm that foolbox divides by at least, of linf, where signs count, what is no normal number.
 LEAST_GRADIENT = {"linf": torch.finfo(torch.float32).tiny, "l2": 1e-12}
-
-
-class Check(NamedTuple):
-    """One entry of the list: whether it passed, what was measured, and what that means."""
-
-    name: str
-    passed: bool
-    measured: str
-    meaning: str
-
-
-class Defence(NamedTuple):
-    """What is checked: network, what the attacker differentiates, pictures, labels, budget; how it is measured."""
-
-    network: nn.Module
-    attacked: nn.Module
-    pixels: Tensor
-    labels: Tensor
-    norm: str
-    epsilon: float
-    seed: int
-    draws: int
-    tolerance: float
-
-    def accuracy(self, pixels: Tensor) -> float:
-        """The share of ``pixels`` that the network gets right, the mean over the draws of a random one."""
-        return right(self.network, pixels, self.labels, self.draws, self.seed).mean().item()
-
-    def perturbed(self, name: str, network: nn.Module | None = None, **options) -> Tensor:
-        """What an attack makes of the pictures, by default on what the attacker differentiates."""
-        options = {"epsilon": self.epsilon, "seed": self.seed} | options
-        return attack(name, self.attacked if network is None else network, self.pixels, self.labels, **options)
+# Sizes, a factor of 2 from one to the next, at which ``direction`` looks, and its steps at each after the first.
+SIZES, SIZE_STEPS = 8, 6
+# What of the clean pictures is right under noise of a size that tells something: where it takes more, one direction or other may.
+TELLING = 0.8
+# Of a mean over K draws the measured number of draws is K within a tenth or two: 3 keeps 2 out and lets 4 in.
+LEAST_DRAWS = 3.0
+# Where two gradients have a cosine of 1/4, either has one of 1/2 with that of the expectation: half of a step leads there.
+LEAST_AGREEMENT = 0.25
+# Of the mean of 8 draws it is 1/6 by chance; of EfficientNet-Lite0 without its noise of 0.03 it is 5 to 14.
+GREATEST_BIAS = 0.5
 
 
 class Report(NamedTuple):
-    """The checks of a defence and its accuracies; as a string, the list to print."""
+    """The checks of a defence and its accuracies; as a string, the list to print.
+
+    ``robust`` is the least accuracy under PGD, ``black_box`` the least without gradients, all within ``budget``; ``tolerance``
+    the difference of two accuracies that counts as none.
+    """
 
     checks: tuple[Check, ...]
     clean: float
     robust: float
+    black_box: float
     budget: str
+    tolerance: float = 0.02
 
     @property
     def passed(self) -> bool:
@@ -99,38 +90,6 @@ class Report(NamedTuple):
         else:
             lines.append(f"all {len(self.checks)} checks passed")
         return "\n".join(lines)
-
-
-def right(network: nn.Module, pixels: Tensor, labels: Tensor, draws: int = 1, seed: int = 0) -> Tensor:
-    """The share of ``draws`` (n,) in which each picture is classified as ``labels`` say."""
-    with (
-        attack_conditions(network, pixels.device, seed + 1),
-        torch.no_grad(),
-    ):  # not the draws that an attack began with
-        hits = torch.stack([network(pixels).argmax(1) == labels for _ in range(draws)])
-    return hits.double().mean(0)
-
-
-def loss_gradients(network: nn.Module, pixels: Tensor, labels: Tensor, seed: int = 0) -> Tensor:
-    """The gradient of the cross-entropy with respect to each picture; zeros where the network passes none."""
-    with attack_conditions(network, pixels.device, seed):
-        inputs = pixels.detach().clone().requires_grad_()
-        logits = network(inputs)
-        if not logits.requires_grad:
-            return torch.zeros_like(pixels)
-        (gradient,) = torch.autograd.grad(F.cross_entropy(logits, labels, reduction="sum"), inputs, allow_unused=True)
-    return torch.zeros_like(pixels) if gradient is None else gradient
-
-
-def is_random(network: nn.Module, pixels: Tensor, seed: int = 0) -> bool:
-    """Whether two passes over the same pictures differ, or a part of the network says that it is ``random``."""
-    if any(getattr(part, "random", False) is True for part in network.modules()):
-        return True
-    with attack_conditions(network, pixels.device, seed), torch.no_grad():
-        first, second = network(pixels), network(pixels)
-    return not torch.allclose(
-        first, second, rtol=1e-4, atol=1e-4 * first.abs().max().item()
-    )  # sums of a GPU may differ
 
 
 def check_gradients(defence: Defence) -> Check:
@@ -158,10 +117,8 @@ def check_iterations(defence: Defence, runs: dict[int, float]) -> Check:
 
 
 def check_unbounded(defence: Defence, steps: int) -> Check:
-    """PGD that may change every value to any other."""
-    left = defence.accuracy(
-        attack("pgd", defence.attacked, defence.pixels, defence.labels, epsilon=1.0, steps=steps, seed=defence.seed)
-    )
+    """PGD from the picture that may change every value to any other."""
+    left = defence.accuracy(defence.perturbed("pgd", epsilon=1.0, steps=steps, random_start=False))
     return Check(
         "unbounded",
         left <= defence.tolerance,
@@ -170,12 +127,48 @@ def check_unbounded(defence: Defence, steps: int) -> Check:
     )
 
 
-def check_black_box(defence: Defence, white: float, queries: int) -> Check:
-    """Random search with the logits of the network itself, and noise, against the best of PGD."""
-    search, noise = (
-        defence.accuracy(defence.perturbed(name, defence.network, **options))
-        for name, options in ((QUERIES[defence.norm], {"queries": queries}), (NOISE[defence.norm], {"repeats": 10}))
+def check_direction(defence: Defence, clean: float, found: Tensor) -> Check:
+    """Whether what PGD ``found`` within the budget, or what it finds within more or less, leads where noise does not.
+
+    The controls are x - d and x + s d, d the perturbation of x and s a sign drawn for each value: as large as d, the first as
+    smooth, too. A size tells something where the share TELLING of the pictures stands them; it passes where PGD leaves at most
+    half of those. From the budget sizes are doubled as long as PGD leaves more, and halved as long as the controls leave
+    less: a network whose gradients lead somewhere is lost along them long before noise takes it, by the root of the number of
+    values for a linear one.
+    """
+    size, factor, seen = defence.epsilon, 1.0, []
+    generator = torch.Generator().manual_seed(defence.seed)
+    for number in range(SIZES):
+        if number:
+            size *= factor
+            found = defence.perturbed(PGD[defence.norm], epsilon=size, steps=SIZE_STEPS, random_start=False)
+        change = found - defence.pixels
+        signs = torch.randint(0, 2, change.shape, generator=generator).mul(2).sub(1).to(change)
+        left = defence.accuracy(found)
+        control = min(defence.accuracy((defence.pixels + turned).clamp(0, 1)) for turned in (-change, signs * change))
+        telling = control >= TELLING * clean
+        passed = telling and left <= control / 2
+        seen.append(f"{left:.1%} of {control:.1%} at {size:.4g}")
+        before, factor = factor, 2.0 if telling else 0.5
+        if passed or before * factor == 1:  # it would go back
+            break
+    return Check(
+        "direction",
+        passed or not clean,
+        "right under PGD, of those that stand its perturbation turned around or scattered: " + ", ".join(seen),
+        "The attack takes no more than noise of its size: the gradient says nothing about the classes.",
     )
+
+
+def black_box(defence: Defence, queries: int) -> tuple[float, float]:
+    """The accuracy under random search with the logits of the network itself, and under noise."""
+    attacks = ((QUERIES[defence.norm], {"queries": queries}), (NOISE[defence.norm], {"repeats": 10}))
+    search, noise = (defence.accuracy(defence.perturbed(name, defence.network, **options)) for name, options in attacks)
+    return search, noise
+
+
+def check_black_box(defence: Defence, white: float, search: float, noise: float, queries: int) -> Check:
+    """What was lost without gradients, against the best of PGD."""
     return Check(
         "black box",
         min(search, noise) >= white - defence.tolerance,
@@ -185,22 +178,24 @@ def check_black_box(defence: Defence, white: float, queries: int) -> Check:
 
 
 def check_randomness(defence: Defence) -> Check:
-    """Whether a random network is attacked by its expectation, and how much the gradients of two draws agree."""
+    """Whether what is attacked is the mean of the random network, over draws enough, and its gradients agree.
+
+    Judged by what ``random_draws`` measures, not by how it is made: LEAST_DRAWS of ``averaged``, GREATEST_BIAS of ``bias``,
+    LEAST_AGREEMENT of the cosine. Gaussian noise of 0.03 before EfficientNet-Lite0 (8 pictures, the medians) has a cosine of
+    0.12, 0.21, 0.36 and 0.53 for means over 1, 2, 4 and 8 draws, and 1.0, 2.3, 4.6 and 8.3 draws are found: one and two fail.
+    Where the draws hardly move the gradient a single one would agree, but a mean is still what the attacker should see.
+    """
     if not is_random(defence.network, defence.pixels, defence.seed):
         return Check("randomness", True, "two passes over the same pictures agree", "")
-    first, second = (
-        loss_gradients(defence.attacked, defence.pixels, defence.labels, seed).flatten(1).double()
-        for seed in (defence.seed, defence.seed + 1)
-    )
-    agreement = F.cosine_similarity(first, second).median().item()
-    samples = [part.samples for part in defence.attacked.modules() if isinstance(part, Expectation)]
-    averaged = max(samples, default=1) > 1
-    how = f"by its expectation over {max(samples)} draws" if averaged else "one draw at a time"
+    found = compare_draws(defence.network, defence.attacked, defence.pixels, defence.labels, defence.seed)
+    passed = found.averaged >= LEAST_DRAWS and found.bias <= GREATEST_BIAS and found.agreement >= LEAST_AGREEMENT
     return Check(
         "randomness",
-        averaged,
-        f"the network is random and attacked {how}; the gradients of two draws have a cosine of {agreement:.2f}",
-        "An attack that sees one draw a step follows noise. Attack expectation(network, channel, samples).",
+        passed or not found.varies,
+        f"the network is random; what is attacked varies as the mean of {found.averaged:.1f} draws, {found.bias:.2g} variances "
+        f"from the network's, and the gradients of two draws have a cosine of {found.agreement:.2f}",
+        "An attack that sees other numbers in each step follows noise. Attack expectation(network, channel, samples), of more "
+        "samples if need be.",
     )
 
 
@@ -256,13 +251,15 @@ def check_defence(
     )
     pictures = {count: defence.perturbed(PGD[norm], steps=whole("steps", count, 1)) for count in steps}
     runs = {count: defence.accuracy(found) for count, found in pictures.items()}
-    white = min(runs.values())
+    white, clean = min(runs.values()), defence.accuracy(defence.pixels)
+    search, noise = black_box(defence, queries)
     checks = (
         check_gradients(defence),
         check_iterations(defence, runs),
         check_unbounded(defence, unbounded_steps),
-        check_black_box(defence, white, queries),
+        check_direction(defence, clean, pictures[max(pictures)]),
+        check_black_box(defence, white, search, noise, queries),
         check_randomness(defence),
         check_budget(defence, list(pictures.values())),
     )
-    return Report(checks, defence.accuracy(defence.pixels), white, f"{epsilon:.4g} of {norm}")
+    return Report(checks, clean, white, min(search, noise), f"{epsilon:.4g} of {norm}", defence.tolerance)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 def check_batch(network: nn.Module, inputs: Tensor, labels: Tensor) -> None:
-    """ValueError where these are no network in evaluation mode, and no labels (n,) for a batch of n floating-point inputs."""
+    """ValueError where these are no network in evaluation mode, no batch in float32 or float64, and no label for each of it."""
     if not isinstance(network, nn.Module):
         raise ValueError(f"an attack is on a torch.nn.Module that gives logits; got {type(network).__name__}")
     if network.training:
@@ -18,6 +18,11 @@ def check_batch(network: nn.Module, inputs: Tensor, labels: Tensor) -> None:
     if not isinstance(inputs, Tensor) or not inputs.is_floating_point() or not len(inputs):
         kind = f"{inputs.dtype} {tuple(inputs.shape)}" if isinstance(inputs, Tensor) else type(inputs).__name__
         raise ValueError(f"an attack needs a batch of floating-point inputs, one at least; got {kind}")
+    if inputs.dtype not in (torch.float32, torch.float64):
+        raise ValueError(
+            f"an attack needs inputs in float32 or float64; got {inputs.dtype}, in which a budget cannot be kept to 1e-6. Call "
+            "inputs.float(), and let a network of half precision cast them itself, or use autocast."
+        )
     if not isinstance(labels, Tensor) or labels.dtype != torch.int64 or labels.shape != (len(inputs),):
         kind = f"{labels.dtype} {tuple(labels.shape)}" if isinstance(labels, Tensor) else type(labels).__name__
         raise ValueError(f"labels are the int64 numbers ({len(inputs)},) of the true classes; got {kind}")

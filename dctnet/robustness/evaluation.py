@@ -2,7 +2,9 @@
 
     clean       network(channel(x))
     oblivious   network(channel(x + d)),    d found on the network alone
-    adaptive    network(channel(x + d)),    d found on network and channel together (``adaptive_network``)
+    adaptive    network(channel(x + d)),    d found on network and channel together (``adaptive_network``); of attacks that
+                look for the nearest picture, behind channels that draw at random, d that fools whenever it is looked at
+                (``often_fooled``)
     transfer    other(x + d),               d found on the network; without d as well
     checks      what ``checks.check_defence`` says of network and channel: whether the adaptive figure means anything
     curvature   gradients and curvature at x, x + d and channel(x + d) (``recovered_pictures``), d found on the network alone
@@ -15,7 +17,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -29,8 +31,9 @@ from dctnet.robustness.backward import differentiated, ways
 from dctnet.robustness.budget import EPSILON
 from dctnet.robustness.channel import Channel, distortion
 from dctnet.robustness.channels import CHANNELS, create_channel
-from dctnet.robustness.checks import check_defence
+from dctnet.robustness.checks import CHECKS, check_defence
 from dctnet.robustness.intervals import wilson
+from dctnet.robustness.often_fooled import SETTINGS, often_fooled
 from dctnet.robustness.recomputed import Recomputed
 from dctnet.robustness.recovered_pictures import curvature_of, natural_and_adversarial, recovered, taken
 from dctnet.robustness.vote import majority_vote
@@ -223,7 +226,7 @@ class Evaluation:
         if work.kind == "checks":
             norm, epsilon = work.attack.budget()
             key |= {"norm": norm, "epsilon": epsilon, "checked": settings.checked}
-            key |= {"check_options": dict(settings.check_options)}
+            key |= {"check_options": dict(settings.check_options), "checks": list(CHECKS)}
         elif work.attack is not None:
             key |= work.attack.key()
         if work.kind != "transfer":
@@ -233,6 +236,8 @@ class Evaluation:
         if work.kind in ("checks", "adaptive"):
             key |= {} if work.channel.backward is None else {"backward": work.channel.backward}
             key |= {"samples": settings.samples} if work.channel.create().random else {}
+        if _often(work):
+            key["often_fooled"] = SETTINGS
         return key
 
     def row(self, work: Work) -> dict[str, Any]:
@@ -249,14 +254,15 @@ class Evaluation:
         if alone and self._kept is not None and self._kept[0] == work.attack:
             return self._kept[1]
         network = self.network if alone else self._known(work)
+        run = partial(attack, work.attack.name, network)
+        if _often(work):
+            run = partial(often_fooled, work.attack.name, network, nn.Sequential(channel, self.network).eval())
         parts, size, count = [], self.settings.batch, len(self.pixels)
         for first in range(0, count, size):
             self.tick(first, count)
             chosen = slice(first, first + size)
             parts.append(
-                attack(
-                    work.attack.name,
-                    network,
+                run(
                     self.pixels[chosen],
                     self.labels[chosen],
                     epsilon=work.attack.epsilon,
@@ -308,7 +314,11 @@ class Evaluation:
         return {"groups": [curvature_of(self.network, found, group, settings.batch) for group in groups]}
 
     def _checks(self, work: Work) -> dict[str, Any]:
-        """The list of checks, on the first pictures that are right behind the channel; without one, nothing can be said."""
+        """The list of checks, on the first pictures that are right behind the channel; without one, nothing can be said.
+
+        ``which`` are their places among the pictures, ``robust`` and ``black_box`` what was left of them by PGD and without
+        gradients, ``tolerance`` what counts as no difference.
+        """
         channel, settings = work.channel.create(), self.settings
         hits = self.outcome(work, self.pixels).found.to(self.labels.device) == self.labels
         chosen = hits.nonzero()[: settings.checked, 0]
@@ -332,7 +342,20 @@ class Evaluation:
             "failed": [check.name for check in report.checks if not check.passed],
             "list": str(report).splitlines(),
             "checked": len(chosen),
+            "which": chosen.tolist(),
+            "clean": report.clean,
+            "robust": report.robust,
+            "black_box": report.black_box,
+            "tolerance": report.tolerance,
         }
+
+
+def _often(work: Work) -> bool:
+    """Whether the row is that of an attack for the nearest picture on a network that is random."""
+    if work.kind != "adaptive" or not ATTACKS[work.attack.name].minimal:
+        return False
+    channel = work.channel.create()
+    return channel.random and channel.strength != channel.lossless
 
 
 @cache
