@@ -296,7 +296,7 @@ def test_only_rows_of_the_nearest_picture_behind_noise_say_how_often_it_fools(sp
     key = evaluation().key(Work(kind, spec, channel))
     assert ("often_fooled" in key) is told
     if told:
-        assert set(key["often_fooled"]) == {"lead", "looks", "factors"}
+        assert set(key["often_fooled"]) == {"leads", "looks", "factors"}
 
 
 def test_without_a_list_of_checks_rows_are_marked_too():

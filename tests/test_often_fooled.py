@@ -43,6 +43,19 @@ def test_fresh_looks_are_fooled_where_a_lucky_mean_was_not(name, options):
     assert z.max() < -0.7 and -3.2 < z.median() < -1.2, z
 
 
+def test_where_the_lead_is_too_much_it_does_what_the_attack_does_alone():
+    """Steps so few and short that they reach the boundary and nothing beyond it."""
+    network, looked, attacked, pixels, labels = case(n=8)
+    short = {"steps": 6, "search_steps": 1, "step": 0.006, "initial_const": 5.0}
+    ahead = Handicap(attacked, labels, torch.full((8,), 2 * SIGMA * network.weight.norm().item()))
+    nothing = attack("cw", ahead, pixels, labels, epsilon=None, **short)
+    found = often_fooled("cw", attacked, looked, pixels, labels, epsilon=None, **short)
+    stuck = (nothing == pixels).flatten(1).all(1)
+    alone = attack("cw", attacked, pixels, labels, epsilon=None, **short)
+    helped = stuck & ~(alone == pixels).flatten(1).all(1)
+    assert helped.any() and (found != pixels).flatten(1).any(1)[helped].all()
+
+
 def test_no_look_is_one_of_the_attack_or_of_the_evaluation():
     """From any seed the states of the generator that the attack, the looks and an evaluation begin with are different ones."""
     states = []
@@ -56,7 +69,7 @@ def test_no_look_is_one_of_the_attack_or_of_the_evaluation():
     looked = nn.Sequential(Watched(SIGMA), network).eval()
     often_fooled("cw", expectation(network, Watched(SIGMA), 2), looked, pixels, labels, epsilon=None, seed=3, steps=2)
     right(looked, pixels, labels, seed=3)
-    assert len(set(states)) == 4 and states[-1] == 4 and 3 in states
+    assert len(set(states)) == 5 and states[-1] == 4 and 3 in states
 
 
 @pytest.mark.parametrize("name, epsilon", [("cw", 0.12), ("deepfool_linf", 0.012)])

@@ -182,7 +182,7 @@ def check_randomness(defence: Defence) -> Check:
 
     Judged by what ``random_draws`` measures, not by how it is made: LEAST_DRAWS of ``averaged``, GREATEST_BIAS of ``bias``,
     LEAST_AGREEMENT of the cosine. Gaussian noise of 0.03 before EfficientNet-Lite0 (8 pictures, the medians) has a cosine of
-    0.12, 0.21, 0.36 and 0.53 for means over 1, 2, 4 and 8 draws, and 1.0, 2.3, 4.6 and 8.3 draws are found: one and two fail.
+    0.12, 0.21, 0.36 and 0.52 for means over 1, 2, 4 and 8 draws, and 1.0, 2.3, 4.6 and 8.3 draws are found: one and two fail.
     Where the draws hardly move the gradient a single one would agree, but a mean is still what the attacker should see.
     """
     if not is_random(defence.network, defence.pixels, defence.seed):

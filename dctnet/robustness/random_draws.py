@@ -78,7 +78,7 @@ def compare_draws(
         varies=max(spread, left) > least,
         averaged=spread / left if left > least else torch.inf,
         bias=distance / max(spread, least),
-        agreement=F.cosine_similarity(*gradients).median().item(),
+        agreement=F.cosine_similarity(*gradients).quantile(0.5).item(),
     )
 
 
