@@ -75,9 +75,10 @@ def often_fooled(
         before, right = pixels[which], labels[which]
         ahead = Handicap(attacked, right, lead * spread[which])
         change = attack(name, ahead, before, right, epsilon=None, seed=seed, **options) - before
+        found = change.flatten(1).any(1)  # else all candidates are the picture itself
         with attack_conditions(looked, pixels.device, seed + FRESH + 1 + number), torch.no_grad():
             for factor in FACTORS:
-                left = (most[which] < LOOKS).nonzero()[:, 0]
+                left = ((most[which] < LOOKS) & (found | (most[which] < 0))).nonzero()[:, 0]
                 if not len(left):
                     break
                 moved = within(before[left], before[left] + factor * change[left], epsilon, ATTACKS[name].norm)
