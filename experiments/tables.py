@@ -24,9 +24,10 @@ from attack_tables import (
     undefended,
     windows,
 )
-from bandlimited_figures import beside_published, clean, crossed, same, sets
-from low_frequencies_figure import summary
+from bandlimited_figures import beside_published, crossed, sets
 
+from dctnet.findings.band_limits import clean, same
+from dctnet.findings.low_frequencies import summary
 from dctnet.report.tables import markdown
 
 ROOT = Path(__file__).resolve().parents[1]

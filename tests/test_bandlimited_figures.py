@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dctnet.findings.band_limits import PUBLISHED, of_pictures, of_series, same
 from dctnet.report.figures import Line, Panel, line_panels
-from experiments.bandlimited_figures import PUBLISHED, beside_published, crossed, of_pictures, of_series, same, sets
+from experiments.bandlimited_figures import beside_published, crossed, sets
 
 RATES = (0.0, 0.25, 0.5)
 

@@ -8,7 +8,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "dctnet"
 FLOORS = {
-    "cli": 7,
+    "cli": 8,
+    "findings": 7,
     "training": 5,
     "robustness": 6,
     "benchmarks": 5,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from experiments.low_frequencies_figure import mean_ring, reached
+from dctnet.findings.low_frequencies import mean_ring, reached
 from experiments.radial_spectrum import counts, passed, power, tilted, weighted
 
 

@@ -1,0 +1,214 @@
+"""Plots of a page, one pair of axes each, from plain numbers: lines, accuracy against cost, intervals side by side, heat maps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+
+from dctnet.report.figures import Panel
+from dctnet.report.html import Markup
+from dctnet.report.svg import INK, MUTED, STYLE, series, themed_svg
+
+SIZE = (4.3, 3.0)
+
+
+class Point(NamedTuple):
+    """What something costs and how good it is: ``values`` one for each seed, their mean within [``low``, ``high``]."""
+
+    name: str
+    cost: float
+    values: Sequence[float]
+    low: float | None = None
+    high: float | None = None
+    baseline: bool = False
+
+    @property
+    def mean(self) -> float:
+        return sum(self.values) / len(self.values)
+
+
+class Interval(NamedTuple):
+    """A value within [``low``, ``high``] of the series ``number``."""
+
+    number: int
+    value: float
+    low: float
+    high: float
+
+
+def line_plot(panel: Panel, label: str, prefix: str) -> Markup:
+    """Lines of one panel; they are named outside, by `legend_of`."""
+    with matplotlib.rc_context(STYLE):
+        figure, axis = _axes()
+        for line in panel.lines:
+            axis.plot(line.x, line.y, line.style, marker=line.marker, color=line.color)
+        axis.set_xscale(panel.scale[0])
+        axis.set_yscale(panel.scale[1])
+        _plain_numbers(axis, panel.scale)
+        if panel.ticks is not None:
+            axis.set_xticks(panel.ticks, [f"{tick:g}" for tick in panel.ticks])
+            axis.set_xticks([], minor=True)
+        _words(axis, panel.title, panel.x_label, panel.y_label)
+        return themed_svg(figure, label, prefix)
+
+
+def cost_plot(points: Sequence[Point], x_label: str, y_label: str, label: str, prefix: str) -> Markup:
+    """Values against cost: dots are seeds, the bold mark their mean, the line its interval; what nothing beats is named.
+
+    A point is not beaten where no other costs less and has a greater mean. Names that would cover another are left out: the table
+    beside the plot has all of them.
+    """
+    best = {point.name for point in points if not any(beats(other, point) for other in points)}
+    with matplotlib.rc_context(STYLE):
+        figure, axis = _axes()
+        costs = [point.cost for point in points]
+        log = max(costs) > 8 * min(costs) > 0
+        axis.set_xscale("log" if log else "linear")
+        front = sorted((point for point in points if point.name in best), key=lambda point: point.cost)
+        axis.plot(
+            [p.cost for p in front], [p.mean for p in front], "-", color=series(0), linewidth=0.9, alpha=0.6, zorder=1
+        )
+        for point in points:
+            color = series(1) if point.baseline else series(0) if point.name in best else MUTED
+            if point.low is not None:
+                axis.plot([point.cost] * 2, [point.low, point.high], "-", color=color, linewidth=1.1, zorder=2)
+            axis.plot(
+                [point.cost] * len(point.values), point.values, " ", marker="_", markersize=7, color=color, zorder=2
+            )
+            marker = "s" if point.baseline else "o"
+            axis.plot([point.cost], [point.mean], " ", marker=marker, markersize=5, color=color, zorder=3)
+        axis.margins(x=0.14, y=0.1)
+        _plain_numbers(axis, ("log" if log else "linear", "linear"))
+        _words(axis, "", x_label, y_label)
+        order = sorted(points, key=lambda p: (not p.baseline, p.name not in best, -p.mean))
+        _names(figure, axis, [(p.cost, p.mean, p.name, p.baseline or p.name in best) for p in order])
+        return themed_svg(figure, label, prefix)
+
+
+def beats(one: Point, other: Point) -> bool:
+    """Whether ``one`` costs no more and has a greater mean, or costs less and has the same.
+
+    >>> beats(Point("a", 1, [70]), Point("b", 2, [69])), beats(Point("a", 1, [70]), Point("b", 0.5, [69]))
+    (True, False)
+    """
+    return one.cost <= other.cost and one.mean >= other.mean and (one.cost, one.mean) != (other.cost, other.mean)
+
+
+def interval_plot(
+    rows: Sequence[tuple[str, Sequence[Interval]]], x_label: str, title: str, label: str, prefix: str
+) -> Markup:
+    """One line for each row, on it values of several series with their intervals, from 0 to 100."""
+    with matplotlib.rc_context(STYLE):
+        figure, axis = _axes((SIZE[0], 0.75 + 0.36 * len(rows)))
+        for at, (_, intervals) in enumerate(rows):
+            for interval in intervals:
+                y = at + 0.2 * (interval.number - 1)
+                color, marker = series(interval.number), "osD^"[interval.number % 4]
+                axis.plot([interval.low, interval.high], [y, y], "-", color=color, linewidth=1.3)
+                axis.plot([interval.value], [y], " ", marker=marker, color=color)
+        axis.set_ylim(len(rows) - 0.4, -0.6)
+        axis.set_yticks(range(len(rows)), [name for name, _ in rows])
+        axis.set_xlim(-2, 102)
+        axis.grid(visible=False, axis="y")
+        _words(axis, title, x_label, "")
+        return themed_svg(figure, label, prefix)
+
+
+def heat_map(
+    values: np.ndarray,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    words: tuple[str, str, str],
+    label: str,
+    prefix: str,
+    *,
+    pattern: str | None = "{:.1f}",
+    limits: tuple[float, float] | None = None,
+    log: bool = False,
+) -> Markup:
+    """A matrix as colours, with its numbers by ``pattern``; ``words``: title, name of the columns, name of the rows."""
+    shown = np.asarray(values, dtype=np.float64)
+    finite = shown[np.isfinite(shown)]
+    low, high = limits or ((float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0))
+    high = high if high > low else low + 1
+    norm = (LogNorm if log else Normalize)(low, high, clip=True)
+    colors = matplotlib.colormaps["viridis"]
+    with matplotlib.rc_context(STYLE | {"axes.grid": False}):
+        side = min(0.62, 3.3 / max(len(columns), 1))
+        height = min(0.46, side) if pattern else side
+        figure, axis = _axes((1.0 + side * len(columns), 0.85 + height * len(rows)))
+        for v, row in enumerate(shown):
+            for u, value in enumerate(row):
+                if not np.isfinite(value):
+                    continue
+                color = colors(norm(value))
+                axis.fill(
+                    [u - 0.48, u + 0.48, u + 0.48, u - 0.48], [v - 0.48, v - 0.48, v + 0.48, v + 0.48], color=color
+                )
+                if pattern:
+                    dark = np.dot(color[:3], (0.299, 0.587, 0.114)) < 0.55
+                    text = pattern.format(value)
+                    axis.text(u, v, text, ha="center", va="center", fontsize=8, color="#ffffff" if dark else "#111111")
+        axis.set_xlim(-0.55, len(columns) - 0.45)
+        axis.set_ylim(len(rows) - 0.45, -0.55)
+        axis.set_xticks(range(len(columns)), columns)
+        axis.set_yticks(range(len(rows)), rows)
+        for spine in axis.spines.values():
+            spine.set_visible(False)
+        _words(axis, *words)
+        return themed_svg(figure, label, prefix)
+
+
+def _axes(size: tuple[float, float] = SIZE) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=size, layout="constrained")
+    return figure, figure.subplots()
+
+
+def _words(axis: Axes, title: str, x_label: str, y_label: str) -> None:
+    axis.set_title(title, loc="left")
+    axis.set_xlabel(x_label)
+    axis.set_ylabel(y_label)
+
+
+def _plain_numbers(axis: Axes, scale: tuple[str, str]) -> None:
+    """Ticks as plain numbers, a few of them."""
+    for one, kind in ((axis.xaxis, scale[0]), (axis.yaxis, scale[1])):
+        if kind == "linear":
+            one.set_major_locator(MaxNLocator(5))
+        else:
+            one.set_minor_formatter(NullFormatter())
+        one.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+
+
+def _names(figure: Figure, axis: Axes, points: Sequence[tuple[float, float, str, bool]]) -> None:
+    """Names beside points, in order, where there is room; of the important ones (True) the nearest place to it."""
+    figure.canvas.draw()
+    places = [
+        ((6, 0), "left", "center"),
+        ((-6, 0), "right", "center"),
+        ((0, 7), "center", "bottom"),
+        ((0, -7), "center", "top"),
+    ]
+    frame = axis.get_window_extent()
+    marks = [axis.transData.transform(point[:2]) for point in points]
+    taken = []
+    for x, y, name, important in points:
+        for shift, horizontal, vertical in places:
+            text = axis.annotate(
+                name, (x, y), shift, textcoords="offset points", ha=horizontal, va=vertical, fontsize=8,
+                color=INK if important else MUTED,
+            )  # fmt: skip
+            box = text.get_window_extent(figure.canvas.get_renderer())
+            free = frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1
+            free = free and not any(box.overlaps(other) for other in taken)
+            if free and not any(box.x0 < mx < box.x1 and box.y0 < my < box.y1 for mx, my in marks):
+                taken.append(box)
+                break
+            text.remove()
