@@ -30,6 +30,7 @@ Convolutional networks on the DCT coefficients inside JPEG files.
   dctnet pack FOLDER STORE              decode a data set once, into a store that is read without decoding
   dctnet stats FOLDER                   mean, deviation and energy of each band of a folder of JPEG files
   dctnet bench NAME ...                 measure dctnet beside other software
+  dctnet report RESULTS OUT.html        one page of all that was measured, and of what was claimed
 
 dctnet COMMAND --help says more; dctnet --version prints the version. For a first run, in an empty folder:
 
@@ -148,6 +149,11 @@ def run_attack(arguments: list[str]) -> int:
     return import_module("dctnet.robustness.attack_command").main(arguments)
 
 
+def run_report(arguments: list[str]) -> int:
+    """Write one page of result files."""
+    return import_module("dctnet.findings.report_command").main(arguments)
+
+
 def run_inspect(arguments: list[str]) -> None:
     """Draw what files hold."""
     parser = argparse.ArgumentParser(
@@ -219,6 +225,7 @@ COMMANDS: dict[str, Callable[[list[str]], int | None]] = {
     "pack": run_pack,
     "stats": run_stats,
     "bench": run_bench,
+    "report": run_report,
 }
 
 

@@ -1,7 +1,7 @@
 """What networks lose that were trained at one compression of their convolutions and tested at another: rows to panels.
 
-A row has ``trained`` and ``tested``, the shares of the spectrum that are dropped, ``top1`` in percent and its ``seed``; of pictures
-``noise`` in gray levels as well, of time series their ``set``. Lines are means over seeds (and sets), dots the seeds.
+A row has ``trained`` and ``tested``, the shares of the spectrum that are dropped, ``top1`` in percent and its ``seed``; of
+pictures ``noise`` in gray levels as well, of time series their ``set``. Lines are means over seeds (and sets), dots the seeds.
 ``PUBLISHED`` are the accuracies of A. Dziedzic et al., "Band-limited training and inference for convolutional neural networks",
 ICML 2019: ResNet-18 on CIFAR-10, the same rate in both.
 """

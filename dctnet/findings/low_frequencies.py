@@ -1,7 +1,7 @@
 """Which frequencies a network learns when: rows of experiments/low_frequencies_first.py to panels and to a summary.
 
-A row is one run on pictures of a ``form``: their power by ring of the frequency plane, and at some steps of training the accuracy on
-low-passed and high-passed pictures, and the spectra of the first filters' change and of the error.
+A row is one run on pictures of a ``form``: their power by ring of the frequency plane, and at some steps of training the
+accuracy on low-passed and high-passed pictures, and the spectra of the first filters' change and of the error.
 """
 
 from __future__ import annotations

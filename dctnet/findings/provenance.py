@@ -152,8 +152,7 @@ def _about(result: Result) -> Iterator[Row]:
     whole = result.head | (inner if isinstance(inner, dict) else {"architecture": inner})
     yield whole
     if not any(key in whole for key in ("torch", "cpu", "commit")):
-        for row in result.rows:
-            yield row
+        yield from result.rows
 
 
 def _values(result: Result, keys: Iterable[str]) -> list[str]:

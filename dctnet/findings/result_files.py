@@ -66,14 +66,20 @@ class Results(NamedTuple):
         return [result for result in self.files if result.kind in kinds]
 
     def named(self, name: str) -> Result | None:
-        """The first result whose file has that name, without its suffix."""
-        return next((result for result in self.files if result.name == name), None)
+        """The result whose file has that name, without its suffix; before it the folder, where several have one name.
+
+        A name alone is that of no benchmark of networks, if there is another.
+        """
+        last = [
+            r for r in self.files if r.path.rpartition(".")[0] == name or r.path.rpartition(".")[0].endswith(f"/{name}")
+        ]
+        return min(last, key=lambda result: result.kind == "models", default=None)
 
 
 def read_results(sources: Sequence[str | os.PathLike[str]]) -> Results:
     """The result files of folders, sub-folders included, and single files.
 
-    Not looked into: hidden folders, virtual environments, and those that are called ``LEFT_OUT``, unless they are given themselves.
+    Not looked into: hidden folders, virtual environments, and those in ``LEFT_OUT``, unless they are given themselves.
     FileNotFoundError for a source that does not exist, ValueError for one that has no results, and for a broken file, with its
     line.
     """
@@ -129,7 +135,7 @@ def _complete(numbered: Iterable[tuple[int | None, Row]], kind: str, path: Path)
         if lacking and "missing" not in row:
             where = f"{path}, row {count}" if line is None else f"{path}, line {line}"
             raise ValueError(
-                f"{where}: a row of the kind {kind!r} has no {', '.join(map(repr, lacking))}; measure it again, or take the row out"
+                f"{where}: a row of the kind {kind!r} has no {', '.join(map(repr, lacking))}; measure it again, or take it out"
             )
 
 

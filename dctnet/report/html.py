@@ -14,7 +14,7 @@ class Markup(str):
     __slots__ = ()
 
 
-def element(name: str, *children: Any, **attributes: Any) -> Markup:
+def element(name: str, /, *children: Any, **attributes: Any) -> Markup:
     """The element ``name``. Strings among ``children`` are escaped, `Markup` is not, None is left out, lists are flattened.
 
     Attributes: a trailing underscore goes, other underscores become hyphens; True is an attribute without a value, None and

@@ -105,3 +105,8 @@ def legend(colors: Sequence[tuple[str, str]]) -> Markup:
 
 def _swatch(color: str, class_: str = "") -> Markup:
     return element("span", class_=f"swatch {class_}".strip(), style=f"color: {color}", aria_hidden="true")
+
+
+def absent(what: str, command: str) -> Markup:
+    """A remark that results are not there, with the command that makes them."""
+    return element("p", f"{what}: not in these results; make it with ", element("code", command), class_="absent")

@@ -8,13 +8,14 @@ from typing import NamedTuple
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from dctnet.report.figures import Panel
 from dctnet.report.html import Markup
-from dctnet.report.svg import INK, MUTED, STYLE, series, themed_svg
+from dctnet.report.svg import INK, MUTED, STYLE, series, step, themed_svg
 
 SIZE = (4.3, 3.0)
 
@@ -135,7 +136,7 @@ def heat_map(
 ) -> Markup:
     """A matrix as colours, with its numbers by ``pattern``; ``words``: title, name of the columns, name of the rows."""
     shown = np.asarray(values, dtype=np.float64)
-    finite = shown[np.isfinite(shown)]
+    finite = shown[(shown > 0) & np.isfinite(shown)] if log else shown[np.isfinite(shown)]
     low, high = limits or ((float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0))
     high = high if high > low else low + 1
     norm = (LogNorm if log else Normalize)(low, high, clip=True)
@@ -168,6 +169,7 @@ def heat_map(
 
 def _axes(size: tuple[float, float] = SIZE) -> tuple[Figure, Axes]:
     figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(figure)  # which measures text
     return figure, figure.subplots()
 
 
@@ -205,10 +207,24 @@ def _names(figure: Figure, axis: Axes, points: Sequence[tuple[float, float, str,
                 name, (x, y), shift, textcoords="offset points", ha=horizontal, va=vertical, fontsize=8,
                 color=INK if important else MUTED,
             )  # fmt: skip
-            box = text.get_window_extent(figure.canvas.get_renderer())
+            box = text.get_window_extent()
             free = frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1
             free = free and not any(box.overlaps(other) for other in taken)
             if free and not any(box.x0 < mx < box.x1 and box.y0 < my < box.y1 for mx, my in marks):
                 taken.append(box)
                 break
             text.remove()
+
+
+def themed(panel: Panel) -> Panel:
+    """A panel in the colours of a page: those of a colour map become steps, in their order; C0, C1, ... series; grays text."""
+    ramp = list(dict.fromkeys(line.color for line in panel.lines if isinstance(line.color, tuple)))
+
+    def color(given: str | tuple[float, ...]) -> str:
+        if isinstance(given, tuple):
+            return step(ramp.index(given), len(ramp))
+        if given[:1] == "C" and given[1:].isdigit():
+            return series(int(given[1:]))
+        return {"gray": MUTED, "black": INK}.get(given, given)
+
+    return panel._replace(lines=[line._replace(color=color(line.color)) for line in panel.lines])
