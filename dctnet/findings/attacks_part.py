@@ -58,7 +58,7 @@ def one(result: Result) -> Markup:
     if windows:
         parts += [window_figure(result, windows), window_table(result, windows)]
     if lines:
-        table = table_box(defence_table(result, lines, several), origin(result), MARKS)
+        table = table_box(defence_table(result, lines, several), [], MARKS)
         folded = element("details", element("summary", f"all {len(lines)} lines, attack by attack"), table)
         parts.append(folded if windows else table)
     moved = transfer(result.rows)
@@ -115,7 +115,10 @@ def defence_figure(result: Result, lines: Sequence[tuple[str, dict]], several: b
         prefix = f"{slug(result.path)}-{slug(attack)}"
         plots.append(interval_plot(rows, "accuracy (%)", attack, f"{result.name}: accuracy under {attack}", prefix))
     colors = [(name, series(at)) for at, name in enumerate(COLUMNS)]
-    return figure_box(plots, "Accuracy with Wilson's 95 % interval.", origin(result), legend(colors))
+    caption = "Accuracy with Wilson's 95 % interval." + (
+        " Numbers in brackets tell networks of one kind apart." if several else ""
+    )
+    return figure_box(plots, caption, origin(result), legend(colors))
 
 
 def defence_table(result: Result, lines: Sequence[tuple[str, dict]], several: bool) -> Markup:
@@ -179,8 +182,7 @@ def window_table(result: Result, windows: Sequence[Sequence[Recovery]]) -> Marku
     heads = []
     for budget in budgets:
         some = next(one for found in windows for one in found if (one.attack, one.epsilon or 0.0) == budget)
-        size = "nearest" if some.epsilon is None else f"{255 * some.epsilon:g}/255"
-        heads.append(f"{some.attack} {size}: L2 {some.l2:.2g}, {some.lost} lost")
+        heads.append(f"{some.attack}, {_budget(some.epsilon)}: L2 {some.l2:.2g}, {some.lost} lost")
     rows = []
     for found in windows:
         for strength in sorted({one.strength for one in found}):
@@ -188,7 +190,7 @@ def window_table(result: Result, windows: Sequence[Sequence[Recovery]]) -> Marku
             shares = [100 * here[b].share if b in here else None for b in budgets]
             rows.append([f"{found[0].channel} {strength:g}", *(number(share, "{:.0f}") for share in shares)])
     table = html_table(["recovered (%) by", *heads], rows, f"{result.name}: recovery by the budget of the attack")
-    return table_box(table, origin(result))
+    return table_box(table, [])
 
 
 def transfer_figure(result: Result, moved: Sequence[dict], labels: dict[str, str]) -> Markup:
@@ -205,7 +207,7 @@ def transfer_figure(result: Result, moved: Sequence[dict], labels: dict[str, str
                 matrix[axis.index(names[str(one["source"])]), axis.index(target)] = 100 * one["lost"] / one["held"]
         short = [str(at + 1) for at in range(len(axis))]
         numbered = [f"{at + 1}  {name}" for at, name in enumerate(axis)]
-        title = f"{attack[0]}: lost (%) by what was made against another"
+        title = f"{attack[0]}: lost (%)"
         words = (title, "shown to", "made against")
         prefix = f"{slug(result.path)}-transfer-{slug(attack[0])}"
         plots.append(
@@ -262,13 +264,12 @@ def curvature(result: Result) -> Markup:
     note = "Medians over pictures with their 95 % interval; noise is Gaussian, on pixels of [0, 1]."
     return join(
         figure_box(plots, "How often Gaussian noise changes the class.", origin(result), legend_of(lines)),
-        table_box(html_table(heads, rows, f"{result.name}: what tells pictures apart"), origin(result), note),
+        table_box(html_table(heads, rows, f"{result.name}: what tells pictures apart"), [], note),
     )
 
 
 def _attack(line: dict) -> str:
-    size = "nearest" if line["epsilon"] is None else f"{line['epsilon']:.3g}"
-    return f"{line['attack']} {size}"
+    return f"{line['attack']}, {_budget(line['epsilon'])}"
 
 
 def _channel(line: dict) -> str:
@@ -281,3 +282,15 @@ def _share(row: Row | None) -> Cell:
     return Cell(
         f"{100 * row['accuracy']:.1f} [{100 * row['low']:.1f}, {100 * row['high']:.1f}]", row["accuracy"], "number"
     )
+
+
+def _budget(epsilon: float | None) -> str:
+    """A radius, in 255ths where that is a plain number.
+
+    >>> _budget(8 / 255), _budget(0.5), _budget(None)
+    ('8/255', '0.5', 'nearest')
+    """
+    if epsilon is None:
+        return "nearest"
+    levels = round(255 * epsilon, 6)
+    return f"{levels:g}/255" if levels * 4 == int(levels * 4) and epsilon < 0.2 else f"{epsilon:.3g}"

@@ -62,9 +62,7 @@ def rates(result: Result) -> Markup:
     marks = [[f"{100 * rate:.0f}" for rate in some] for some in (trained, tested)]
     heat = heat_map(matrix, *marks, words, f"{result.name}: top-1 by both rates", f"{prefix}-crossed")
     caption = "Lines are means over seeds, dots the seeds. The heat map crosses the rates of training and of testing."
-    return join(
-        figure_box([*plots, heat], caption, origin(result), legends), table_box(rate_table(result), origin(result))
-    )
+    return join(figure_box([*plots, heat], caption, origin(result), legends), table_box(rate_table(result), []))
 
 
 def rate_table(result: Result) -> Markup:

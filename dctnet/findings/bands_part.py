@@ -35,7 +35,9 @@ def bands_part(results: Results) -> Markup:
     if not gates:
         command = "dctnet fit --config clothing_selected_gated"
         parts.append(
-            absent("How often each gate is open (an entry `gates` of a row: for y, cb and cr 64 shares)", command)
+            absent(
+                "How often each gate is open (an entry of a row called gates: y, cb and cr, 64 shares each)", command
+            )
         )
     return join(parts)
 
@@ -77,7 +79,7 @@ def kept(result: Result) -> Markup:
             prefix = f"{slug(result.path)}-kept-{number}-{plane}"
             words = (title, "horizontal frequency u", "vertical frequency v")
             plots.append(heat_map(mask.reshape(8, 8), EIGHT, EIGHT, words, title, prefix, pattern=None, limits=(0, 2)))
-    return figure_box(plots, f"{result.name}: the bands that are read, in colour.", origin(result))
+    return figure_box(plots, f"{result.name}: the bands that are read are dark.", origin(result))
 
 
 def learned(result: Result) -> Markup:

@@ -10,7 +10,7 @@ from dctnet.report.html import Markup, element, join
 from dctnet.report.html_table import Cell, html_table
 
 CLASSES = {REPRODUCED: "yes", NOT_REPRODUCED: "no", NOT_TESTED: "open"}
-HEADS = ("no.", "claim", "verdict", "theirs", "ours", "where")
+HEADS = ("no.", "claim", "verdict", "theirs", "ours")
 
 
 def claims_part(judged: Sequence[Judged]) -> Markup:
@@ -29,33 +29,26 @@ def claims_part(judged: Sequence[Judged]) -> Markup:
 
 def _row(one: Judged) -> list:
     claim = one.claim
-    rule = element("span", f"Reproduced if: {claim.holds_if}.", class_="small") if claim.holds_if else None
     number = "".join(c for c in claim.id if c.isdigit())
     return [
         Cell(element("span", claim.id), float(number) if number else claim.id),
-        Cell([claim.claim, rule], claim.claim),
+        claim.claim,
         Cell(element("span", one.verdict, class_=f"verdict {CLASSES[one.verdict]}"), one.verdict),
         claim.theirs,
-        one.ours,
-        Cell(_where(one), one.files[0].path if one.files else ""),
+        Cell([one.ours, _how(one)], one.ours),
     ]
 
 
-def _where(one: Judged) -> list[Markup]:
-    """The files that were read, with their commands; else how to make them."""
-    if one.files:
-        return [
-            element(
-                "details",
-                element("summary", element("code", result.path)),
-                element("pre", element("code", command(result) or one.claim.make or "not told"), tabindex=0),
-            )
-            for result in one.files
-        ]
-    if one.claim.make is None:
-        return [element("span", "no command", class_="small")] if one.claim.check is None else []
-    return [
-        element(
-            "details", element("summary", "make it with"), element("pre", element("code", one.claim.make), tabindex=0)
-        )
-    ]
+def _how(one: Judged) -> Markup | None:
+    """The rule, the files that were read, and the commands that write them; or what would make them."""
+    claim = one.claim
+    rule = element("p", f"Reproduced if: {claim.holds_if}.") if claim.holds_if else None
+    commands = [command(result) or claim.make or "not told" for result in one.files]
+    if not one.files and claim.make:
+        commands = [claim.make]
+    shown = [element("pre", element("code", told), tabindex=0) for told in commands]
+    if rule is None and not shown:
+        return None
+    read = [[element("code", result.path), " "] for result in one.files]
+    words = ["from ", read] if read else ["how to decide it" if one.verdict == NOT_TESTED else "how it is decided"]
+    return element("details", element("summary", words), rule, shown, class_="small")

@@ -16,7 +16,8 @@ from dctnet.report.svg import MUTED, series
 
 def cost_part(results: Results) -> Markup:
     """All grids and single runs, each with its question."""
-    found = results.of("grid", "runs")
+    timed = {result.name for result in results.of("models")}
+    found = sorted(results.of("grid", "runs"), key=lambda result: result.name not in timed)
     parts: list = [absent("Grids of networks", MAKE)] if not found else []
     for result in found:
         parts += [element("h3", question(result)), grid_part(result, results, result.name)]
@@ -58,7 +59,7 @@ def inside(result: Result) -> Markup:
     caption = "Bold marks are means over seeds, ticks the seeds."
     return join(
         figure_box(plots, caption, origin(result), legend(colors)),
-        table_box(html_table(heads, rows, f"{result.name}: what layers that compress keep, and cost"), origin(result)),
+        table_box(html_table(heads, rows, f"{result.name}: what layers that compress keep, and cost"), []),
     )
 
 

@@ -109,11 +109,12 @@ def grid_part(result: Result, results: Results, title: str) -> Markup:
     colors = [("not beaten: nothing costs less and is better", series(0)), ("beaten", MUTED)]
     if any(_baseline(line.row) for line in lines.values()):
         colors.insert(1, ("on pixels", series(1)))
+    shared = " Speeds of the training itself: other work may have shared the machine." if _untimed(shown) else ""
     figure = None
     if plots:
-        caption = f"Bold marks are means over seeds, ticks the seeds{interval}. Farther up and left is better."
+        caption = f"Bold marks are means over seeds, ticks the seeds{interval}. Farther up and left is better.{shared}"
         figure = figure_box(plots, caption, origin(result, *timed), legend(colors))
-    return join(figure, table_box(grid_table(result, lines, found, count), origin(result)))
+    return join(figure, table_box(grid_table(result, lines, found, count), [] if plots else origin(result)))
 
 
 def grid_table(result: Result, lines: dict[str, Line], found: Sequence[Cost], count: int | None) -> Markup:
@@ -157,6 +158,10 @@ def _interval(top1: float, count: int) -> tuple[float, float]:
 def _point(name: str, line: Line, cost: float | None, count: int | None) -> Point:
     bounds = _interval(line.mean, count) if count else (None, None)
     return Point(name, float(cost or 0.0), line.tops, *bounds, baseline=_baseline(line.row))
+
+
+def _untimed(shown: Sequence[Cost]) -> bool:
+    return any(cost.heading == "ms a picture" for cost in shown)
 
 
 def _baseline(row: Row) -> bool:

@@ -41,7 +41,7 @@ def one(result: Result) -> Markup:
             for panel in panels
         ]
         figures.append(figure_box(plots, f"{caption} Means over seeds.", origin(result), legend_of(panels[0].lines)))
-    return join(figures, table_box(when_table(result, forms), origin(result), _NOTE))
+    return join(figures, table_box(when_table(result, forms), [], _NOTE))
 
 
 _NOTE = (

@@ -30,7 +30,7 @@ COMPARED = {
     "saved spectra": "format",
     "agreement": "pictures",
 }
-FEW = 6
+FEW = 4
 
 
 def lead(results: Results, judged: Sequence[Judged]) -> Markup:
@@ -93,4 +93,4 @@ def compared(result: Result) -> str:
     if result.kind == "rates":
         return f"rates {', '.join(names)} in training and testing"
     more = f" and {len(names) - FEW} more" if len(names) > FEW else ""
-    return ", ".join(names[:FEW]) + more
+    return "; ".join(names[:FEW]) + more

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from dctnet.report.html import Markup, element
+
+SHORT = 24  # letters that stay on one line
 
 
 class Cell(NamedTuple):
@@ -54,6 +57,12 @@ def html_table(heads: Sequence[str], rows: Sequence[Sequence[Any]], caption: str
 
 def _cell(column: int, cell: Cell) -> Markup:
     attributes = {"class_": cell.class_, "data_key": "" if cell.key is None else cell.key}
+    if (
+        attributes["class_"] is None
+        and isinstance(cell.shown, str)
+        and len(re.sub(r"<[^>]*>", "", cell.shown)) <= SHORT
+    ):
+        attributes["class_"] = "short"
     if column == 0:
         return element("th", cell.shown, scope="row", **attributes)
     return element("td", cell.shown, **attributes)

@@ -12,12 +12,17 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+from matplotlib.transforms import Bbox
 
 from dctnet.report.figures import Panel
 from dctnet.report.html import Markup
-from dctnet.report.svg import INK, MUTED, STYLE, series, step, themed_svg
+from dctnet.report.svg import INK, MUTED, RULE, STYLE, series, step, themed_svg
 
 SIZE = (4.3, 3.0)
+NEAR = 28  # pixels within which two points are too near for the names of both
+# Where a name goes from its point, in points: beside it, at its corners, above and below, and the same farther off.
+FAR_OFF = [(6, 0), (-6, 0), (5, 6), (-5, 6), (5, -6), (-5, -6), (0, 9), (0, -9)]
+FAR_OFF += [(8, 16), (-8, 16), (8, -16), (-8, -16), (0, 24), (0, -24), (12, -28), (-12, -28)]
 
 
 class Point(NamedTuple):
@@ -68,7 +73,7 @@ def cost_plot(points: Sequence[Point], x_label: str, y_label: str, label: str, p
     """
     best = {point.name for point in points if not any(beats(other, point) for other in points)}
     with matplotlib.rc_context(STYLE):
-        figure, axis = _axes()
+        figure, axis = _axes((SIZE[0], 3.5))
         costs = [point.cost for point in points]
         log = max(costs) > 8 * min(costs) > 0
         axis.set_xscale("log" if log else "linear")
@@ -89,7 +94,8 @@ def cost_plot(points: Sequence[Point], x_label: str, y_label: str, label: str, p
         _plain_numbers(axis, ("log" if log else "linear", "linear"))
         _words(axis, "", x_label, y_label)
         order = sorted(points, key=lambda p: (not p.baseline, p.name not in best, -p.mean))
-        _names(figure, axis, [(p.cost, p.mean, p.name, p.baseline or p.name in best) for p in order])
+        spans = [(p.cost, min(p.low or p.mean, *p.values), max(p.high or p.mean, *p.values)) for p in points]
+        _names(figure, axis, [(p.cost, p.mean, p.name, p.baseline or p.name in best) for p in order], spans)
         return themed_svg(figure, label, prefix)
 
 
@@ -147,13 +153,11 @@ def heat_map(
         figure, axis = _axes((1.0 + side * len(columns), 0.85 + height * len(rows)))
         for v, row in enumerate(shown):
             for u, value in enumerate(row):
-                if not np.isfinite(value):
-                    continue
-                color = colors(norm(value))
-                axis.fill(
-                    [u - 0.48, u + 0.48, u + 0.48, u - 0.48], [v - 0.48, v - 0.48, v + 0.48, v + 0.48], color=color
-                )
-                if pattern:
+                known = bool(np.isfinite(value))
+                color = colors(norm(value)) if known else RULE
+                square = [u - 0.48, u + 0.48, u + 0.48, u - 0.48], [v - 0.48, v - 0.48, v + 0.48, v + 0.48]
+                axis.fill(*square, color=color, alpha=None if known else 0.35, linewidth=0)
+                if pattern and known:
                     dark = np.dot(color[:3], (0.299, 0.587, 0.114)) < 0.55
                     text = pattern.format(value)
                     axis.text(u, v, text, ha="center", va="center", fontsize=8, color="#ffffff" if dark else "#111111")
@@ -183,34 +187,50 @@ def _plain_numbers(axis: Axes, scale: tuple[str, str]) -> None:
     """Ticks as plain numbers, a few of them."""
     for one, kind in ((axis.xaxis, scale[0]), (axis.yaxis, scale[1])):
         if kind == "linear":
-            one.set_major_locator(MaxNLocator(5))
+            one.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
         else:
             one.set_minor_formatter(NullFormatter())
         one.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
 
 
-def _names(figure: Figure, axis: Axes, points: Sequence[tuple[float, float, str, bool]]) -> None:
-    """Names beside points, in order, where there is room; of the important ones (True) the nearest place to it."""
+def _names(
+    figure: Figure,
+    axis: Axes,
+    points: Sequence[tuple[float, float, str, bool]],
+    spans: Sequence[tuple[float, float, float]],
+) -> None:
+    """Names beside points, in order, where they cover neither another nor a span (x, low, high).
+
+    Important ones (True) go farther off where there is no room; others are named only where no other point is near.
+    """
     figure.canvas.draw()
-    places = [
-        ((6, 0), "left", "center"),
-        ((-6, 0), "right", "center"),
-        ((0, 7), "center", "bottom"),
-        ((0, -7), "center", "top"),
-    ]
     frame = axis.get_window_extent()
-    marks = [axis.transData.transform(point[:2]) for point in points]
+    marks = axis.transData.transform([point[:2] for point in points])
     taken = []
-    for x, y, name, important in points:
-        for shift, horizontal, vertical in places:
+    for x, low, high in spans:
+        (left, bottom), (_, top) = axis.transData.transform([(x, low), (x, high)])
+        taken.append(Bbox([(left - 4, bottom - 2), (left + 4, top + 2)]))
+    for at, (x, y, name, important) in enumerate(points):
+        away = np.hypot(*(marks - marks[at]).T)
+        if not important and np.sort(away)[1:2].min(initial=np.inf) < NEAR:
+            continue
+        for shift in FAR_OFF if important else FAR_OFF[:8]:
+            places = {
+                "ha": ("center", "left", "right")[int(np.sign(shift[0]))],
+                "va": ("center", "bottom", "top")[int(np.sign(shift[1]))],
+            }
             text = axis.annotate(
-                name, (x, y), shift, textcoords="offset points", ha=horizontal, va=vertical, fontsize=8,
+                name,
+                (x, y),
+                shift,
+                textcoords="offset points",
+                fontsize=8.5,
                 color=INK if important else MUTED,
-            )  # fmt: skip
+                **places,
+            )
             box = text.get_window_extent()
-            free = frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1
-            free = free and not any(box.overlaps(other) for other in taken)
-            if free and not any(box.x0 < mx < box.x1 and box.y0 < my < box.y1 for mx, my in marks):
+            inside = frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1
+            if inside and not any(box.overlaps(other) for other in taken):
                 taken.append(box)
                 break
             text.remove()

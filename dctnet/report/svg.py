@@ -19,11 +19,11 @@ NAMED = {INK: "var(--ink)", MUTED: "var(--muted)", RULE: "var(--rule)"}
 STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "dctnet",
-    "font.size": 9,
+    "font.size": 10,
     "axes.edgecolor": RULE,
     "axes.labelcolor": MUTED,
     "axes.titlecolor": INK,
-    "axes.titlesize": 9.5,
+    "axes.titlesize": 10.5,
     "axes.grid": True,
     "axes.axisbelow": True,
     "axes.spines.top": False,
@@ -84,7 +84,12 @@ def themed_svg(figure: Figure, label: str, prefix: str) -> Markup:
     inner = re.sub(r' id="([^"]+)"', lambda found: found[0] if found[1] in used else "", inner)
     inner = re.sub(r'( id="|url\(#|href="#)', rf"\g<1>{prefix}-", inner)
     inner = re.sub(r"#0[0-9ab]0[0-9]0[0-9]", lambda found: css_color(found[0]), inner)
-    inner = re.sub(r"-?\d+\.\d{3,}", lambda found: f"{float(found[0]):.2f}".rstrip("0").rstrip("."), inner)
+    inner = re.sub(r"<[^>]*>", lambda tag: re.sub(r"-?\d+\.\d{3,}", _rounded, tag[0]), inner)  # text stays
     inner = re.sub(r" font-family: [^;\"]+;| transform=\"rotate\(-?0 [^)]*\)\"", "", inner)
     inner = re.sub(r"\s*\n\s*", " ", inner).replace("> <", "><").replace(" />", "/>")
     return element("svg", Markup(inner), viewBox=view, role="img", aria_label=label)
+
+
+def _rounded(found: re.Match) -> str:
+    """A coordinate to a hundredth of a point."""
+    return f"{float(found[0]):.2f}".rstrip("0").rstrip(".")
