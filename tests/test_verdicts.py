@@ -1,0 +1,281 @@
+"""Claims are decided by their figures: results made up so that the answer is known, either way."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dctnet.findings import verdicts_band_limits as band_limits
+from dctnet.findings import verdicts_convolutions as convolutions
+from dctnet.findings import verdicts_planes as planes
+from dctnet.findings import verdicts_robustness as robustness
+from dctnet.findings import verdicts_spectra as spectra
+from dctnet.findings.claims import CHECKS, NOT_REPRODUCED, NOT_TESTED, REPRODUCED, Claim, claims, judge
+from dctnet.findings.result_files import Result, Results
+
+
+def result(rows, name="made_up", kind=None, **head):
+    return Result(f"results/{name}.json", name, kind, rows, head, None, Path())
+
+
+def rates(top1):
+    """Rows of ``top1(seed, trained, tested, noise)``."""
+    found = []
+    for seed in (0, 1):
+        for trained in (0.0, 0.25, 0.5):
+            for tested in (0.0, 0.25, 0.5):
+                for noise in (0.0, 20.0) if trained == tested else (0.0,):
+                    row = {"seed": seed, "trained": trained, "tested": tested, "noise": noise}
+                    found.append(row | {"top1": top1(seed, trained, tested, noise)})
+    return result(found)
+
+
+FALLING = rates(lambda seed, a, b, n: 70 + seed - 10 * a - 30 * abs(a - b) - n * (1 - a))
+RISING = rates(lambda seed, a, b, n: 70 + seed + 10 * a + 30 * abs(a - b) - n * (1 + a))
+
+
+@pytest.mark.parametrize("check", [band_limits.falls_smoothly, band_limits.same_rate_is_best, band_limits.bears_noise])
+def test_band_limits_are_judged_by_their_means(check):
+    assert check(FALLING).holds and not check(RISING).holds
+
+
+def test_our_figure_stands_in_the_verdict():
+    assert band_limits.falls_smoothly(FALLING).ours == "70.5 at 0 %, 68.0 at 25 %, 65.5 at 50 %"
+    kept = [100 * (70.5 - 10 * a - 20 * (1 - a)) / (70.5 - 10 * a) for a in (0, 0.25, 0.5)]
+    told = band_limits.bears_noise(FALLING).ours
+    assert all(f"{share:.0f} % at {100 * rate:.0f} %" in told for share, rate in zip(kept, (0, 0.25, 0.5), strict=True))
+
+
+def test_a_step_up_within_a_tie_is_smooth_and_one_beyond_is_not():
+    for step, smooth in ((0.4, True), (0.6, False)):
+        found = rates(lambda seed, a, b, n, step=step: 70 + step * (a == 0.25) - 2 * (a == 0.5) - abs(a - b) - n)
+        assert band_limits.falls_smoothly(found).holds == smooth
+
+
+def attack(kind, channel="none", strength=0.0, attack=None, epsilon=None, right=(), rate=None):
+    key = {"kind": kind, "channel": channel, "strength": strength, "count": 40, "seed": 0, "batch": 8, "trials": 1}
+    key |= {"network": {"checkpoint": str(rate)}, "pictures": "p"}
+    key |= {"attack": attack, "epsilon": epsilon, "options": {}} if attack else {}
+    each = "".join("1" if k in right else "0" for k in range(40))
+    share = len(right) / 40
+    bounds = {"low": max(0.0, share - 0.1), "high": min(1.0, share + 0.1)}
+    return {
+        "key": key,
+        "each": each,
+        "accuracy": share,
+        "l2": 255 * (epsilon or 0.002),
+        "network_options": {"compression": rate},
+    } | bounds
+
+
+ALL, FEW = range(40), range(4)
+
+
+@pytest.mark.parametrize(("back", "holds"), [(range(36), True), (range(6), False)])
+def test_recovery_counts_what_was_lost(back, holds):
+    rows = [attack("clean", right=ALL), attack("oblivious", attack="cw", right=FEW)]
+    rows.append(attack("oblivious", "jpeg", 75.0, "cw", right=back))
+    found = robustness.recover(result(rows))
+    assert found.holds == holds and f"{100 * (len(back) - 4) / 36:.0f} %" in found.ours and "36 pictures" in found.ours
+
+
+@pytest.mark.parametrize(("shares", "holds"), [((30, 20, 10), True), ((10, 20, 30), False)])
+def test_a_window_shrinks_where_recovery_falls_with_the_budget(shares, holds):
+    rows = [attack("clean", right=ALL)]
+    for epsilon, share in zip((0.001, 0.002, 0.004), shares, strict=True):
+        rows.append(attack("oblivious", attack="pgd", epsilon=epsilon))
+        rows.append(attack("oblivious", "fft", 0.5, "pgd", epsilon, range(share)))
+    assert robustness.window_shrinks(result(rows)).holds == holds
+
+
+@pytest.mark.parametrize(
+    ("counts", "alike", "adaptive", "survives"), [((30, 32, 34), True, 0, False), ((8, 32, 34), False, 30, True)]
+)
+def test_channels_are_alike_where_no_intervals_lie_apart(counts, alike, adaptive, survives):
+    rows = [attack("clean", right=ALL)]
+    for (channel, strength), count in zip((("fft", 0.5), ("depth", 4.0), ("gaussian", 0.03)), counts, strict=True):
+        rows.append(attack("oblivious", channel, strength, "cw", right=range(count)))
+        rows.append(attack("adaptive", channel, strength, "cw", right=range(adaptive)))
+    assert robustness.alike_cw(result(rows)).holds == alike
+    assert robustness.survive_the_adaptive(result(rows)).holds == survives
+
+
+@pytest.mark.parametrize(("counts", "holds"), [((2, 4, 8), True), ((4, 2, 8), False), ((4, 4, 4), False)])
+def test_robust_to_attacks_asks_for_a_rise(counts, holds):
+    rows = [
+        attack("adaptive", attack="pgd", epsilon=0.01, right=range(count), rate=rate)
+        for count, rate in zip(counts, (0.0, 0.25, 0.5), strict=True)
+    ]
+    assert band_limits.robust_to_attacks(result(rows)).holds == holds
+
+
+def curvature(scale, flips):
+    rows = []
+    for group, factor, flip in (("natural", 1.0, 0.02), ("adversarial", scale, flips)):
+        medians = [
+            {"quantity": quantity, "towards": towards, "median": factor, "low": 0.9 * factor, "high": 1.1 * factor}
+            for quantity in ("l2", "eigenvalue 1")
+            for towards in ("original", "adversarial")
+        ]
+        moved = 0.0 if group == "natural" else 0.1
+        row = {
+            "run": "a",
+            "group": group,
+            "medians": medians,
+            "noise": {"0.01": flip, "0.05": 2 * flip},
+            "distance": moved,
+        }
+        rows.append(row)
+    return result(rows)
+
+
+@pytest.mark.parametrize(("scale", "flips", "apart", "fragile"), [(2.0, 0.6, True, True), (1.1, 0.1, False, False)])
+def test_what_tells_pictures_apart(scale, flips, apart, fragile):
+    found = curvature(scale, flips)
+    assert robustness.gradients_tell(found).holds == robustness.curvature_tells(found).holds == apart
+    assert robustness.natural_bear_noise(found).holds == fragile
+    assert robustness.natural_are_near_boundaries(found).holds
+
+
+def grid(**tops):
+    rows = []
+    for name, values in tops.items():
+        block = 1 if name in ("rgb", "r_mg_12") else 2
+        rows += [{"name": name, "seed": seed, "top1": top, "block_size": block} for seed, top in enumerate(values)]
+    return result(rows, "cifar10_made_up")
+
+
+def timed(**ratios):
+    return result([{"label": name, "train": {"ratio": ratio}} for name, ratio in ratios.items()])
+
+
+@pytest.mark.parametrize(
+    ("late", "ratio", "holds"),
+    [((67.0, 67.0), 2.0, True), ((60.0, 60.0), 2.0, False), ((70.0, 70.0), 0.8, True), ((67.0, 67.0), 0.8, False)],
+)
+def test_planes_pay_by_time_or_by_accuracy(late, ratio, holds):
+    assert planes.planes_pay(grid(rgb=(67.0, 67.4), late=late), timed(rgb=1.0, late=ratio)).holds == holds
+
+
+def test_single_seeds_are_not_put_before_pixels():
+    found = planes.planes_pay(
+        grid(rgb=(67.0, 67.4), late=(66.0, 66.2), lucky=(90.0,)), timed(rgb=1.0, late=0.8, lucky=3.0)
+    )
+    assert not found.holds and "lucky" not in found.ours
+
+
+def test_exchange_blocks_and_multigrids():
+    good = grid(
+        late=(68.0, 69.0),
+        luma_to_chroma=(70.0, 71.0),
+        late_block4=(63.0, 63.0),
+        late_block8=(50.0, 51.0),
+        rgb=(60, 60),
+        r_mg_12=(66, 66),
+    )
+    poor = grid(
+        late=(50.0, 70.0),
+        luma_to_chroma=(60.0, 75.0),
+        late_block4=(49.0, 63.0),
+        late_block8=(52.0, 51.0),
+        rgb=(67, 67),
+        r_mg_12=(66, 66),
+    )
+    for found, holds in ((good, True), (poor, False)):
+        assert planes.exchange_pays(found).holds == planes.small_blocks_pay(found).holds == holds
+        assert planes.multigrids_pay(found, timed(rgb=1.0, r_mg_12=0.9)).holds == holds
+
+
+def convolved(direct, fft, half=0.5):
+    rows = []
+    for size in (32, 64):
+        for kernel in (3, 7, 11, 31):
+            for way, seconds, saved in (
+                ("direct", direct(kernel), 1.0),
+                ("fft, compression 0", fft(kernel), 1.0),
+                ("fft, compression 0.5", half * fft(kernel), half),
+                ("fft, compression 0.75", half * half * fft(kernel), half * half),
+                ("winograd, tiles of 2", 0.5 * direct(kernel), 1.0),
+            ):
+                one = {"seconds": seconds, "ratio": seconds / direct(kernel)}
+                rows.append({"size": size, "kernel": kernel, "way": way, "forward": one, "train": one, "saved": saved})
+    return result(rows, crossings=[{"size": 32, "kind": "train", "measured": 5.0}])
+
+
+def test_convolutions_are_judged_by_their_growth():
+    square = convolved(lambda k: k**2, lambda k: 20 * k**0.1)
+    found = convolutions.cost_by_filter(square)
+    assert found.holds and "k^2.0 direct, k^0.1" in found.ours
+    linear = convolved(lambda k: k, lambda k: 20 * k)
+    assert not convolutions.cost_by_filter(linear).holds
+    assert convolutions.fft_wins_when_large(square).holds and not convolutions.fft_wins_when_large(linear).holds
+    assert convolutions.winograd_wins_at_three(square).holds
+    assert (
+        convolutions.compression_controls_time(square).holds and convolutions.compression_controls_memory(square).holds
+    )
+    assert not convolutions.compression_controls_time(convolved(lambda k: k, lambda k: k, half=1.1)).holds
+
+
+def test_what_is_computed_here_agrees_with_torch():
+    import torch
+
+    signal, taps = torch.tensor([[[2.0, 1, 2, 3]]]), torch.tensor([[[1.0, 2]]])
+    assert torch.conv1d(signal, taps).flatten().tolist() == [4, 5, 8]  # the example
+    assert convolutions.correlation_by_fft() == (True, "[4, 5, 8]")
+    assert convolutions.winograd_multiplies_less().holds and convolutions.half_is_stored().holds
+
+
+def test_the_best_product_is_that_of_least_squares():
+    """Draws of the same signal: the share missed by the fitted diagonal tends to the closed form."""
+    from dctnet.findings.verdicts_convolutions import _missed
+
+    taps = (-0.25, 0.6, 0.3)
+    draws = np.random.default_rng(0).multivariate_normal(
+        np.zeros(10), 0.95 ** np.abs(np.subtract.outer(np.arange(10), np.arange(10))), size=200_000
+    )
+    k, i = np.arange(8)[:, None], np.arange(8)[None]
+    transform = 0.5 * np.cos(np.pi * k * (2 * i + 1) / 16)
+    transform[0] /= np.sqrt(2)
+    x = draws[:, 1:9] @ transform.T
+    y = sum(tap * draws[:, shift : shift + 8] for shift, tap in enumerate(taps)) @ transform.T
+    diagonal = (x * y).sum(0) / (x * x).sum(0)
+    assert _missed(taps) == pytest.approx(((y - diagonal * x) ** 2).sum() / (y**2).sum(), rel=0.02)
+
+
+def test_pictures_behind_half_a_spectrum():
+    side = 10
+    moved = {"channel_l2": 0.01 * (3 * side * side) ** 0.5, "image_size": side}  # 40 dB
+    rows = [attack("clean", right=range(36)) | moved, attack("clean", "fft", 0.5, right=range(35)) | moved]
+    found = spectra.half_is_little_loss(result(rows))
+    assert found.holds and found.ours.startswith("40.0 dB") and "87.5 % in place of 90.0 %" in found.ours
+    rows[1]["channel_l2"] *= 10
+    assert not spectra.half_is_little_loss(result(rows)).holds
+
+
+def test_coefficients_come_free_where_they_are_read_faster():
+    rows = [{"reader": "dctnet", "images_per_second": 300.0}, {"reader": "a (RGB)", "images_per_second": 100.0}]
+    assert convolutions.coefficients_come_free(result(rows)) == (
+        True,
+        "300 pictures/s as coefficients, 100 as RGB (a (RGB)): 3.0x",
+    )
+    rows[1]["images_per_second"] = 400.0
+    assert not convolutions.coefficients_come_free(result(rows)).holds
+
+
+def test_a_claim_without_its_files_is_not_tested():
+    claim = Claim("0", "made up", check="falls_smoothly", results=["rates"])
+    for files, verdict in (((), NOT_TESTED), ((FALLING._replace(name="rates", path="rates.json"),), REPRODUCED)):
+        assert judge(claim, Results(files, ())).verdict == verdict
+    assert judge(claim, Results((RISING._replace(path="rates.json"),), ())).verdict == NOT_REPRODUCED
+    cut = judge(claim, Results((result([{"trained": 0.0}])._replace(path="rates.json"),), ()))
+    assert cut.verdict == NOT_TESTED and "rates.json" in cut.ours
+
+
+def test_each_claim_is_decided_by_a_check_or_says_why_not():
+    found = claims()
+    assert {int("".join(c for c in claim.id if c.isdigit())) for claim in found} == set(range(1, 15))
+    assert len({claim.id for claim in found}) == len(found)
+    for claim in found:
+        assert (claim.check in CHECKS and claim.holds_if) or (claim.check is None and claim.reason), claim.id
+        assert not claim.results or claim.make, claim.id
+    assert {claim.check for claim in found} - {None} == set(CHECKS)
