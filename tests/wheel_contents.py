@@ -25,6 +25,9 @@ def check(wheel: str) -> list[str]:
         for file in (root / source).glob("*.yaml"):
             if f"dctnet/{target}/{file.name}" not in names:
                 found.append(f"{source}/{file.name} is missing as dctnet/{target}/{file.name}")
+    for file in ("findings/claims.yaml", "report/page.css", "report/page.js"):
+        if f"dctnet/{file}" not in names:
+            found.append(f"dctnet/{file} is missing")
     if "dctnet/configs/CARD.md" not in names:
         found.append("models/CARD.md is missing as dctnet/configs/CARD.md")
     return found
