@@ -215,7 +215,9 @@ def transfer_figure(result: Result, moved: Sequence[dict], labels: dict[str, str
                 matrix, numbered, short, words, f"{result.name}, {title}", prefix, pattern="{:.0f}", limits=(0, 100)
             )
         )
-    caption = "Transfer: of the pictures that a network has right when clean, the share that it loses."
+    caption = (
+        "Transfer: of the pictures that a network has right, the share that it loses to those made against another."
+    )
     return figure_box(plots, caption, origin(result))
 
 

@@ -17,7 +17,7 @@ def claims_part(judged: Sequence[Judged]) -> Markup:
     """How verdicts come about, and a row for each claim."""
     text = (
         "The claims are those of the thesis that this project implements, in our words; one with parts has a row for each. "
-        "No verdict is written down: a function reads the result files and decides by the rule that stands below the claim. "
+        "No verdict is written down: a function reads the result files and decides by the rule that is folded beside our figure. "
         "Budgets here are small, so a claim that is not reproduced is not refuted, and one that is reproduced is so for these "
         "networks and data."
     )

@@ -45,7 +45,7 @@ def lead(results: Results, judged: Sequence[Judged]) -> Markup:
         element(
             "p",
             "Networks on the DCT coefficients inside JPEG files, beside networks on pixels, and what is claimed of both. "
-            "Every figure and every verdict on this page is computed from the result files that are named beside it.",
+            "Every figure on this page is read from the result file that is named beside it; verdicts are decided by functions.",
             class_="lead",
         ),
         element(

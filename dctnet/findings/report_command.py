@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -55,9 +56,19 @@ def main(arguments: Sequence[str]) -> int:
     out = out / "report.html" if out.is_dir() else out
     if out.suffix not in (".html", ".htm"):
         raise ValueError(f"OUT is a page, a name that ends in .html, or a folder that exists; got {options.out!r}")
-    write_whole(out, report(results, " ".join(["dctnet report", *options.results, options.out])).encode())
+    write_whole(out, report(results, command_line(options.results, options.out)).encode())
     print(f"{out}: {len(results.files)} result files, {out.stat().st_size / 1e6:.1f} MB")
     return 0
+
+
+def command_line(sources: Sequence[str], out: str) -> str:
+    """The command as it was given; of a path from the root its last part, as the rest is one machine's.
+
+    >>> command_line(["/home/me/results", "benchmarks"], "/tmp/page.html")
+    'dctnet report results benchmarks page.html'
+    """
+    given = (Path(word).name if Path(word).is_absolute() else word for word in (*sources, out))
+    return shlex.join(["dctnet", "report", *given])
 
 
 def report(results: Results, command: str = "dctnet report RESULTS OUT") -> str:
