@@ -4,6 +4,29 @@ The names are imported when they are first used, so that ``import dctnet`` costs
 """
 
 from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dctnet import coefficients as coefficients
+    from dctnet import data as data
+    from dctnet import dct as dct
+    from dctnet import jpeg as jpeg
+    from dctnet import models as models
+    from dctnet import nn as nn
+    from dctnet import report as report
+    from dctnet import robustness as robustness
+    from dctnet import training as training
+    from dctnet import transforms as transforms
+    from dctnet.coefficients import Coefficients
+    from dctnet.jpeg.errors import JPEGError
+    from dctnet.jpeg.image import JPEGImage
+    from dctnet.jpeg.pixels import to_pixels
+    from dctnet.jpeg.reader import read_jpeg, read_jpegs
+    from dctnet.jpeg.writer import write_jpeg, write_jpegs
+    from dctnet.models.fold_stem import fold_stem
+    from dctnet.models.from_rgb import from_rgb
+    from dctnet.models.summary import summary
+    from dctnet.models.zoo import create_model, list_models
 
 __version__ = "0.1.0"
 
@@ -22,12 +45,38 @@ _NAMES = {
     "fold_stem": "dctnet.models.fold_stem",
     "summary": "dctnet.models.summary",
 }
-_ROOMS = ("coefficients", "data", "dct", "jpeg", "models", "nn", "report", "training", "transforms")
+_ROOMS = (
+    "coefficients",
+    "data",
+    "dct",
+    "jpeg",
+    "models",
+    "nn",
+    "report",
+    "robustness",
+    "training",
+    "transforms",
+)
 
-__all__ = [*_NAMES, "__version__"]
+__all__ = [
+    "Coefficients",
+    "JPEGError",
+    "JPEGImage",
+    "__version__",
+    "create_model",
+    "fold_stem",
+    "from_rgb",
+    "list_models",
+    "read_jpeg",
+    "read_jpegs",
+    "summary",
+    "to_pixels",
+    "write_jpeg",
+    "write_jpegs",
+]
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     if name in _NAMES:
         return getattr(import_module(_NAMES[name]), name)
     if name in _ROOMS:
@@ -36,4 +85,4 @@ def __getattr__(name: str):
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_NAMES, *_ROOMS])
+    return sorted({*globals(), *_NAMES, *_ROOMS})

@@ -48,7 +48,7 @@ def flag(name: str, value: Any) -> bool:
     return value
 
 
-def choice(name: str, value: Any, known: Iterable) -> Any:
+def choice(name: str, value: Any, known: Iterable[Any]) -> Any:
     """One of ``known``, of the same type: no float and no truth value passes for a whole number.
 
     >>> choice("pooling", "maximum", ("max", "average"))
@@ -70,7 +70,7 @@ def several(
     *,
     open_low: bool = False,
     of_whole: bool = False,
-) -> tuple:
+) -> tuple[Any, ...]:
     """Finite numbers of [low, high], as many as one of ``counts``; where that may be 1, a number by itself is one.
 
     >>> several("padding", [1, 2], (1, 2, 4), of_whole=True), several("sigma", 0.5, (1, 3), 0)
@@ -114,7 +114,7 @@ def _plain(value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else value
 
 
-def _listed(value: Any, *, alone: bool = False) -> tuple:
+def _listed(value: Any, *, alone: bool = False) -> tuple[Any, ...]:
     """A sequence as a tuple, a number as one of itself where it may stand ``alone``; nothing of all else."""
     if isinstance(value, (tuple, list)):  # asked first, as that is quickest
         return tuple(value)

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from numbers import Integral
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -31,7 +31,7 @@ class Coefficients(NamedTuple):
         """The three planes, each passed through ``function``."""
         return type(self)(function(self.y), function(self.cb), function(self.cr))
 
-    def to(self, *args, **kwargs) -> Coefficients:
+    def to(self, *args: Any, **kwargs: Any) -> Coefficients:
         """``torch.Tensor.to`` on each plane."""
         return self.map(lambda plane: plane.to(*args, **kwargs))
 
@@ -81,6 +81,18 @@ class Grid(NamedTuple):
         (height, width), (vertical, horizontal) = self.size, self.spacing[plane]
         (a, b), (c, d) = vertical.as_integer_ratio(), horizontal.as_integer_ratio()
         return -(-height * b // a), -(-width * d // c)
+
+
+class Pictured(Protocol):
+    """What holds planes and knows where their samples lie: a ``JPEGImage``, a ``StoredImage``."""
+
+    @property
+    def coefficients(self) -> Coefficients:
+        """The planes."""
+
+    @property
+    def grid(self) -> Grid:
+        """Where their samples lie in the picture."""
 
 
 SPACING_420 = ((Fraction(1),) * 2, (Fraction(2),) * 2, (Fraction(2),) * 2)

@@ -21,6 +21,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -98,7 +99,7 @@ def activations(
     memory: bool = True,
     out: str | None = None,
     command: str = "dctnet.benchmarks.activations.activations",
-) -> list[dict]:
+) -> list[dict[str, Any]]:
     """Measures; prints a table and gives its rows, the exact step first. ``memory=False`` leaves out the fresh processes,
     ``repeats=0`` the times.
 
@@ -111,8 +112,8 @@ def activations(
     step = Step(**setting)
     step()
     exact = step.gradient()
-    alternatives: dict[str, tuple[Callable, Callable]] = {}
-    rows: list[dict] = [{"keep": None, "format": "exact", "error": 0.0, "cosine": 1.0}]
+    alternatives: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {}
+    rows: list[dict[str, Any]] = [{"keep": None, "format": "exact", "error": 0.0, "cosine": 1.0}]
     for form in formats:
         for keep in keeps:
             whole_bytes, bytes_kept = step(keep, form)
@@ -149,7 +150,7 @@ def timed(step: Step, keep: float | None, form: str) -> Callable[[], None]:
     return run
 
 
-def print_peak(setting: dict) -> None:
+def print_peak(setting: dict[str, Any]) -> None:
     """Prints by how many bytes one step raises the memory of this process; null where the system does not tell."""
     keep, form = setting.pop("keep"), setting.pop("form")
     step = Step(**setting)
@@ -161,7 +162,7 @@ def print_peak(setting: dict) -> None:
     print(json.dumps(growth(lambda: step(keep, form), classes.device)))
 
 
-def show(rows: list[dict], title: str) -> None:
+def show(rows: list[dict[str, Any]], title: str) -> None:
     """Prints the rows."""
     table = Table(title=title)
     for name in ("kept as", "bands", "saved, MB", "of exact", "peak, MB", "gradient error", "cosine", "time"):

@@ -24,6 +24,7 @@ import statistics
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -108,7 +109,7 @@ def convolutions(
     return rows
 
 
-def measured(setting: dict, repeats: int, only: str = "") -> list[Row]:
+def measured(setting: dict[str, Any], repeats: int, only: str = "") -> list[Row]:
     """The rows of one size of map and filter, without the peaks."""
     x, w = operands(**setting)
     true, rows, pairs = true_convolution(x, w), [], {}
@@ -163,7 +164,7 @@ def saved_bytes(way: Callable[[Tensor, Tensor], Tensor], x: Tensor, w: Tensor) -
     return sum(storage.nbytes() for storage in storages.values())
 
 
-def print_peak(setting: dict) -> None:
+def print_peak(setting: dict[str, Any]) -> None:
     """Prints the growth in a forward and backward pass, behind one that loads what is loaded at the first use."""
     way = ways(setting["kernel"])[setting.pop("way")]
     for last, batch in ((False, 1), (True, setting["batch"])):

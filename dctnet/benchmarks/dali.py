@@ -35,6 +35,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -53,6 +54,7 @@ from dctnet.data.dali_loader import carried
 from dctnet.data.dali_pipeline import load_dali
 from dctnet.data.folder import FileList
 from dctnet.data.keyed_sampling import SampleKey
+from dctnet.jpeg.image import JPEGImage
 from dctnet.jpeg.reader import read_jpegs
 from dctnet.transforms.batched import plan_grids
 from dctnet.transforms.compose import Compose
@@ -67,7 +69,7 @@ class Batches:
     def __init__(self, batches: Sequence[Sequence[str]], threads: int):
         self.batches, self.threads = batches, threads
 
-    def __call__(self, number) -> tuple[list[np.ndarray], ...]:
+    def __call__(self, number: Any) -> tuple[list[np.ndarray], ...]:
         number = number if isinstance(number, int) else number.iteration
         images = read_jpegs(self.batches[number % len(self.batches)], threads=self.threads)
         return tuple([arrays(image)[plane] for image in images] for plane in range(PLANES))
@@ -82,7 +84,7 @@ def blocks_of(grid: Grid) -> list[tuple[int, int]]:
 class WholePictures:
     """In place of a ``Plan``: all blocks of all pictures."""
 
-    def __init__(self, transform, grids: Sequence[Grid], generators) -> None:
+    def __init__(self, transform: object, grids: Sequence[Grid], generators: object) -> None:
         self.blocks = list(zip(*map(blocks_of, grids), strict=True))
 
     def packed_shape(self, plane: int) -> tuple[int, int, int]:
@@ -99,7 +101,7 @@ class WholePictures:
         return [list(three) for three in zip(*planes, strict=True)]
 
 
-def arrays(image) -> list[np.ndarray]:
+def arrays(image: JPEGImage) -> list[np.ndarray]:
     """The planes of an image as (rows, columns, 64), views."""
     return [plane.permute(1, 2, 0).numpy() for plane in image.coefficients]
 
@@ -109,14 +111,14 @@ def routes(paths: list[str], batch_size: int, threads: int) -> dict[tuple[str, s
     dali = load_dali()
     batches = [paths[i : i + batch_size] for i in range(0, len(paths), batch_size)]
 
-    def through(pipeline) -> Callable[[], None]:
+    def through(pipeline: Any) -> Callable[[], None]:
         def run() -> None:
             for _ in drained(pipeline, len(batches)):
                 pass
 
         return run
 
-    def external(**options) -> Callable[[], None]:
+    def external(**options: Any) -> Callable[[], None]:
         start = options.pop("start", "spawn")
         workers = {"py_num_workers": threads, "py_start_method": start} if options.get("parallel") else {}
         pipeline = dali.Pipeline(batch_size, threads, None, prefetch_queue_depth=2, **workers)
@@ -126,7 +128,7 @@ def routes(paths: list[str], batch_size: int, threads: int) -> dict[tuple[str, s
         pipeline.build()
         return through(pipeline)
 
-    def decode(files: list) -> tuple[list, ...]:
+    def decode(files: list[Any]) -> tuple[list[Any], ...]:
         images = read_jpegs([np.asarray(file) for file in files], threads=threads)
         return tuple([arrays(image)[plane] for image in images] for plane in range(PLANES))
 
@@ -146,7 +148,7 @@ def routes(paths: list[str], batch_size: int, threads: int) -> dict[tuple[str, s
         for i in range(0, len(paths), batch_size)
     ]
 
-    def packed(find_windows: Callable, arrays: bool) -> Callable[[], None]:
+    def packed(find_windows: Callable[..., Any], arrays: bool) -> Callable[[], None]:
         reader = BatchReader(crops, threads, finish=False, find_windows=find_windows)
         slots = Slots(pin_memory=False)
 
@@ -182,7 +184,7 @@ def routes(paths: list[str], batch_size: int, threads: int) -> dict[tuple[str, s
     }
 
 
-def measure(paths: list[str], batch_size: int, threads: int, repeats: int) -> list[dict]:
+def measure(paths: list[str], batch_size: int, threads: int, repeats: int) -> list[dict[str, Any]]:
     """The rows of all routes on ``threads`` threads, the bare reader first."""
     batches = [paths[i : i + batch_size] for i in range(0, len(paths), batch_size)]
 
@@ -212,7 +214,7 @@ def dali(
     limit: int = 512,
     out: str | None = None,
     command: str = "dctnet.benchmarks.dali.dali",
-) -> list[dict]:
+) -> list[dict[str, Any]]:
     """Prints a table of the routes over the first ``limit`` JPEG files below ``folder``, and gives its rows.
 
     ``threads``: so many; None: one, then as many as there are cores. ``out`` names a JSON file for the rows and for the
@@ -237,7 +239,7 @@ def dali(
     return rows
 
 
-def show(rows: list[dict], title: str) -> None:
+def show(rows: list[dict[str, Any]], title: str) -> None:
     """Prints the rows."""
     table = Table(title=Text(title, style="table.title"))
     columns = {

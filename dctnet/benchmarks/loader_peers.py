@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -40,7 +40,7 @@ class Job(NamedTuple):
     workers: int
 
 
-Pass = Callable[[], Iterator]  # iterates once over all batches
+Pass = Callable[[], Iterator[Any]]  # iterates once over all batches
 
 
 def our_transform() -> Compose:
@@ -82,20 +82,20 @@ def ours_stream(job: Job) -> Pass:
     return lambda: iter(loader)
 
 
-class Pictures(Dataset):
+class Pictures(Dataset[Any]):
     """What ``torchvision.datasets.ImageFolder`` does with a list of files: read, then transform."""
 
-    def __init__(self, paths: list[str], read: Callable, transform: Callable):
+    def __init__(self, paths: list[str], read: Callable[..., Any], transform: Callable[..., Any]):
         self.paths, self.read, self.transform = paths, read, transform
 
     def __len__(self) -> int:
         return len(self.paths)
 
-    def __getitem__(self, index: int):
+    def __getitem__(self, index: int) -> Any:
         return self.transform(self.read(self.paths[index]))
 
 
-def _pictures(job: Job, read: Callable, first: tuple = (), **options) -> Pass:
+def _pictures(job: Job, read: Callable[..., Any], first: tuple[Any, ...] = (), **options: Any) -> Pass:
     from torchvision.transforms import v2
 
     transform = v2.Compose(
@@ -110,7 +110,7 @@ def _pictures(job: Job, read: Callable, first: tuple = (), **options) -> Pass:
     return _loader(job, Pictures(job.paths, read, transform), **options)
 
 
-def _loader(job: Job, data: Dataset, **options) -> Pass:
+def _loader(job: Job, data: Dataset[Any], **options: Any) -> Pass:
     loader = DataLoader(
         data, job.batch_size, shuffle=True, num_workers=job.workers, persistent_workers=job.workers > 0, **options
     )
@@ -121,27 +121,27 @@ def _bytes(path: str) -> torch.Tensor:
     return torch.from_numpy(np.fromfile(path, np.uint8))
 
 
-def _read_torchvision(path: str):
+def _read_torchvision(path: str) -> torch.Tensor:
     from torchvision.io import ImageReadMode, decode_jpeg
 
     return decode_jpeg(_bytes(path), mode=ImageReadMode.RGB)
 
 
-def _read_pillow(path: str):
+def _read_pillow(path: str) -> torch.Tensor:
     from PIL import Image
 
     with open(path, "rb") as file:
         return Image.open(file).convert("RGB")
 
 
-def _read_simplejpeg(path: str):
+def _read_simplejpeg(path: str) -> torch.Tensor:
     import simplejpeg
 
     with open(path, "rb") as file:
         return torch.from_numpy(simplejpeg.decode_jpeg(file.read())).permute(2, 0, 1)
 
 
-def _read_torchcodec(path: str):
+def _read_torchcodec(path: str) -> torch.Tensor:
     from torchcodec.decoders import ImageReadMode, decode_jpeg
 
     return decode_jpeg(_bytes(path), mode=ImageReadMode.RGB)
@@ -211,7 +211,7 @@ def dali_rgb(job: Job) -> Pass:
     return one_pass
 
 
-def drained(pipeline, batches: int, ahead: int = 2) -> Iterator[tuple]:
+def drained(pipeline: Any, batches: int, ahead: int = 2) -> Iterator[tuple[Any, ...]]:
     """The outputs of so many batches of a DALI pipeline, ``ahead`` under way at a time and none when the pass is over.
 
     ``pipeline.run`` would prepare batches of the next pass while the other loader is timed.

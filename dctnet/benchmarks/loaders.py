@@ -36,7 +36,9 @@ import resource
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -79,7 +81,7 @@ def through(job: Job, name: str) -> Callable[[], None]:
     return run
 
 
-def _memory(job: Job, name: str, count: int, connection) -> None:
+def _memory(job: Job, name: str, count: int, connection: Connection) -> None:
     """In a fresh process: one pass, then the peak memory in MB of the process and its workers."""
     warnings.simplefilter("ignore")
 
@@ -121,7 +123,7 @@ def peak_memory(job: Job, name: str, count: int) -> float | None:
         process.join()
 
 
-def measure(job: Job, names: Sequence[str], repeats: int, count: int, memory: bool) -> list[dict]:
+def measure(job: Job, names: Sequence[str], repeats: int, count: int, memory: bool) -> list[dict[str, Any]]:
     """Rows of the loaders ``names`` on ``count`` cores, ours from JPEG first."""
     with bound(count):
         ours = through(job, OURS)
@@ -160,7 +162,7 @@ def loaders(
     memory: bool = True,
     out: str | None = None,
     command: str = "dctnet.benchmarks.loaders.loaders",
-) -> list[dict]:
+) -> list[dict[str, Any]]:
     """Times the loaders on the first ``limit`` JPEG files below ``folder``, a whole number of batches of them.
 
     ``store`` is a packed store to read instead of one made on the spot; ``only`` names loaders, separated by ``;``.
@@ -193,7 +195,7 @@ def loaders(
     return rows
 
 
-def show(rows: list[dict], title: str) -> None:
+def show(rows: list[dict[str, Any]], title: str) -> None:
     """Prints the rows."""
     table = Table(title=Text(title, style="table.title"))
     for name, side in (

@@ -16,6 +16,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -182,7 +183,7 @@ def rows_of(grid: str) -> list[Row]:
     ]
 
 
-def print_peak(of: Row, setting: dict) -> None:
+def print_peak(of: Row, setting: dict[str, Any]) -> None:
     """Prints the growth in a training step, behind one of two pictures, which loads what is loaded at the first use."""
     Step(of, **setting | {"batch": 2}).train()
     step = Step(of, **setting)

@@ -6,7 +6,7 @@ import gc
 import os
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -92,7 +92,7 @@ def _summary(measured: list[tuple[float, float]]) -> Pair:
 
 
 @contextmanager
-def bound(cores: int):
+def bound(cores: int) -> Iterator[None]:
     """Binds this process to one of its cores where ``cores`` is 1 and the system can; torch gets ``cores`` threads."""
     threads = torch.get_num_threads()
     before = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None

@@ -8,13 +8,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
 STATUS = Path("/proc/self/status")
 
 
-def peak_in_process(module: str, *settings: dict) -> int | None:
+def peak_in_process(module: str, *settings: dict[str, Any]) -> int | None:
     """What ``module.print_peak(*settings)`` prints in a process of its own; OSError with what it said if it fails.
 
     The settings go there as JSON. Freed blocks of 64 KB or more are given back to the system at once, else the peak would be

@@ -25,6 +25,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
@@ -102,7 +103,7 @@ def _prepared_theirs(path: str, way: str) -> Tensor:
 
 
 @torch.inference_mode()
-def compare(network: PixelNetwork, paths: Sequence[str], way: str) -> dict:
+def compare(network: PixelNetwork, paths: Sequence[str], way: str) -> dict[str, Any]:
     """The row of one way of preparing pictures: agreement, differences of logits, and accuracies where there are labels."""
     ours = torch.cat([network.model(_prepared_ours(network, path, way)) for path in paths])
     theirs = torch.cat([network.model(_prepared_theirs(path, way)) for path in paths])
@@ -124,7 +125,7 @@ def compare(network: PixelNetwork, paths: Sequence[str], way: str) -> dict:
 
 
 @torch.inference_mode()
-def times(network: PixelNetwork, paths: Sequence[str], rounds: int) -> dict:
+def times(network: PixelNetwork, paths: Sequence[str], rounds: int) -> dict[str, Any]:
     """Milliseconds a picture of both ways from file to logits, and of its preparation, with the median of the ratios."""
 
     def each(function: Callable[[str], Tensor]) -> Callable[[], None]:
@@ -144,7 +145,7 @@ def times(network: PixelNetwork, paths: Sequence[str], rounds: int) -> dict:
             each(lambda path: network.model(_prepared_ours(network, path, RESIZED))),
         ),
     }
-    row: dict = {"pictures": f"time, {RESIZED}"}
+    row: dict[str, Any] = {"pictures": f"time, {RESIZED}"}
     for name, pair in paired(alternatives, rounds).items():
         row |= {
             f"{name}_ms": 1e3 * pair.reference_seconds / len(paths),
@@ -161,7 +162,7 @@ def pretrained(
     rounds: int = 5,
     out: str | None = None,
     command: str = "dctnet.benchmarks.pretrained.pretrained",
-) -> list[dict]:
+) -> list[dict[str, Any]]:
     """Compares on the first ``limit`` JPEG files below ``folder``; prints a table and gives its rows.
 
     ``rounds``: of the timing, 0 for none; ``out``: a JSON file, for the ``command`` that measured as well. DataError without
@@ -186,7 +187,7 @@ def pretrained(
     return rows
 
 
-def show(rows: Sequence[dict], title: str) -> None:
+def show(rows: Sequence[dict[str, Any]], title: str) -> None:
     """The table."""
     table = Table("pictures", "same top-1", "top-1 ours", "top-1 pixels", "logits differ by", "at most", title=title)
     for row in rows:

@@ -25,6 +25,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -50,7 +51,7 @@ def read(
     out: str | None = None,
     progressive: bool = False,
     command: str = "dctnet.benchmarks.read.read",
-) -> list[dict]:
+) -> list[dict[str, Any]]:
     """Times the readers on the first ``limit`` JPEG files under ``folder`` that hold coefficients, in ``repeats`` rounds.
 
     ``progressive`` takes copies that Pillow saves as progressive files, of the files' own quality.
@@ -70,7 +71,7 @@ def read(
     return rows
 
 
-def _read(paths: list[Path], repeats: int, workshop: Path) -> tuple[list[dict], int]:
+def _read(paths: list[Path], repeats: int, workshop: Path) -> tuple[list[dict[str, Any]], int]:
     """The rows, and the bytes of all files."""
     chosen = list(zip(paths, read_jpegs(paths, dequantize=False), strict=True))
     raw = [blocks_of(image) for _, image in chosen]
@@ -91,9 +92,9 @@ def _read(paths: list[Path], repeats: int, workshop: Path) -> tuple[list[dict], 
     return rows, sum(map(len, files))
 
 
-def ours(sources: Sequence, threads: int = 1, call: int = CALL, tensors: bool = False) -> Callable[[], None]:
+def ours(sources: Sequence[Any], threads: int = 1, call: int = CALL, tensors: bool = False) -> Callable[[], None]:
     """Reads all sources, as many a call as have ``call`` bytes together, one at least."""
-    batches: list[list] = []
+    batches: list[list[Any]] = []
     room = 0
     for source in sources:
         size = len(source) if isinstance(source, bytes) else os.path.getsize(source)
@@ -113,7 +114,7 @@ def ours(sources: Sequence, threads: int = 1, call: int = CALL, tensors: bool = 
     return run
 
 
-def two_threads(repeats: int, files: list[bytes]) -> list[dict]:
+def two_threads(repeats: int, files: list[bytes]) -> list[dict[str, Any]]:
     """A row of ours on two threads, where there are two cores: one thread's time over its own is ``speedup``."""
     if not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2:
         return []
@@ -136,10 +137,10 @@ def saved_progressive(paths: list[str], workshop: Path) -> list[str]:
     return copies
 
 
-def measure(peers: dict[str, Peer], repeats: int, paths: list[Path], files: list[bytes]) -> list[dict]:
+def measure(peers: dict[str, Peer], repeats: int, paths: list[Path], files: list[bytes]) -> list[dict[str, Any]]:
     """Rows of ours and of each peer."""
     by_bytes, by_path = ours(files), ours([str(path) for path in paths])
-    alternatives: dict[str, tuple] = {
+    alternatives: dict[str, tuple[Any, ...]] = {
         "dctnet (tensors)": (ours(files, tensors=True), by_bytes),
         "dctnet (paths)": (by_path, by_bytes),
     }
@@ -151,7 +152,7 @@ def measure(peers: dict[str, Peer], repeats: int, paths: list[Path], files: list
     return rows + [_row(name, pair, len(files)) for name, pair in pairs.items()]
 
 
-def _row(name: str, pair: Pair, count: int) -> dict:
+def _row(name: str, pair: Pair, count: int) -> dict[str, Any]:
     return {
         "reader": name,
         "images_per_second": count / pair.seconds,
@@ -182,7 +183,7 @@ def largest_difference(ours: Callable[[int], Blocks], theirs: Callable[[int], Bl
     return f"{largest}; {other} files in other shapes" if other else largest
 
 
-def show(rows: list[dict], folder: str, count: int, repeats: int) -> None:
+def show(rows: list[dict[str, Any]], folder: str, count: int, repeats: int) -> None:
     """Prints the rows."""
     # Text, since rich takes brackets in a folder's name for markup.
     table = Table(title=Text(f"{count} files of {folder}, one core, median of {repeats} rounds", style="table.title"))

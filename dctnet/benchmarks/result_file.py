@@ -7,6 +7,7 @@ import platform
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -23,7 +24,7 @@ def command_line(name: str, arguments: Sequence[str]) -> str:
     return shlex.join(["dctnet", "bench", name, *given])
 
 
-def write_result(out: str | Path, rows: list[dict], command: str, **about: object) -> None:
+def write_result(out: str | Path, rows: list[dict[str, Any]], command: str, **about: object) -> None:
     """The file ``out``: the command, machine and versions, what else is to be said about the measurement, the rows."""
     head = {"command": command, "cpu": cpu_model(), "torch": torch.__version__, "commit": commit()}
     Path(out).write_text(json.dumps(head | about | {"rows": rows}, indent=1) + "\n")

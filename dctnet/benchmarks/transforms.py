@@ -19,6 +19,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -108,7 +109,9 @@ COLOUR: dict[str, tuple[Callable[[Coefficients], Coefficients], Callable[[Tensor
 }
 
 
-def luma_error(ours: Callable, theirs: Callable, planes: Sequence[Coefficients], dtype: torch.dtype) -> float:
+def luma_error(
+    ours: Callable[..., Any], theirs: Callable[..., Any], planes: Sequence[Coefficients], dtype: torch.dtype
+) -> float:
     """The largest difference in gray levels, of luma with coefficients of ``dtype``."""
     worst = 0.0
     for picture in planes:
@@ -120,7 +123,7 @@ def luma_error(ours: Callable, theirs: Callable, planes: Sequence[Coefficients],
     return worst
 
 
-def colour_error(ours: Callable, theirs: Callable, planes: Sequence[Coefficients]) -> float:
+def colour_error(ours: Callable[..., Any], theirs: Callable[..., Any], planes: Sequence[Coefficients]) -> float:
     """The mean difference of R, G and B in gray levels after rounding to 8 bits, chroma at full resolution."""
     total = 0.0
     for picture in planes:
@@ -151,7 +154,7 @@ def transforms(
     together: int = 256,
     out: str | None = None,
     command: str = "dctnet.benchmarks.transforms.transforms",
-) -> list[dict]:
+) -> list[dict[str, Any]]:
     """Measures on the first ``limit`` JPEG files below ``folder``; prints a table and gives its rows.
 
     ``together``: how many pictures go through in one call on ``device``; ``out``: a JSON file, for the ``command`` that
@@ -191,13 +194,13 @@ def say(name: str) -> None:
     print(f"measuring {name}", file=sys.stderr, flush=True)
 
 
-def row_of(name: str, path: str, pair: Pair, pictures: int) -> dict:
+def row_of(name: str, path: str, pair: Pair, pictures: int) -> dict[str, Any]:
     """A row: what ran, and how; microseconds of ours a picture, and how many times torchvision's that is faster."""
     us = 1e6 * pair.reference_seconds / pictures
     return {"transform": name, "path": path, "us": us, "ratio": pair.ratio, "spread": list(pair.spread)}
 
 
-def each(function: Callable, pictures: Sequence) -> Callable[[], None]:
+def each(function: Callable[..., Any], pictures: Sequence[Any]) -> Callable[[], None]:
     """A run through the pictures, one after the other."""
 
     def run() -> None:
@@ -226,7 +229,9 @@ def pixel_chain(*augmentations: v2.RandAugment) -> v2.Compose:
     )
 
 
-def pipelines(images: Sequence, planes: Sequence[Coefficients], decoded: Sequence[Tensor], repeats: int) -> list[dict]:
+def pipelines(
+    images: Sequence[Any], planes: Sequence[Coefficients], decoded: Sequence[Tensor], repeats: int
+) -> list[dict[str, Any]]:
     """The rows of the whole pipelines, and of RandAugment."""
     whole = [to_pixels(image) for image in images]
     augment, twin = Compose([RandAugment()], block_size=8), v2.RandAugment(interpolation=BILINEAR)
@@ -243,7 +248,7 @@ def pipelines(images: Sequence, planes: Sequence[Coefficients], decoded: Sequenc
         for i, picture in enumerate(planes):
             augment(picture, torch.Generator().manual_seed(i))
 
-    def theirs_seeded(transform: Callable, pictures: Sequence[Tensor]) -> Callable[[], None]:
+    def theirs_seeded(transform: Callable[..., Any], pictures: Sequence[Tensor]) -> Callable[[], None]:
         def run() -> None:
             for i, picture in enumerate(pictures):
                 torch.manual_seed(i)
@@ -269,7 +274,7 @@ def pipelines(images: Sequence, planes: Sequence[Coefficients], decoded: Sequenc
     return rows
 
 
-def at_once(images: Sequence, device: str, count: int = 256, rounds: int = 5) -> dict:
+def at_once(images: Sequence[Any], device: str, count: int = 256, rounds: int = 5) -> dict[str, Any]:
     """Images/s of crop, flip and normalisation of ``count`` pictures in one call on ``device``, planned and packed before."""
     pictures = [images[i % len(images)] for i in range(count)]
     made = plan(chain(), pictures, [torch.Generator().manual_seed(i) for i in range(count)])
@@ -291,7 +296,7 @@ def at_once(images: Sequence, device: str, count: int = 256, rounds: int = 5) ->
     return {"transform": name, "path": "one call", "device": device, "images_per_second": rate}
 
 
-def show(rows: list[dict], title: str) -> None:
+def show(rows: list[dict[str, Any]], title: str) -> None:
     """Prints the rows."""
     table = Table(title=title)
     table.add_column("transform")

@@ -4,11 +4,16 @@
 """
 
 from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from dctnet.data.batch import Batch
 from dctnet.data.folder import DataError, FileList, JPEGFolder
 from dctnet.data.torch_loader import KeyedLoader
 from dctnet.data.ucr import read_ucr
+
+if TYPE_CHECKING:
+    from dctnet.data.module import DCTDataModule
+    from dctnet.data.series import SeriesDataModule
 
 __all__ = [
     "Batch",
@@ -24,7 +29,11 @@ __all__ = [
 _WITH_LIGHTNING = {"DCTDataModule": "dctnet.data.module", "SeriesDataModule": "dctnet.data.series"}
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     if name in _WITH_LIGHTNING:
         return getattr(import_module(_WITH_LIGHTNING[name]), name)
     raise AttributeError(f"module 'dctnet.data' has no attribute {name!r}; it has {__all__}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

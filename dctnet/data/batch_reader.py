@@ -7,7 +7,7 @@ transforms later (``transforms.batched``), or the finished planes where the deco
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -51,7 +51,7 @@ class Opened(NamedTuple):
     """
 
     keys: Sequence[SampleKey]
-    sources: list
+    sources: list[Any]
     missing: dict[int, OSError]
     files: _native.Files | None
     plan: Plan | Drawn | None
@@ -66,7 +66,7 @@ class BatchReader:
 
     def __init__(
         self,
-        dataset,
+        dataset: Any,
         threads: int = 1,
         dtype: torch.dtype = torch.float32,
         *,
@@ -85,7 +85,7 @@ class BatchReader:
 
     def open(self, keys: Sequence[SampleKey]) -> Opened:
         """The bytes and headers of these samples' files, and what the keys draw for pictures of these sizes."""
-        sources: list = []
+        sources: list[Any] = []
         missing: dict[int, OSError] = {}
         for place, key in enumerate(keys):
             try:

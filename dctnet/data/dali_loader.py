@@ -28,6 +28,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -73,7 +74,7 @@ def carried(
             if len(waiting) > prefetch:
                 return
 
-    def source() -> list:
+    def source() -> list[Any]:
         read_ahead()
         if not waiting:
             raise StopIteration
@@ -118,7 +119,7 @@ class DALILoader(Resumable):
 
     def __init__(
         self,
-        dataset,
+        dataset: Any,
         batch_size: int,
         *,
         shuffle: bool = False,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,7 +20,7 @@ from dctnet.data.folder import DataError
 DEPTH = 2  # of DALI's own queue: one batch is on its way to the device while the one before is used
 
 
-def load_dali():
+def load_dali() -> Any:
     """The module ``nvidia.dali``; DataError, which says what to install, where there is none."""
     try:
         with warnings.catch_warnings():
@@ -34,7 +35,7 @@ def load_dali():
     return nvidia.dali
 
 
-def pipeline(source: Callable[[], list], arrays: int, device: int | None, no_copy: bool):
+def pipeline(source: Callable[[], list[Any]], arrays: int, device: int | None, no_copy: bool) -> Any:
     """A built pipeline of batches of one sample, whose ``arrays`` outputs are what ``source()`` gives, on ``device``."""
     dali = load_dali()
     made = dali.Pipeline(batch_size=1, num_threads=1, device_id=device, prefetch_queue_depth=DEPTH, py_num_workers=0)
@@ -45,13 +46,13 @@ def pipeline(source: Callable[[], list], arrays: int, device: int | None, no_cop
     return made
 
 
-def lent(planes: Sequence[Tensor]) -> list[list]:
+def lent(planes: Sequence[Tensor]) -> list[list[Any]]:
     """What ``source`` gives for these planes; their memory is read until the batch has come out of the pipeline."""
     tensor = load_dali().tensors.TensorCPU
     return [[tensor(torch.utils.dlpack.to_dlpack(plane))] for plane in planes]
 
 
-def received(output, device: int | None) -> Tensor:
+def received(output: Any, device: int | None) -> Tensor:
     """The one array of an output, as a tensor on the device."""
     if device is None:
         return torch.from_dlpack(output[0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch.utils.data import Dataset
 
@@ -68,7 +68,7 @@ def find_images(folder: str | Path) -> list[str]:
     return sorted(found)
 
 
-class JPEGFolder(Dataset):
+class JPEGFolder(Dataset[Any]):
     """The JPEG files below ``root/CLASS/`` as ``(Coefficients, label)``; labels number the sorted class names.
 
     ``transform(image, generator=g)`` gets the ``JPEGImage`` and a generator keyed by ``(seed, epoch, index)``; without a
@@ -142,7 +142,7 @@ class JPEGFolder(Dataset):
         return self.sample(key)[:2]
 
 
-class FileList(Dataset):
+class FileList(Dataset[Any]):
     """Files without labels (label -1), in the order given; otherwise like ``JPEGFolder``."""
 
     def __init__(

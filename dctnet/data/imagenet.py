@@ -11,7 +11,9 @@ import os
 import shutil
 import tarfile
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import scipy.io
 from torchvision.datasets.imagenet import parse_train_archive, parse_val_archive
@@ -71,7 +73,7 @@ def _validation(folder: Path, source: Path) -> None:
         raise DataError(f"{source} has neither val/ nor {ARCHIVES['val']}. {NEEDS}")
 
 
-def _unpack(parse, source: Path, **options) -> None:
+def _unpack(parse: Callable[..., None], source: Path, **options: Any) -> None:
     """torchvision checks the archive's MD5 and unpacks it."""
     try:
         parse(str(source), **options)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -139,7 +139,9 @@ class Drawn(NamedTuple):
 GRAY = ((2, 2), (1, 1), (1, 1))  # the chroma that a picture without has
 
 
-def draw_files(reduced: Reduced, heads: Sequence[tuple | None], seed: int, keys: Sequence[SampleKey]) -> Drawn:
+def draw_files(
+    reduced: Reduced, heads: Sequence[tuple[Any, ...] | None], seed: int, keys: Sequence[SampleKey]
+) -> Drawn:
     """What each key draws for the file with these headers: (size, sampling), or None for an unreadable file."""
     chosen = [number for number, head in enumerate(heads) if head is not None]
     if not chosen:
@@ -237,7 +239,7 @@ def _source(dataset: Files, index: int) -> str | bytes:
         return b""
 
 
-def _drawn(reduced: Reduced, head: tuple, seed: int, key: SampleKey) -> Separable | None:
+def _drawn(reduced: Reduced, head: tuple[Any, ...], seed: int, key: SampleKey) -> Separable | None:
     """The operators of one file; None where they do not fit it, which loading it by itself will say, if it is whole."""
     try:
         return reduced.operators(sampling_grid(*head), sample_generator(seed, key))

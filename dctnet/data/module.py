@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch import LightningDataModule
@@ -124,7 +124,7 @@ class DCTDataModule(LightningDataModule):
         flip: float = 0.5,
         augment: Literal["none", "randaugment", "trivialaugment", "threeaugment"] = "none",
         erasing: float = 0.0,
-        bands: int | str | list | dict | None = None,
+        bands: int | str | list[Any] | dict[str, Any] | None = None,
         statistics: str | None = None,
         max_broken: float = 0.01,
         prefetch: int = 2,
@@ -226,7 +226,7 @@ class DCTDataModule(LightningDataModule):
             return StreamLoader(self.shards, self.train_transform, self.batch_size, **common)
         return self._loader(self.train_set, shuffle=True, drop_last=True)
 
-    def val_dataloader(self) -> KeyedLoader | DALILoader | list:
+    def val_dataloader(self) -> KeyedLoader | DALILoader | list[Any]:
         """In order, each file once; none where only training tars are known."""
         return [] if self.val_root is None else self._loader(self.val_set)
 
@@ -253,7 +253,7 @@ class DCTDataModule(LightningDataModule):
         pin_memory = torch.cuda.is_available()
         return KeyedLoader(dataset, self.batch_size, workers=self.workers, pin_memory=pin_memory, **order)
 
-    def _common(self) -> dict:
+    def _common(self) -> dict[str, Any]:
         """What all loaders are told."""
         return {
             "seed": self.seed,

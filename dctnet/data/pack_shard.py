@@ -42,7 +42,7 @@ class Partial:
     def __init__(self, handle: int):
         self.handle, self.bytes, self.crc = handle, 0, 0
 
-    def write(self, data) -> int:
+    def write(self, data: bytes | bytearray | memoryview[int]) -> int:
         rest = memoryview(data)
         while rest:
             rest = rest[os.write(self.handle, rest) :]
@@ -173,7 +173,7 @@ def _write_records(
     }
 
 
-def make_record(image: JPEGImage, layout: Layout, name: str) -> tuple[bytes, tuple]:
+def make_record(image: JPEGImage, layout: Layout, name: str) -> tuple[bytes, tuple[Any, ...]]:
     """The bytes of the record of a picture, and (bytes of the name, height, width, sampling) for its row.
 
     A picture whose shorter side is longer than ``layout.resize`` is brought to it, antialiased, as 4:2:0; a smaller one stays.

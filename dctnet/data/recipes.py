@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from dctnet.data.cifar import copy_tree, make_cifar10, make_cifar100
 from dctnet.data.digits import make_digits
@@ -86,5 +87,5 @@ def count(folder: Path) -> dict[str, int]:
     }
 
 
-def _describe(made: dict) -> str:
+def _describe(made: dict[str, Any]) -> str:
     return f"{made['train']} training and {made['val']} validation files in {made['classes']} classes"

@@ -21,7 +21,7 @@ class ShardFile:
         if os.fstat(self.handle).st_size != size:
             raise self._cut()
 
-    def __del__(self):
+    def __del__(self) -> None:
         if self.handle is not None:
             os.close(self.handle)
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -41,7 +41,7 @@ class StoredImage(NamedTuple):
     source: str
 
 
-class StoreFolder(Dataset):
+class StoreFolder(Dataset[Any]):
     """The pictures of a packed store as ``(Coefficients, label)``, in the order in which ``JPEGFolder`` has the files.
 
     ``transform(image, generator=g)`` gets a ``StoredImage`` and the generator that ``JPEGFolder`` would give it: keyed by
@@ -92,7 +92,7 @@ class StoreFolder(Dataset):
         self.shard_file = lru_cache(MOST_OPEN)(lambda number: ShardFile(*files[number]))
         self.checked = np.zeros(len(self.table), dtype=bool)
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return _opened, (self.root, self.transform, self.seed, self.classes)
 
     def __len__(self) -> int:

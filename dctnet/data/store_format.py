@@ -37,10 +37,11 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -49,6 +50,8 @@ from dctnet.coefficients import Grid
 from dctnet.data.folder import DataError
 
 FORMAT, VERSION, BLOCK_SIZE, ALIGNMENT = "dctnet store", 1, 8, 64
+Whole = TypeVar("Whole", int, np.ndarray)  # a number, or one for each of many records
+
 LIMITS = {"int8": 127, "int16": 32767}
 LONGEST = 2**27  # of a side in pixels, as many as the reader takes for a whole picture
 
@@ -77,7 +80,7 @@ class Layout:
     dtype: str = "int8"
     resize: int | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.dtype not in LIMITS:
             raise ValueError(f"a store holds int8 or int16; got dtype {self.dtype!r}")
         if self.resize is not None and not 8 <= self.resize <= 65535:
@@ -141,7 +144,7 @@ def quantise(plane: np.ndarray, steps: np.ndarray | None, dtype: str) -> tuple[n
     return np.clip(np.rint(values, out=values), -limit, limit).astype(dtype), scales
 
 
-def blocks(height: int, width: int, sampling) -> list[tuple[int, int]]:
+def blocks(height: Whole, width: Whole, sampling: Any) -> list[tuple[Whole, Whole]]:
     """(rows, columns) of blocks of Y, Cb and Cr. Also for arrays of many records, ``sampling`` (3, 2, n).
 
     >>> blocks(33, 20, [(2, 2), (1, 1), (1, 1)])
@@ -152,12 +155,12 @@ def blocks(height: int, width: int, sampling) -> list[tuple[int, int]]:
     return [(-(-height * v // tallest), -(-width * h // widest)) for v, h in sampling]
 
 
-def _greatest(a, b, c):
+def _greatest(a: Whole, b: Whole, c: Whole) -> Whole:
     return max(a, b, c) if isinstance(a, int) else np.maximum(np.maximum(a, b), c)
 
 
 @lru_cache(maxsize=256)
-def spacing(sampling: tuple[tuple[int, int], ...]):
+def spacing(sampling: tuple[tuple[int, int], ...]) -> tuple[tuple[int | Fraction, int | Fraction], ...]:
     """The spacing of a ``Grid`` from the sampling factors of Y, Cb and Cr."""
     tallest, widest = (max(factors) for factors in zip(*sampling, strict=True))
     return tuple((_ratio(tallest, v), _ratio(widest, h)) for v, h in sampling)
@@ -167,14 +170,14 @@ def _ratio(a: int, b: int) -> int | Fraction:
     return Fraction(a, b) if a % b else a // b
 
 
-def write_record(planes, scales, name: str) -> bytes:
+def write_record(planes: Sequence[np.ndarray], scales: Sequence[np.ndarray], name: str) -> bytes:
     """The bytes of a record, without the padding before it."""
     parts = [*(scale.astype("<f4").tobytes() for scale in scales)]
     parts += [plane.astype(plane.dtype.newbyteorder("<"), copy=False).tobytes() for plane in planes]
     return b"".join((*parts, name.encode("utf-8", "surrogateescape")))
 
 
-def read_record(data: np.ndarray, row: tuple, layout: Layout) -> Record:
+def read_record(data: np.ndarray, row: tuple[Any, ...], layout: Layout) -> Record:
     """The record of a row of the table (``row.tolist()``), which was checked, in its bytes, without a copy."""
     place, height, width = 0, row[5], row[6]
     sampling = tuple(map(tuple, row[7].tolist()))  # the one field that stays an array

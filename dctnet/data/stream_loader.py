@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlparse
 from urllib.request import url2pathname
 
@@ -143,11 +143,11 @@ class StreamLoader(Resumable):
             )
         return batch
 
-    def state_dict(self) -> dict:
+    def state_dict(self) -> dict[str, Any]:
         """The epoch, how many of its batches were handed out, and how they were dealt out."""
         return super().state_dict() | self.dealt
 
-    def load_state_dict(self, state: dict) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on at the place that ``state_dict`` gave. DataError within an epoch that was dealt out in another way."""
         before = {name: state[name] for name in self.dealt}
         if 0 < state["batch"] < len(self) and before != self.dealt:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any, BinaryIO, NamedTuple
 
 from dctnet.data.folder import EXTENSIONS, DataError
@@ -51,7 +52,7 @@ def is_stream(url: str) -> bool:
     return url.startswith(("pipe:", "file:")) or "://" in url
 
 
-def _webdataset(module: str):
+def _webdataset(module: str) -> ModuleType:
     try:
         return import_module(f"webdataset.{module}")
     except ImportError as error:
@@ -185,7 +186,7 @@ def _check_end(archive: tarfile.TarFile) -> None:
             )
 
 
-def _groups(stream: BinaryIO, url: str, mode: str) -> Iterator[tuple[str, dict]]:
+def _groups(stream: BinaryIO, url: str, mode: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """(key, {extension: what}) of each sample; what: the bytes in stream mode, and in file mode (offset, length) of pictures."""
     key, group = None, {}
     try:
@@ -220,7 +221,7 @@ def _groups(stream: BinaryIO, url: str, mode: str) -> Iterator[tuple[str, dict]]
         raise DataError(f"{url} is no tar file, or it is damaged: {error}. Copy or make it again.") from error
 
 
-def _only_picture(pictures: dict, key: str, url: str) -> str:
+def _only_picture(pictures: dict[str, Any], key: str, url: str) -> str:
     if len(pictures) != 1:
         raise DataError(
             f"{url}: sample {key} has {len(pictures)} pictures ({', '.join(PICTURES)}); one is needed, and all members of "

@@ -46,7 +46,7 @@ class Pictures(NamedTuple):
         return load_sample(self, key)
 
 
-class TarStream(IterableDataset):
+class TarStream(IterableDataset[Batch]):
     """Batches of the pictures of tar shards at the addresses ``urls`` (one with braces, or a list), for
     ``DataLoader(stream, batch_size=None, collate_fn=collate)``.
 

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,10 +30,10 @@ from dctnet.data.worker_errors import from_workers
 from dctnet.jpeg.reader import read_jpeg
 
 
-class _Tolerant(Dataset):
+class _Tolerant(Dataset[Any]):
     """A data set whose unreadable files come as ``Broken`` instead of an exception; whole batches where it makes them."""
 
-    def __init__(self, dataset: Dataset):
+    def __init__(self, dataset: Dataset[Any]):
         self.dataset = dataset
 
     def __len__(self) -> int:
@@ -47,7 +48,7 @@ class _Tolerant(Dataset):
         return [load_item(self.dataset, key) for key in keys]
 
 
-class KeyedLoader(Resumable, DataLoader):
+class KeyedLoader(Resumable, DataLoader[Any]):
     """A ``torch.utils.data.DataLoader`` over ``JPEGFolder`` or ``FileList`` that yields ``Batch``.
 
     ``workers`` threads (or processes, see above; 0: none) make the batches, each ``prefetch`` ahead.
@@ -65,7 +66,7 @@ class KeyedLoader(Resumable, DataLoader):
 
     def __init__(
         self,
-        dataset: Dataset,
+        dataset: Dataset[Any],
         batch_size: int,
         *,
         shuffle: bool = False,
@@ -137,7 +138,7 @@ class KeyedLoader(Resumable, DataLoader):
         return batch._replace(coefficients=batch.coefficients.map(Tensor.pin_memory))
 
 
-def made_in_cpp(dataset: Dataset) -> bool:
+def made_in_cpp(dataset: Dataset[Any]) -> bool:
     """Whether C++ makes the batches of ``dataset``, and all of them: what follows a lifted operator is done in Python."""
     if getattr(dataset, "read", read_jpeg) is not read_jpeg or not hasattr(dataset, "load_batch"):
         return False

@@ -6,6 +6,7 @@ import argparse
 import sys
 import warnings
 from functools import partial
+from typing import Any
 
 from dctnet.data.folder import DataError
 from dctnet.data.transform_folder import BROKEN, Step, transform_folder
@@ -32,7 +33,13 @@ steps or those of --quality; they come last.
 class _Operation(argparse.Action):
     """Appends (option, value), so that the order of the command line is kept."""
 
-    def __call__(self, parser, namespace, values, option_string=None):
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
         namespace.operations = [*(namespace.operations or []), (option_string.removeprefix("--"), values)]
 
 
@@ -48,7 +55,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("source", metavar="SOURCE", help="a folder of JPEG files, sub-folders included")
     parser.add_argument("target", metavar="TARGET", help="a new folder, or one of a run that was cut off")
 
-    def operation(name: str, **options) -> None:
+    def operation(name: str, **options: Any) -> None:
         parser.add_argument(name, action=_Operation, dest="operations", **options)
 
     operation("--crop", type=int, nargs=4, metavar=("TOP", "LEFT", "HEIGHT", "WIDTH"), help="this box, in pixels")

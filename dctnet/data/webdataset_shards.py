@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 from torch.utils.data import Dataset
 
@@ -19,7 +20,7 @@ from dctnet.jpeg.errors import JPEGError
 from dctnet.jpeg.reader import read_jpeg
 
 
-class TarFolder(Dataset):
+class TarFolder(Dataset[Any]):
     """The pictures of the tar shards ``root/*.tar`` as ``(Coefficients, label)``, in the order of names and members.
 
     Otherwise like ``JPEGFolder``. Labels are those of the ``.cls`` members; their names stand in ``root/classes.json``, a JSON

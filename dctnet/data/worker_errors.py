@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from torch.utils.data import DataLoader
 
@@ -25,7 +25,7 @@ OTHERWISE = "`dmesg` may say why; --data.workers 0 reads in the training process
 RESUME = "A run of `dctnet fit` goes on from its last checkpoint: the same command with --ckpt_path last."
 
 
-def from_workers(loader: DataLoader, start: Callable[[], Iterator[Item]] | None = None) -> Iterator[Item]:
+def from_workers(loader: DataLoader[Any], start: Callable[[], Iterator[Item]] | None = None) -> Iterator[Item]:
     """The items of ``loader``, of the iterator that ``start`` makes where a subclass has one of its own.
 
     A DataError of a worker comes as it was raised there; ChildProcessError, which says what to do, for a worker that is gone.

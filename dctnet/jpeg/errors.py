@@ -15,5 +15,5 @@ class JPEGError(ValueError):
         where = "" if offset is None else f", byte {offset}"
         super().__init__(f"{source}{where}: {reason}")
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[type[JPEGError], tuple[str, int | None, str]]:
         return type(self), (self.source, self.offset, self.reason)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,7 +18,7 @@ from dctnet.bands import BAND_SETS, Bands
 from dctnet.coefficients import Coefficients, Grid, SelectedBands
 from dctnet.jpeg import _native
 
-Source = str | os.PathLike | bytes | bytearray | memoryview
+Source = str | os.PathLike[str] | bytes | bytearray | memoryview
 
 # (vertical, horizontal) spacing of chroma samples, in luma samples
 SUBSAMPLING_NAMES = {
@@ -54,7 +56,7 @@ class Undecoded(_native.Origin):
 
     __slots__ = ()
 
-    def __getattr__(self, name: str):
+    def __getattr__(self, name: str) -> Any:
         # Only called for slots that are still empty.
         if name not in self.__slots__:
             raise AttributeError(f"a JPEGImage has no {name!r}; it has {', '.join(self.__slots__)}")
@@ -89,7 +91,7 @@ class JPEGImage(Undecoded):
     bands: Bands | None = None
     scale: float = 1.0
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Callable[..., JPEGImage], tuple[Any, ...]]:
         # torch pickles no uint16 tensors; numpy does.
         fields = [getattr(self, name) for name in self.__slots__]
         fields[self.__slots__.index("quantization")] = self.quantization.numpy()
@@ -125,7 +127,7 @@ def sampling_grid(size: tuple[int, int], sampling: tuple[tuple[int, int], ...]) 
 
 
 @lru_cache(maxsize=64)
-def _spacing(sampling: tuple[tuple[int, int], ...]):
+def _spacing(sampling: tuple[tuple[int, int], ...]) -> tuple[tuple[Fraction, Fraction], ...]:
     if len(sampling) == 1:
         one, two = Fraction(1), Fraction(2)
         return (one, one), (two, two), (two, two)
@@ -133,7 +135,7 @@ def _spacing(sampling: tuple[tuple[int, int], ...]):
     return tuple((Fraction(tallest, v), Fraction(widest, h)) for v, h in sampling)
 
 
-def _unpickled(coefficients, size, sampling, quantization, *rest) -> JPEGImage:
+def _unpickled(coefficients: Coefficients, size: Any, sampling: Any, quantization: np.ndarray, *rest: Any) -> JPEGImage:
     return JPEGImage(coefficients, size, sampling, torch.from_numpy(quantization), *rest)
 
 
@@ -142,7 +144,7 @@ def source_name(source: Source) -> str:
     return os.fsdecode(source) if isinstance(source, (str, os.PathLike)) else "<bytes>"
 
 
-def _fields(decoded: _native.Decoded) -> tuple:
+def _fields(decoded: _native.Decoded) -> tuple[Any, ...]:
     """The fields of a ``JPEGImage``, in their order."""
     request = decoded.request
     if request.out is None:

@@ -12,7 +12,9 @@ leave its EXIF orientation alone; ``upright`` is the one that carries it out.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -145,7 +147,7 @@ def _negatable(blocks: Tensor) -> Tensor:
     return blocks
 
 
-def _changed(image: JPEGImage, function, **fields) -> JPEGImage:
+def _changed(image: JPEGImage, function: Callable[[Tensor, int], Tensor], **fields: Any) -> JPEGImage:
     """The image with ``function(blocks, component)`` for the (rows, columns, 64) blocks of each component in the file."""
     image_out = replace(image, **fields)
     count = len(image.sampling)

@@ -14,13 +14,14 @@ import warnings
 from collections.abc import Callable
 from fractions import Fraction
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from dctnet.coefficients import Coefficients, Grid, check_all_bands, infer_grid
+from dctnet.coefficients import Coefficients, Grid, Pictured, check_all_bands, infer_grid
 from dctnet.dct import block_dct, block_idct
 from dctnet.jpeg.encoder_samples import whole_blocks
 from dctnet.jpeg.errors import JPEGError
@@ -35,7 +36,9 @@ YCC_FROM_RGB = torch.tensor(
 _STRIP = 64  # rows at a time, whole blocks
 
 
-def to_pixels(coefficients, size: tuple[int, int] | None = None, grid: Grid | None = None) -> Tensor:
+def to_pixels(
+    coefficients: Coefficients | Pictured, size: tuple[int, int] | None = None, grid: Grid | None = None
+) -> Tensor:
     """RGB pixels, uint8 ``(..., 3, H, W)``, as libjpeg-turbo decodes the same coefficients.
 
     Of a ``JPEGImage``, or of ``Coefficients``: then ``size`` (height, width) is the part of the planes that is picture, by
@@ -142,7 +145,7 @@ def from_pixels(pixels: Tensor, block_size: int = 8) -> Coefficients:
     return Coefficients(*(block_dct(whole_blocks(planes[..., i, :, :], block_size), block_size) for i in range(3)))
 
 
-def image_through_pixels(data: bytes, source: str, reason: str, max_pixels: int) -> dict:
+def image_through_pixels(data: bytes, source: str, reason: str, max_pixels: int) -> dict[str, Any]:
     """The fields of a ``JPEGImage`` for a file that Pillow can read and we cannot: its first frame as RGB, or gray.
 
     The coefficients are rounded to int16 (an error of at most 1/2 each), so the quantization table is all ones. ``reason``

@@ -12,7 +12,7 @@ import os
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal, SupportsIndex
+from typing import Any, Literal, SupportsIndex
 
 import numpy as np
 import torch
@@ -169,7 +169,7 @@ def _results(
     return results, complete
 
 
-def _kept(bands, scale: float, dequantize: bool, out: Coefficients | None) -> Bands | None:
+def _kept(bands: BandSet, scale: float, dequantize: bool, out: Coefficients | None) -> Bands | None:
     """The bands that the decoder is asked for; ValueError for options that do not go together."""
     if scale == 1:
         return None if bands is None else bands_of(bands)
@@ -190,9 +190,9 @@ def _three(out: Coefficients) -> Coefficients:
     return out
 
 
-def _memory(out: Coefficients, count: int) -> list:
+def _memory(out: Coefficients, count: int) -> list[Any]:
     """The arrays (n, rows, columns, C) of a batch to write to. ValueError where it cannot be written to."""
-    arrays: list = []
+    arrays: list[Any] = []
     for name, plane in zip(Coefficients._fields, _three(out), strict=True):
         if plane.ndim != 4:
             raise ValueError(f"out of a batch has planes (n, C, rows, columns); got {name} {tuple(plane.shape)}")

@@ -6,6 +6,8 @@ is computed.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -51,17 +53,17 @@ class _Orthonormal(torch.autograd.Function):
         return _inverse(values, b) if inverse else _forward(values, b)
 
     @staticmethod
-    def setup_context(ctx, inputs: tuple[Tensor, int, bool], output: Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Tensor, int, bool], output: Tensor) -> None:
         _, ctx.b, ctx.inverse = inputs
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         return _Orthonormal.apply(gradient, ctx.b, not ctx.inverse), None, None
 
     @staticmethod
-    def jvp(ctx, tangent: Tensor, *_) -> Tensor:
+    def jvp(ctx: Any, tangent: Tensor, *_: None) -> Tensor:
         return _Orthonormal.apply(tangent, ctx.b, ctx.inverse)
 
     @staticmethod
-    def vmap(info, in_dims: tuple[int, None, None], values: Tensor, b: int, inverse: bool) -> tuple[Tensor, int]:
+    def vmap(info: Any, in_dims: tuple[int, None, None], values: Tensor, b: int, inverse: bool) -> tuple[Tensor, int]:
         return _Orthonormal.apply(values.movedim(in_dims[0], 0), b, inverse), 0

@@ -11,6 +11,7 @@ IJCNN 2017.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from torch import Tensor, nn
@@ -30,7 +31,9 @@ class FCN(nn.Module):
 
     reads = "series"
 
-    def __init__(self, num_classes: int, channels: int, width: float, convolution=nn.Conv1d):
+    def __init__(
+        self, num_classes: int, channels: int, width: float, convolution: Callable[..., nn.Module] = nn.Conv1d
+    ):
         super().__init__()
         self.channels = before = whole("channels", channels, 1)
         layers = []

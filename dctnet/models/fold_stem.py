@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -120,7 +120,7 @@ class FoldedNetwork(nn.Module):
         )
 
 
-def fold_stem(model: nn.Module, bands: BandSet = None, **options) -> FoldedNetwork:
+def fold_stem(model: nn.Module, bands: BandSet = None, **options: Any) -> FoldedNetwork:
     """``model`` with its first convolution and the making of pixels folded into block convolutions: a network on Coefficients.
 
     ``model`` is a network on RGB pixels, with ``options`` of ``from_rgb`` (mean, std, block_size, scale, chroma_upsampling), or

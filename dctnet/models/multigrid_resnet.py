@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -232,7 +233,7 @@ class MultigridResNet(nn.Module):
                 )
 
 
-def _each(value: object, count: int) -> list:
+def _each(value: object, count: int) -> list[Any]:
     """One value a path, from one for all or two: that of luma, and that of all others."""
     if isinstance(value, (tuple, list)) and len(value) != 2:
         raise ValueError(f"an option of the paths is one value, or two: (luma, chroma); got {value!r}")
@@ -240,7 +241,7 @@ def _each(value: object, count: int) -> list:
     return [first, *(count - 1) * [other]]
 
 
-def _counts(name: str, given: Sequence | None, usual: list[int], paths: int, least: int) -> list[list[int]]:
+def _counts(name: str, given: Sequence[Any] | None, usual: list[int], paths: int, least: int) -> list[list[int]]:
     """Blocks of each stage for each path: the usual, one list for all, or two: that of luma, and that of all others."""
     if given is None:
         return [usual] * paths

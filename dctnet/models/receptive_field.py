@@ -48,7 +48,9 @@ class Source(NamedTuple):
 class Positive(TorchFunctionMode):
     """Runs the layers of a network as the positive ones at the top of this file."""
 
-    def __torch_function__(self, function: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+    def __torch_function__(
+        self, function: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
         kwargs = kwargs or {}
         name = getattr(function, "__name__", "")
         if name in ("relu", "relu_", "relu6", "hardtanh", "hardtanh_", "batch_norm", "dropout"):

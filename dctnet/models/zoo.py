@@ -6,6 +6,7 @@ import difflib
 import inspect
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from torch import nn
 
@@ -98,7 +99,7 @@ def options_of(name: str) -> list[str]:
     return [option for option in inspect.signature(known[name]).parameters if option != "num_classes"]
 
 
-def create_model(name: str, num_classes: int = 1000, **options) -> nn.Module:
+def create_model(name: str, num_classes: int = 1000, **options: Any) -> nn.Module:
     """The network called ``name``, with random weights: ``logits = model(coefficients)``, or ``model(series)``.
 
     ``options_of(name)`` lists its options, and the function in ``MODELS`` or ``SERIES_MODELS`` says what they mean. One name

@@ -7,6 +7,7 @@ both. With a whole spectrum they are faster than torch's layers for large filter
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -123,7 +124,7 @@ class _BandLimited:
         return plan(geometry((1, self.in_channels, *size), self.weight.shape, *arguments), self._limits).kept.dropped
 
     @classmethod
-    def from_conv(cls, convolution: nn.Conv1d | nn.Conv2d, **limits) -> _BandLimited:
+    def from_conv(cls, convolution: nn.Conv1d | nn.Conv2d, **limits: Any) -> _BandLimited:
         """The layer with the parameters, the very same, of a layer of torch."""
         return with_parameters_of(convolution, cls, **limits)
 

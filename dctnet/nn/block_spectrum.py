@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -33,7 +34,7 @@ def constant(make: Callable[..., Tensor], *arguments: object, like: Tensor) -> T
 
 
 @lru_cache(maxsize=256)
-def _kept(make: Callable[..., Tensor], arguments: tuple, dtype: torch.dtype, device: str) -> Tensor:
+def _kept(make: Callable[..., Tensor], arguments: tuple[Any, ...], dtype: torch.dtype, device: str) -> Tensor:
     with torch.inference_mode(False):  # else what is kept could never take part in training
         return make(*arguments).to(device, dtype)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -15,7 +17,7 @@ class ComposedConv2d(nn.Conv2d):
     uniform numbers of variance 1 / (3 * in / groups * bands), as those of a Conv2d.
     """
 
-    def __init__(self, pictures: Tensor, in_channels: int, out_channels: int, kernel: tuple[int, int], **options):
+    def __init__(self, pictures: Tensor, in_channels: int, out_channels: int, kernel: tuple[int, int], **options: Any):
         super().__init__(in_channels, out_channels, kernel, **options)
         like = self.weight
         del self.weight

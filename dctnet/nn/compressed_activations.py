@@ -26,9 +26,10 @@ accelerating deep learning via transform-based lossy compression", ISCA 2020, wh
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 from weakref import WeakValueDictionary
 
 import torch
@@ -108,7 +109,7 @@ class _Packing:
         self.saved = Saved()
         self.counted: dict[int, StorageWeakRef] = {}
         self.left: dict[int, StorageWeakRef] = {}
-        self.packed: WeakValueDictionary[tuple, _Spectra | _Indices] = WeakValueDictionary()
+        self.packed: WeakValueDictionary[tuple[Any, ...], _Spectra | _Indices] = WeakValueDictionary()
 
     @torch.no_grad()
     def pack(self, tensor: Tensor) -> Tensor | _Spectra | _Indices:
@@ -136,7 +137,7 @@ class _Packing:
     def unpack(self, packed: Tensor | _Spectra | _Indices) -> Tensor:
         return packed if isinstance(packed, Tensor) else packed.restore()
 
-    def _kind(self, tensor: Tensor):
+    def _kind(self, tensor: Tensor) -> Callable[[Tensor], _Spectra | _Indices] | None:
         """What makes the packed form of this tensor; None for what stays as it is."""
         if tensor.ndim != 4 or tensor.numel() < SMALL or tensor.shape[2] * tensor.shape[3] == 1:
             return None

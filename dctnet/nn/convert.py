@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from torch import nn
 
@@ -27,7 +28,7 @@ from dctnet.nn.winograd_layers import WinogradConv1d, WinogradConv2d
 Converter = Callable[..., "nn.Module | None"]
 
 
-def convert(model: nn.Module, kind: str = "bandlimited", **options) -> nn.Module:
+def convert(model: nn.Module, kind: str = "bandlimited", **options: Any) -> nn.Module:
     """The model with each layer that ``kind`` applies to exchanged, in place; it is returned, too (a layer by itself is not
     changed, its replacement is returned).
 
@@ -80,7 +81,9 @@ def convert(model: nn.Module, kind: str = "bandlimited", **options) -> nn.Module
     return new.get(model, model)
 
 
-def _meant(model: nn.Module, converter: Converter, options: dict) -> Iterator[tuple[nn.Module, dict]]:
+def _meant(
+    model: nn.Module, converter: Converter, options: dict[str, Any]
+) -> Iterator[tuple[nn.Module, dict[str, Any]]]:
     """Each layer to be looked at and its options: all layers, or those that mappings name, of several mappings those of all."""
     by_name = {option: value for option, value in options.items() if isinstance(value, Mapping)}
     same = {option: value for option, value in options.items() if option not in by_name}

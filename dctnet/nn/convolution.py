@@ -15,7 +15,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -127,7 +127,7 @@ def applicable(x: Tensor, w: Tensor, sides: Sequence[Geometry]) -> list[str]:
     return [name for name in ALGORITHMS if fits.get(name, True)]
 
 
-def _quickest(x: Tensor, w: Tensor, bias: Tensor | None, sides: tuple[Geometry, ...], given: tuple) -> str:
+def _quickest(x: Tensor, w: Tensor, bias: Tensor | None, sides: tuple[Geometry, ...], given: tuple[Any, ...]) -> str:
     grad = torch.is_grad_enabled()
     case = Case(
         map=tuple(x.shape),
@@ -149,7 +149,9 @@ def _quickest(x: Tensor, w: Tensor, bias: Tensor | None, sides: tuple[Geometry, 
     return _choices[case].algorithm
 
 
-def _measured(names: list[str], x: Tensor, w: Tensor, bias: Tensor | None, given: tuple, gradients) -> dict[str, float]:
+def _measured(
+    names: list[str], x: Tensor, w: Tensor, bias: Tensor | None, given: tuple[Any, ...], gradients: tuple[bool, bool]
+) -> dict[str, float]:
     """The least seconds of each algorithm over alternating runs, behind one that does not count."""
     x, w = (t.detach().requires_grad_(needed) for t, needed in zip((x, w), gradients, strict=True))
     bias = None if bias is None else bias.detach()

@@ -29,7 +29,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import count, islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dctnet.arguments import whole
 
@@ -108,5 +108,5 @@ def _monic(roots: Sequence[Fraction]) -> tuple[Fraction, ...]:
     return tuple(coefficients)
 
 
-def _rows(rows: Sequence) -> Matrix:
+def _rows(rows: Sequence[Any]) -> Matrix:
     return tuple(tuple(row) for row in rows)

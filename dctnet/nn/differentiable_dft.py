@@ -6,6 +6,8 @@ follows. The transforms write into buffers, which it does not; here they are its
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -25,21 +27,21 @@ def samples(spectrum: Tensor, rows: Side, columns: Side) -> Tensor:
 
 class _Spectra(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, maps: Tensor, rows: Side, columns: Side) -> Tensor:
+    def forward(ctx: Any, maps: Tensor, rows: Side, columns: Side) -> Tensor:
         ctx.sides = rows, columns
         return partial_dft.spectra(maps, rows, columns)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor):
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         return samples(gradient, *ctx.sides), None, None
 
 
 class _Samples(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, spectrum: Tensor, rows: Side, columns: Side) -> Tensor:
+    def forward(ctx: Any, spectrum: Tensor, rows: Side, columns: Side) -> Tensor:
         ctx.sides = rows, columns
         return partial_dft.samples(spectrum, rows, columns)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor):
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         return spectra(gradient, *ctx.sides), None, None

@@ -7,7 +7,7 @@ is dropped is transformed on one side at most.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -93,7 +93,7 @@ def _picked(z: Tensor, side: Side, axis: int) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts, axis)
 
 
-def _rounds(side: Side, axis: int) -> Iterator[tuple[tuple, tuple]]:
+def _rounds(side: Side, axis: int) -> Iterator[tuple[tuple[Any, ...], tuple[Any, ...]]]:
     """Which samples lie on the circle before it begins anew, and where, as indices for the last axes of a tensor."""
     first, start, step, behind = 0, side.start % side.n, int(side.step), (slice(None),) * (-1 - axis)
     while first < side.count:

@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -231,7 +231,7 @@ class _Convolution(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, x: Tensor, w: Tensor, todo: Plan, groups: int) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    def forward(ctx: Any, x: Tensor, w: Tensor, todo: Plan, groups: int) -> tuple[Tensor, Tensor | None, Tensor | None]:
         with full_precision(x.device):
             maps = spectra(x, *todo.map)
             if todo.limits.energy is not None:
@@ -249,7 +249,9 @@ class _Convolution(torch.autograd.Function):
         return y, maps, filters
 
     @staticmethod
-    def backward(ctx, gradient: Tensor | None, of_maps: Tensor | None, of_filters: Tensor | None):
+    def backward(
+        ctx: Any, gradient: Tensor | None, of_maps: Tensor | None, of_filters: Tensor | None
+    ) -> tuple[Tensor | None, Tensor | None, None, None]:
         saved, todo, groups = ctx.saved_tensors, ctx.todo, ctx.groups  # asked for once: a checkpoint computes them then
         maps, filters, w = saved
         dft = differentiable_dft if torch.is_grad_enabled() else partial_dft

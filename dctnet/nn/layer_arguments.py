@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
 
-def arguments_of(layer: nn.Conv1d | nn.Conv2d) -> tuple:
+def arguments_of(layer: nn.Conv1d | nn.Conv2d) -> tuple[Any, ...]:
     """The arguments of a layer of torch, up to the padding mode.
 
     >>> arguments_of(nn.Conv2d(3, 8, 5, padding="same"))
@@ -25,7 +27,7 @@ def arguments_of(layer: nn.Conv1d | nn.Conv2d) -> tuple:
     )
 
 
-def with_parameters_of(source: nn.Conv1d | nn.Conv2d, kind: type[nn.Module], **options) -> nn.Module:
+def with_parameters_of(source: nn.Conv1d | nn.Conv2d, kind: type[nn.Module], **options: Any) -> nn.Module:
     """A layer of this kind with the arguments of ``source`` and ``options``, in its mode; its parameters are the very same.
 
     ValueError where ``source`` is another kind of layer, or computes its weight from other parameters.

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -118,7 +119,7 @@ class PixelFrontend(nn.Module):
         for name, value in self._constants.items():
             self.register_buffer(name, value.to(dtype), persistent=False)
 
-    def _apply(self, *args, **kwargs) -> nn.Module:
+    def _apply(self, *args: Any, **kwargs: Any) -> nn.Module:
         """Moves to devices and casts to float64; half precision leaves float32, as pixels need more bits than it has."""
         super()._apply(*args, **kwargs)
         dtype = torch.promote_types(self.matrix.dtype, torch.float32)

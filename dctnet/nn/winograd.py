@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -126,12 +127,12 @@ class _Winograd(torch.autograd.Function):
         return y
 
     @staticmethod
-    def setup_context(ctx, inputs, output) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         x, w, _, *ctx.options = inputs
         ctx.save_for_backward(x, w)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor):
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         (x, w), (zeros, groups, tile) = ctx.saved_tensors, ctx.options
         of_x = of_w = of_bias = None
         if ctx.needs_input_grad[0]:

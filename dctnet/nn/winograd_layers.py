@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -13,7 +15,7 @@ from dctnet.nn.winograd import MOST_TILE, check_fits, winograd_convolution
 class _OnTiles:
     """What a layer of torch needs to be computed on tiles."""
 
-    def __init__(self, *arguments, tile: int = 4, **options):
+    def __init__(self, *arguments: Any, tile: int = 4, **options: Any):
         super().__init__(*arguments, **options)
         self.tile = whole("tile", tile, 1, MOST_TILE)
         check_fits(self.kernel_size, self.stride, self.dilation)
@@ -28,7 +30,7 @@ class _OnTiles:
         return f"{super().extra_repr()}, tile={self.tile}"
 
     @classmethod
-    def from_conv(cls, convolution: nn.Conv1d | nn.Conv2d, tile: int = 4):
+    def from_conv(cls, convolution: nn.Conv1d | nn.Conv2d, tile: int = 4) -> _OnTiles:
         """The layer that does the same; the parameters are those of the convolution, not copies."""
         return with_parameters_of(convolution, cls, tile=tile)
 

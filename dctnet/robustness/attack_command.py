@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -154,7 +154,7 @@ def _analyse(
             "several strengths of a channel, or of networks of several rates of compression"
         )
     first = {one.channel: one.strength for one in reversed(found)}
-    by_attack: dict[tuple, list[Recovery]] = {}
+    by_attack: dict[tuple[Any, ...], list[Recovery]] = {}
     for one in found:
         if one.strength == first[one.channel]:
             by_attack.setdefault((one.attack, one.epsilon, one.lost), []).append(one)
@@ -342,7 +342,7 @@ def _channel(word: str, options: dict[str, dict[str, Any]], backward: dict[str, 
 
 
 @contextmanager
-def _shown(evaluation: Evaluation, count: int):
+def _shown(evaluation: Evaluation, count: int) -> Iterator[Callable[[int, str], None]]:
     """A bar of rows, and of the pictures of the row; on a terminal. Elsewhere a line a row. All of it on stderr."""
     console = Console(stderr=True)
     if not console.is_terminal:

@@ -161,12 +161,12 @@ def share(row: Row) -> str:
     return f"{100 * row['accuracy']:.1f} [{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
 
 
-def _channel(row: Row) -> tuple:
+def _channel(row: Row) -> tuple[Any, ...]:
     key = row["key"]
     return key["channel"], key["strength"], str(sorted(key["channel_options"].items()))
 
 
-def _attack(row: Row) -> tuple:
+def _attack(row: Row) -> tuple[Any, ...]:
     key = row["key"]
     return key["attack"], key["epsilon"], str(sorted(key["options"].items()))
 

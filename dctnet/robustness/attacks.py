@@ -101,16 +101,16 @@ def options_of(name: str) -> dict[str, Any]:
     return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in ("norm", "kind")}
 
 
-def _model(network: nn.Module, pixels: Tensor):
+def _model(network: nn.Module, pixels: Tensor) -> Any:
     return load_foolbox().PyTorchModel(network, bounds=(0, 1), device=pixels.device)
 
 
-def _fixed(algorithm, network: nn.Module, pixels: Tensor, labels: Tensor, epsilon: float) -> Tensor:
+def _fixed(algorithm: Any, network: nn.Module, pixels: Tensor, labels: Tensor, epsilon: float) -> Tensor:
     """What an algorithm of foolbox gives that uses up its budget."""
     return algorithm(_model(network, pixels), pixels, labels, epsilons=epsilon)[1]
 
 
-def _nearest(algorithm, network: nn.Module, pixels: Tensor, labels: Tensor) -> Tensor:
+def _nearest(algorithm: Any, network: nn.Module, pixels: Tensor, labels: Tensor) -> Tensor:
     """What an algorithm of foolbox gives that looks for the nearest picture."""
     return algorithm(_model(network, pixels), pixels, labels, epsilons=None)[0]
 

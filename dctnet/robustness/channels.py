@@ -18,6 +18,7 @@ fft_noise     the same, on Fourier coefficients                           0
 from __future__ import annotations
 
 import inspect
+from typing import Any
 
 from dctnet.arguments import choice
 from dctnet.robustness.channel import Channel, Identity
@@ -45,7 +46,7 @@ CHANNELS: dict[str, type[Channel]] = {
 }
 
 
-def create_channel(name: str, strength: float | None = None, **options) -> Channel:
+def create_channel(name: str, strength: float | None = None, **options: Any) -> Channel:
     """The channel called ``name`` at ``strength`` (None: its own default), with the options of its class in ``CHANNELS``.
 
     ValueError for a name or an option that does not exist, and for what the class refuses.

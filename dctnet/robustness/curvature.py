@@ -181,7 +181,7 @@ def top_eigenvalues(
         one = pixels[picture : picture + 1]
         times = loss_hessian(network, one, labels[picture : picture + 1])
 
-        def product(vector: np.ndarray, times=times, one=one) -> np.ndarray:
+        def product(vector: np.ndarray, times: Callable[[Tensor], Tensor] = times, one: Tensor = one) -> np.ndarray:
             return times(torch.from_numpy(vector).view(one.shape)).double().flatten().cpu().numpy()
 
         rows.append(outermost_eigenvalues(product, size, count, which, tolerance, seed, most_products))

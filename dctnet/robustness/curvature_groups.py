@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
@@ -133,7 +133,7 @@ def compare(
     labels: Tensor,
     adversarial_labels: Tensor,
     level: float = 0.95,
-    **options,
+    **options: Any,
 ) -> list[Median]:
     """Medians of gradients and eigenvalues of each group of pictures: ``summarise(measure(...), level)``.
 

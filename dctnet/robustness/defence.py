@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +37,7 @@ class Defence(NamedTuple):
         """The share of ``pixels`` that the network gets right, the mean over the draws of a random one."""
         return right(self.network, pixels, self.labels, self.draws, self.seed).mean().item()
 
-    def perturbed(self, name: str, network: nn.Module | None = None, **options) -> Tensor:
+    def perturbed(self, name: str, network: nn.Module | None = None, **options: Any) -> Tensor:
         """What an attack makes of the pictures, by default on what the attacker differentiates."""
         options = {"epsilon": self.epsilon, "seed": self.seed} | options
         return attack(name, self.attacked if network is None else network, self.pixels, self.labels, **options)

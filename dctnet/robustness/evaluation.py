@@ -149,7 +149,9 @@ def outcome(
         for chosen in torch.arange(len(pixels)).split(settings.batch):
             seen: list[tuple[Tensor, Tensor, Tensor]] = []
 
-            def classify(changed: Tensor, before=originals[chosen], seen=seen) -> Tensor:
+            def classify(
+                changed: Tensor, before: Tensor = originals[chosen], seen: list[tuple[Tensor, Tensor, Tensor]] = seen
+            ) -> Tensor:
                 logits = network(changed)
                 seen.append((logits.double().softmax(1), *distortion(before, changed)))
                 return logits

@@ -8,9 +8,10 @@ beside it.
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 
-def load_foolbox():
+def load_foolbox() -> Any:
     """The module ``foolbox``; ValueError, which says what to install, where there is none."""
     try:
         with warnings.catch_warnings():
@@ -23,7 +24,7 @@ def load_foolbox():
     return foolbox
 
 
-def load_autoattack():
+def load_autoattack() -> Any:
     """The module ``pyautoattack``; ValueError, which says what to install, where there is none."""
     try:
         import pyautoattack

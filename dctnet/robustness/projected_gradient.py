@@ -15,6 +15,7 @@ Source: Madry et al., "Towards deep learning models resistant to adversarial att
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -72,16 +73,16 @@ def confined(kind: type, norm: str, projection: Projection, room: Callable[[Tens
     from eagerpy import astensor
 
     class Confined(kind):
-        def get_random_start(self, x0, epsilon):
+        def get_random_start(self, x0: Any, epsilon: float) -> Any:
             return self.project(super().get_random_start(x0, epsilon), x0, epsilon)
 
-        def normalize(self, gradients, *, x, bounds):
+        def normalize(self, gradients: Any, *, x: Any, bounds: Any) -> Any:
             inside = projection(gradients.raw)
             if norm == "linf":
                 return astensor(inside.sign())
             return astensor(inside / column(lengths(inside, norm).clamp(min=torch.finfo(inside.dtype).tiny), inside))
 
-        def project(self, x, x0, epsilon):
+        def project(self, x: Any, x0: Any, epsilon: float) -> Any:
             inside = projection(x.raw - x0.raw)
             if norm == "linf":
                 for _ in range(TURNS):

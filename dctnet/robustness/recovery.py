@@ -137,16 +137,16 @@ def _is(row: Row, kind: str) -> bool:
     return row["key"]["kind"] == kind
 
 
-def _named(identity: Mapping[str, Any]) -> tuple:
+def _named(identity: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(sorted(identity.items()))
 
 
-def _of(row: Row) -> tuple:
+def _of(row: Row) -> tuple[Any, ...]:
     """The network, pictures and settings of a row."""
     return tuple(_named(row["key"][name]) if name == "network" else row["key"][name] for name in DETERMINES)
 
 
-def _attack(row: Row) -> tuple:
+def _attack(row: Row) -> tuple[Any, ...]:
     key = row["key"]
     return key["attack"], key["epsilon"], str(sorted(key["options"].items()))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
@@ -58,7 +60,7 @@ def low_rank(matrices: Tensor, rank: int) -> Tensor:
 
 class _LowRank(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, matrices: Tensor, rank: int) -> Tensor:
+    def forward(ctx: Any, matrices: Tensor, rank: int) -> Tensor:
         u, s, v = torch.linalg.svd(matrices, full_matrices=False)
         ctx.save_for_backward(u, s, v)
         ctx.rank = rank
@@ -66,7 +68,7 @@ class _LowRank(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (u, s, v), k = ctx.saved_tensors, ctx.rank
         rows, columns = u.mT @ gradient, gradient @ v.mT
         entries = rows @ v.mT

@@ -26,7 +26,7 @@ class Sums:
 
     NAMES = ("loss", "top1", "top5")
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.totals: Tensor | None = None
 
     def add(self, losses: Tensor, logits: Tensor, labels: Tensor) -> None:

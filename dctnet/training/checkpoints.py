@@ -74,7 +74,9 @@ class RunCheckpoints(Checkpoint):
         """Go on with the best score so far."""
         self.best = state_dict["best"]
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs, batch, batch_idx: int) -> None:
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         """Save within the epoch."""
         step = trainer.global_step
         last_in_epoch = batch_idx + 1 >= trainer.num_training_batches

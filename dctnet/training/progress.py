@@ -7,6 +7,7 @@ import io
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import RichProgressBar
@@ -42,7 +43,7 @@ class Throughput(Callback):
         self._restart()
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs, batch: Batch, batch_idx
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
         """Count the batch; log when the time has passed."""
         now = time.perf_counter()
@@ -57,7 +58,7 @@ class Throughput(Callback):
 class Bar(RichProgressBar):
     """Lightning's bar with the loss, the pictures per second and the accuracy, and nothing else."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(leave=False)
 
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, str]:
@@ -125,7 +126,7 @@ class EpochTable(Callback):
         write_whole(self.path, text.getvalue().encode())
 
     @staticmethod
-    def _print(row: dict, epochs: int | None) -> None:
+    def _print(row: dict[str, Any], epochs: int | None) -> None:
         parts = [f"epoch {row['epoch'] + 1}" + (f"/{epochs}" if epochs and epochs > 0 else "")]
         for name, shown in (("train_loss", "train loss"), ("val_loss", "val loss")):
             if row[name] is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -109,7 +109,7 @@ def axes_of(
 
     ``slots[k]`` holds the k-th step of each picture, all ``Drawn``, or all ``Placed`` in one mode. Blocks: (luma, chroma).
     """
-    made: dict[tuple, Axis] = {}
+    made: dict[tuple[Any, ...], Axis] = {}
 
     def one(plane: int, number: int) -> Axis:
         spacings = tuple(float(grid.spacing[plane][number]) for grid in grids)

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -71,7 +72,7 @@ class Plan:
             planes.append([(*window, row) for window, row in zip(windows, rows, strict=False)])
         return [list(three) for three in zip(*planes, strict=True)]
 
-    def pack(self, pictures: Sequence, empty: Callable[..., Tensor] = torch.empty) -> Coefficients:
+    def pack(self, pictures: Sequence[Any], empty: Callable[..., Tensor] = torch.empty) -> Coefficients:
         """The windows of the pictures, one below the other: for each plane ``(rows of all, widest, b*b)``, dtype as read
         (float32 where pictures differ in it, or are bfloat16). Gradients pass. ``pictures`` are as many as the plan is made
         for, each ``Coefficients`` or an image that has ``.coefficients`` (ValueError).
@@ -139,7 +140,7 @@ def _joined(planes: Sequence[Tensor], windows: Sequence[tuple[int, int, int, int
     return torch.cat(parts)
 
 
-def plan(transform: Compose, images: Sequence, generators: Iterable[torch.Generator | None]) -> Plan:
+def plan(transform: Compose, images: Sequence[Any], generators: Iterable[torch.Generator | None]) -> Plan:
     """What ``transform`` does to each of ``images`` with its generator: the same draws as ``transform(image, generator=g)``.
 
     Images have ``.coefficients`` and ``.grid``, or are ``Coefficients`` that are all picture. ValueError where there are

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from dctnet.coefficients import Coefficients, Grid, block_size, block_sizes, infer_grid
+from dctnet.coefficients import Coefficients, Grid, Pictured, block_size, block_sizes, infer_grid
 from dctnet.transforms.frequency import SelectBands
 from dctnet.transforms.geometric import Geometric, Reblock
 from dctnet.transforms.normalize import Normalize
@@ -49,11 +49,13 @@ class Compose:
         check_order(self.transforms)
         self.block_size = None if block_size is None else block_sizes(block_size)
 
-    def __call__(self, image, generator: torch.Generator | None = None) -> Coefficients:
+    def __call__(self, image: Pictured | Coefficients, generator: torch.Generator | None = None) -> Coefficients:
         """``image`` has ``.coefficients`` and ``.grid``, or is ``Coefficients`` that are all picture."""
         return self.with_grid(image, generator)[0]
 
-    def with_grid(self, image, generator: torch.Generator | None = None) -> tuple[Coefficients, Grid]:
+    def with_grid(
+        self, image: Pictured | Coefficients, generator: torch.Generator | None = None
+    ) -> tuple[Coefficients, Grid]:
         """The same, and the grid of the result: the size of its picture, which need not fill the last blocks."""
         coefficients, grid = planes_of(image)
         picture = Passing(
@@ -103,7 +105,7 @@ def floating(dtype: torch.dtype) -> torch.dtype:
     return dtype
 
 
-def planes_of(image) -> tuple[Coefficients, Grid]:
+def planes_of(image: Pictured | Coefficients) -> tuple[Coefficients, Grid]:
     """The coefficients of an image and their grid; of ``Coefficients`` all is taken to be picture. ValueError for others."""
     if isinstance(image, Coefficients):
         return image, infer_grid(image)

@@ -15,7 +15,7 @@ batch are masked together, with as many tensor operations as one.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -163,7 +163,7 @@ def _cuts(
     check_all_bands(coefficients)
     grid = grid or infer_grid(coefficients)
     boxes = checked_boxes(box, coefficients.y.shape[:-3], grid.size).numpy()
-    made: dict[tuple, Cut] = {}
+    made: dict[tuple[Any, ...], Cut] = {}
 
     def cut(plane: Tensor, axis: int, spacing: tuple[int, int]) -> Cut:
         b, key = block_size(plane), (axis, spacing, plane.shape)

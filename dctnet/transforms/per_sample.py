@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import wraps
+from typing import Concatenate, ParamSpec
 
 import torch
 from torch import Tensor
@@ -58,14 +59,19 @@ def check_whole(name: str, value: Number, low: float, high: float) -> None:
         whole(name, broken[0].item(), low, high)
 
 
-def computed_wide(function: Callable[..., Coefficients]) -> Callable[..., Coefficients]:
+P = ParamSpec("P")  # of a function behind the planes
+
+
+def computed_wide(
+    function: Callable[Concatenate[Coefficients, P], Coefficients],
+) -> Callable[Concatenate[Coefficients, P], Coefficients]:
     """``function`` of planes, computed in float32 (float64 of float64 planes) and rounded once to the dtype of each plane.
 
     Autocast is turned off. Integer planes become float32. ValueError for ``SelectedBands``: the functions work on whole blocks.
     """
 
     @wraps(function)
-    def wide(coefficients: Coefficients, *args, **kwargs) -> Coefficients:
+    def wide(coefficients: Coefficients, *args: P.args, **kwargs: P.kwargs) -> Coefficients:
         check_all_bands(coefficients)
         dtypes = [plane.dtype if plane.is_floating_point() else torch.float32 for plane in coefficients]
         work = torch.float64 if torch.float64 in dtypes else torch.float32

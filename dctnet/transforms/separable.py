@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dctnet.arguments import several
 from dctnet.coefficients import SPACING_420, Coefficients, Grid, block_size, block_sizes, check_all_bands
-from dctnet.dct import apply, block_dct, block_dct_ended, block_idct, lift
+from dctnet.dct import Lifted, apply, block_dct, block_dct_ended, block_idct, lift
 from dctnet.kernels import _native
 from dctnet.kernels.tensors import as_array, is_plain, is_tracked, is_watched
 from dctnet.resampling import Banded, Resampling, compose, extend, place, resampling
@@ -167,7 +167,7 @@ def lifted(
     luma, chroma = block_sizes(block_out)
     made = {}
 
-    def operator(axis: Axis, b: int, c: int):
+    def operator(axis: Axis, b: int, c: int) -> Lifted:
         key = (id(axis), b, c)
         if key not in made:
             banded = axis.rows() if isinstance(axis, Resampling) else axis

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -127,7 +128,7 @@ def gaussian_blur(
     for value in sigmas:
         check_range("sigma", value, 0, open_low=True)
     grid = grid or infer_grid(coefficients)
-    made: dict[tuple, Lifted] = {}
+    made: dict[tuple[Any, ...], Lifted] = {}
     planes = []
     for number, plane in enumerate(coefficients):
         b = block_size(plane)

@@ -108,7 +108,15 @@ def stages(
     return made
 
 
-def _stage(start, length, size, backwards, samples, spacing, spacing_out) -> Stage:
+def _stage(
+    start: np.ndarray,
+    length: np.ndarray,
+    size: np.ndarray,
+    backwards: np.ndarray,
+    samples: np.ndarray,
+    spacing: np.ndarray,
+    spacing_out: float,
+) -> Stage:
     """``separable.box_to_size`` along one axis."""
     low, high = start / spacing, (start + length) / spacing
     scale = length * spacing_out / (spacing * size)

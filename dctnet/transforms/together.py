@@ -7,6 +7,7 @@ among the pictures, not on the number of pictures.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -167,7 +168,7 @@ def _kinds(transforms: Sequence[Transform]) -> Hashable:
     )
 
 
-def _same(step: Step) -> tuple:
+def _same(step: Step) -> tuple[Any, ...]:
     """What has to be alike in steps that are applied in one call."""
     if isinstance(step, Placed):
         return step.mode, step.fill
