@@ -4,7 +4,7 @@ BIN = .venv/bin
 DIGITS = runs/demo/digits
 RUN = runs/demo/fit
 
-.PHONY: demo test slow dali gpu-suite fuzz lint check sanitize wheel clean
+.PHONY: demo test slow dali gpu-suite fuzz lint types check sanitize wheel clean
 
 demo: .venv/installed  ## make the digits data set, train on it, and use the network
 	$(BIN)/dctnet prepare digits $(DIGITS)
@@ -32,13 +32,22 @@ lint: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-check: lint test
+types: .venv/installed-dev  ## what the package tells type checkers
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+check: lint types test
 
 sanitize: .venv/installed-test  ## the decoder under AddressSanitizer and UBSan
 	$(BIN)/python -m pytest -m slow tests/sanitize
 
-wheel: .venv/installed
-	$(BIN)/pip wheel --no-deps --wheel-dir dist .
+wheel: .venv/installed-dev  ## the sdist, from it the wheel, of that the manylinux wheel (Linux); all in dist/, checked
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist/built .
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/auditwheel repair --wheel-dir dist dist/built/*.whl
+	mv dist/built/*.tar.gz dist && rm -r dist/built
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/python tests/wheel_contents.py dist/*.whl
+	$(BIN)/python tests/wheel_use.py dist/*.whl
 
 # One environment; each mark says with which extras it was installed. The tree is installed editable: Python files count at once.
 .venv/bin/python:

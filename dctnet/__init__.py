@@ -76,12 +76,14 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name in _NAMES:
-        return getattr(import_module(_NAMES[name]), name)
-    if name in _ROOMS:
-        return import_module(f"dctnet.{name}")
-    raise AttributeError(f"module 'dctnet' has no attribute {name!r}; it has {sorted([*_NAMES, *_ROOMS])}")
+if not TYPE_CHECKING:  # a checker is to say that there is no dctnet.read_jpg
+
+    def __getattr__(name: str) -> Any:
+        if name in _NAMES:
+            return getattr(import_module(_NAMES[name]), name)
+        if name in _ROOMS:
+            return import_module(f"dctnet.{name}")
+        raise AttributeError(f"module 'dctnet' has no attribute {name!r}; it has {sorted([*_NAMES, *_ROOMS])}")
 
 
 def __dir__() -> list[str]:

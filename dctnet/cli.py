@@ -208,7 +208,7 @@ def run_bench(arguments: list[str]) -> None:
     import_module(f"dctnet.benchmarks.{options.name}").main(options.arguments)
 
 
-BENCHMARKS = ("read", "dali", "loaders", "transforms", "activations", "models", "pretrained", "convolutions")
+BENCHMARKS = ("read", "dali", "loaders", "transforms", "activations", "models", "pretrained", "convolutions", "imports")
 
 COMMANDS: dict[str, Callable[[list[str]], int | None]] = {
     "prepare": run_prepare,

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -57,8 +58,44 @@ def test_unknown_names_say_what_there_is():
     assert {"read_jpeg", "transforms", "create_model"} <= set(dir(dctnet))
 
 
-def test_import_dctnet_loads_neither_torchvision_nor_lightning():
-    heavy = ("torchvision", "lightning", "matplotlib")
-    code = f"import sys, dctnet; dctnet.read_jpeg; print([m for m in {heavy} if m in sys.modules])"
+HEAVY = (
+    "torchvision",
+    "lightning",
+    "matplotlib",
+    "scipy",
+    "sklearn",
+    "foolbox",
+    "onnx",
+    "webdataset",
+    "PIL",
+    "yaml",
+    "rich",
+)
+
+
+@pytest.mark.parametrize(
+    ("code", "heavy"),
+    [
+        ("import dctnet", (*HEAVY, "torch", "numpy")),
+        ("import dctnet.cli; dctnet.cli.main(['--help'])", (*HEAVY, "torch", "numpy")),
+        ("import dctnet; dctnet.read_jpeg", ("torchvision", "lightning", "matplotlib", "scipy", "foolbox", "onnx")),
+        ("from dctnet import nn, transforms, data", ("torchvision", "lightning", "matplotlib", "foolbox", "onnx")),
+    ],
+)
+def test_what_an_import_leaves_out(code, heavy):
+    code = f"{code}; import sys; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("more", ["", "; dctnet.read_jpeg, dctnet.write_jpeg, dctnet.to_pixels, dctnet.transforms"])
+def test_importing_dctnet_takes_at_most_300_ms_beyond_torch(more):
+    code = f"import time, torch; begun = time.process_time(); import dctnet{more}; print(time.process_time() - begun)"
+    runs = (subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True) for _ in range(3))
+    assert min(float(done.stdout) for done in runs) <= 0.3
+
+
+def test_the_version_stands_in_one_place_and_in_the_citation():
+    root = Path(__file__).resolve().parents[1]
+    assert f"\nversion: {dctnet.__version__}\n" in (root / "CITATION.cff").read_text()
+    assert "\nversion =" not in (root / "pyproject.toml").read_text()

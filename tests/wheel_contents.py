@@ -1,4 +1,6 @@
-"""Check a built wheel: ``dctnet/`` alone, with the extension, the data cards and the run configurations inside.
+"""Check a built wheel: ``dctnet/`` alone, with the extensions, their types, the data cards and the run configurations inside.
+
+A wheel for Linux has to be one that runs on any (manylinux), so it has been through auditwheel, and to bring no library.
 
 Usage: python tests/wheel_contents.py WHEEL...
 """
@@ -19,8 +21,17 @@ def check(wheel: str) -> list[str]:
         if name.endswith((".cpp", ".hpp")):
             found.append(f"{name} is source of the extension")
     for room in ("jpeg", "kernels"):
-        if not any(name.startswith(f"dctnet/{room}/_native") for name in names):
+        if not any(name.startswith(f"dctnet/{room}/_native.") and name.endswith((".so", ".pyd")) for name in names):
             found.append(f"the extension dctnet/{room}/_native is missing")
+        if f"dctnet/{room}/_native.pyi" not in names:
+            found.append(f"the types of the extension, dctnet/{room}/_native.pyi, are missing")
+    if "dctnet/py.typed" not in names:
+        found.append("dctnet/py.typed is missing")
+    if "-linux_" in wheel:
+        found.append("it is no manylinux wheel: auditwheel repair")
+    license = [name for name in names if name.endswith(".dist-info/licenses/LICENSE")]
+    if len(license) != 1:
+        found.append("it has no license")
     for source, target in (("data", "cards"), ("data/statistics", "statistics"), ("models", "configs")):
         for file in (root / source).glob("*.yaml"):
             if f"dctnet/{target}/{file.name}" not in names:

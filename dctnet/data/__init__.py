@@ -29,10 +29,12 @@ __all__ = [
 _WITH_LIGHTNING = {"DCTDataModule": "dctnet.data.module", "SeriesDataModule": "dctnet.data.series"}
 
 
-def __getattr__(name: str) -> Any:
-    if name in _WITH_LIGHTNING:
-        return getattr(import_module(_WITH_LIGHTNING[name]), name)
-    raise AttributeError(f"module 'dctnet.data' has no attribute {name!r}; it has {__all__}")
+if not TYPE_CHECKING:  # a checker is to know what there is
+
+    def __getattr__(name: str) -> Any:
+        if name in _WITH_LIGHTNING:
+            return getattr(import_module(_WITH_LIGHTNING[name]), name)
+        raise AttributeError(f"module 'dctnet.data' has no attribute {name!r}; it has {__all__}")
 
 
 def __dir__() -> list[str]:

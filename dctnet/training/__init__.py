@@ -9,10 +9,12 @@ if TYPE_CHECKING:
 __all__ = ["Classifier"]
 
 
-def __getattr__(name: str) -> Any:
-    if name == "Classifier":
-        return import_module("dctnet.training.classifier").Classifier
-    raise AttributeError(f"module 'dctnet.training' has no attribute {name!r}; it has {__all__}")
+if not TYPE_CHECKING:  # a checker is to know what there is
+
+    def __getattr__(name: str) -> Any:
+        if name == "Classifier":
+            return import_module("dctnet.training.classifier").Classifier
+        raise AttributeError(f"module 'dctnet.training' has no attribute {name!r}; it has {__all__}")
 
 
 def __dir__() -> list[str]:
