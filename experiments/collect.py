@@ -14,6 +14,7 @@ import json
 import os
 import platform
 import statistics
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -86,9 +87,11 @@ def of_series(model: dict, data: dict) -> dict[str, object]:
 
 
 def machine() -> dict[str, object]:
-    """Where it was measured, without names."""
+    """Where it was measured, without names, and with which versions."""
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
-    return {"cores": os.cpu_count(), "architecture": platform.machine(), "gpu": device, "torch": torch.__version__}
+    about = {"cores": os.cpu_count(), "architecture": platform.machine(), "gpu": device, "torch": torch.__version__}
+    versions = {name: version(name) for name in ("torchvision", "lightning", "numpy", "dctnet")}
+    return about | {"python": platform.python_version()} | versions
 
 
 def main() -> None:

@@ -1,12 +1,12 @@
 """Train every row of a grid and write one line a run: what was trained, how well, at what cost.
 
-Usage: python experiments/run.py GRID.yaml DATA OUT.jsonl [--runs FOLDER] [--threads N] [--only TEXT] [--share K/N]
+Usage: python experiments/run.py GRID.yaml DATA OUT.jsonl [--quick | --full] [--runs FOLDER] [--jobs N] [--devices DEVICE...]
 
-A grid is a YAML file: a ``question``, the ``config`` of `dctnet fit` that all runs have, the ``settings`` and ``seeds`` common
-to all, and for each row the settings of its own. DATA is a folder that `dctnet prepare` made, or one of UCR sets;
-``train_per_class`` of a grid takes the first files of each class alone. A run that OUT has already is left out, so a killed
-command goes on where it was; the run in which it was killed starts again. ``--share 0/2`` and ``--share 1/2`` are two
-processes that divide the rows.
+A grid is a YAML file (grid.py says what it holds); DATA is a folder that `dctnet prepare` made, or one of UCR sets. A run that
+OUT has already is left out, so a killed command goes on where it was; the runs in which it was killed start again. ``--jobs`` are
+trained at a time, ``--jobs`` on each of the ``--devices``. A run that fails is told at the end, the others go on, and the exit
+status is 1. ``--share 0/2`` and ``--share 1/2`` are two processes, or two machines, that divide the runs. A
+grid with ``equal_time`` is measured first (equal_time.py), which gives OUT_speeds.json.
 """
 
 from __future__ import annotations
@@ -14,46 +14,125 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shlex
 import shutil
-import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
-import yaml
 from collect import collect, machine
+from equal_time import equalised
+from grid import Grid, arguments, command, read_grid, runs_of
+from jobs import Job, devices_of, run_jobs
 
 from dctnet.benchmarks.result_file import commit, cpu_model
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> int:
+    """Train what is missing; 1 where a run failed. ``words``: the arguments (default: those of the command line)."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("grid", type=Path)
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument(
+        "--quick", dest="form", action="store_const", const="quick", help="the short form, for two CPU cores"
+    )
+    form.add_argument("--full", dest="form", action="store_const", const="full", help="the long form, for GPUs")
     parser.add_argument("--runs", type=Path, default=Path("runs/grid"), help="where the runs go (default runs/grid)")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time, on each device (default 1)")
+    parser.add_argument("--devices", nargs="+", default=["cpu"], metavar="DEVICE", help="cpu, or cuda:0 cuda:1 ...")
     parser.add_argument("--threads", type=int, default=1, help="threads of each run (default 1)")
     parser.add_argument("--only", default="", help="rows whose name has this in it")
     parser.add_argument("--share", default="0/1", help="K/N: every N-th run, from the K-th")
-    options = parser.parse_args()
-    grid = yaml.safe_load(options.grid.read_text())
+    options = parser.parse_args(words)
+    grid = read_grid(options.grid, options.form)
+    places = devices_of(options.devices, options.jobs)
     which, of = map(int, options.share.split("/"))
-    runs = [(name, seed) for seed in grid["seeds"] for name in grid["rows"] if options.only in name]
-    data = subset(options.data, options.runs, grid.get("train_per_class"), which)
-    for name, seed in runs[which::of]:
-        if not finished(options.out, grid, name, seed):
-            row = train(grid, name, seed, data, options.runs, options.threads)
-            with options.out.open("a") as file:
-                file.write(json.dumps(row) + "\n")
-            print(f"{name}, seed {seed}: top-1 {row['top1']:.2f} %, {row['minutes']:.1f} min", flush=True)
+    data = subset(options.data, options.runs, grid.get("train_per_class"), which, grid.get("val_per_class"))
+    if grid.get("equal_time"):
+        grid = equalised(grid, data, options.out.with_name(f"{options.out.stem}_speeds.json"))
+    kept = read_rows(options.out)
+    missing = [run for run in runs_of(grid, options.only)[which::of] if not finished(kept, options.out, grid, *run)]
+    failed = train(grid, missing, data, options, places)
+    for line in failed:
+        print(line, file=sys.stderr)
+    return 1 if failed else 0
 
 
-def finished(out: Path, grid: dict, name: str, seed: int) -> bool:
-    """Whether the file has this run. ValueError if it has one of that name and seed with other settings."""
-    about = {"train_per_class": grid.get("train_per_class"), "command": command(grid, name, seed)}
-    for row in map(json.loads, out.read_text().splitlines() if out.exists() else []):
+def train(grid: Grid, runs: list[tuple[str, int]], data: Path, options: argparse.Namespace, places: list) -> list[str]:
+    """Train these runs and add their rows to ``options.out``; the lines to say of those that failed."""
+    os.environ["OMP_NUM_THREADS"] = str(options.threads)  # for the processes that are to come
+    jobs, failed = [], []
+    for name, seed in runs:
+        run = options.runs / f"{name}-{seed}"
+        where = ["--trainer.default_root_dir", str(run), "--data.root", str(data)]
+        words = [*arguments(grid, name, seed), *where]
+        jobs.append(Job(fit, (grid.get("program"), words, run), options.runs / f"{name}-{seed}.log"))
+    for number, error in run_jobs(jobs, places):
+        name, seed = runs[number]
+        try:
+            if error is None:
+                row = row_of(grid, name, seed, options)
+                append(options.out, row)
+                print(f"{name}, seed {seed}: top-1 {row['top1']:.2f} %, {row['minutes']:.1f} min", flush=True)
+        except (OSError, ValueError, KeyError, SystemExit) as wrong:
+            error = f"its row could not be made: {wrong}"
+        if error is not None:
+            failed.append(f"{name}, seed {seed} failed: {error}")
+            print(f"{name}, seed {seed} failed", flush=True)
+    return failed
+
+
+def fit(program: str | None, words: list[str], run: Path) -> int:
+    """One run, in a process of its own, from nothing; ``spent.json`` gets its CPU time."""
+    shutil.rmtree(run, ignore_errors=True)
+    status = (
+        import_module("dctnet.cli").main(["fit", *words]) if program is None else import_module(program).main(words)
+    )
+    if status == 0:
+        spent = os.times()
+        seconds = spent.user + spent.system + spent.children_user + spent.children_system
+        (run / "spent.json").write_text(json.dumps({"cpu_minutes": seconds / 60}) + "\n")
+    return status
+
+
+def row_of(grid: Grid, name: str, seed: int, options: argparse.Namespace) -> dict[str, object]:
+    """The row of a finished run."""
+    run = options.runs / f"{name}-{seed}"
+    about = {"name": name, "seed": seed, "grid": options.grid.stem, "form": options.form}
+    about |= {part: grid.get(part) for part in ("train_per_class", "val_per_class")} | {"threads": options.threads}
+    made = {"command": command(grid, name, seed), "commit": commit(), "cpu": cpu_model()}
+    return about | collect(run) | json.loads((run / "spent.json").read_text()) | made | machine()
+
+
+def read_rows(out: Path) -> list[dict]:
+    """The rows of a file; what a kill left of a last line is cut off."""
+    if not out.exists():
+        return []
+    whole, _, tail = out.read_bytes().rpartition(b"\n")
+    if tail:
+        with out.open("rb+") as file:
+            file.truncate(len(whole) + 1 if whole else 0)
+    return [json.loads(line) for line in whole.splitlines()]
+
+
+def append(out: Path, row: dict) -> None:
+    """A line more, on the disk."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with out.open("a") as file:
+        file.write(json.dumps(row) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def finished(rows: list[dict], out: Path, grid: Grid, name: str, seed: int) -> bool:
+    """Whether ``out`` has this run. ValueError if it has one of that name and seed with other settings."""
+    about = {part: grid.get(part) for part in ("train_per_class", "val_per_class")} | {
+        "command": command(grid, name, seed)
+    }
+    for row in rows:
         if (row["name"], row["seed"]) == (name, seed):
-            other = {key: row[key] for key, value in about.items() if row[key] != value}
+            other = {key: row.get(key) for key, value in about.items() if row.get(key) != value}
             if other:
                 raise ValueError(
                     f"{out} has {name}, seed {seed}, with other settings: {other}; now {about}. Take another file"
@@ -62,54 +141,24 @@ def finished(out: Path, grid: dict, name: str, seed: int) -> bool:
     return False
 
 
-def command(grid: dict, name: str, seed: int) -> str:
-    """The command of a run, but for its data and its folder."""
-    return shlex.join(["dctnet", "fit", *arguments(grid, name, seed)])
-
-
-def arguments(grid: dict, name: str, seed: int) -> list[str]:
-    words = ["--config", grid["config"], "--seed_everything", str(seed)]
-    for key, value in (grid.get("settings", {}) | grid["rows"][name]).items():
-        words += [f"--{key}", value if isinstance(value, str) else json.dumps(value)]
-    return words
-
-
-def subset(data: Path, runs: Path, per_class: int | None, which: int) -> Path:
-    """``data`` itself, or a folder of links to the first ``per_class`` training files of each class and all of validation."""
-    if per_class is None:
+def subset(data: Path, runs: Path, per_class: int | None, which: int, val_per_class: int | None = None) -> Path:
+    """``data`` itself, or a folder of links to the first files of each class, so many for training and for validation."""
+    if per_class is None and val_per_class is None:
         return data.resolve()
-    part = runs / f"data-{per_class}-{which}"
+    limits = {"train": per_class, "val": val_per_class, "test": None}
+    part = runs / "-".join(["data", *(str(n) for n in (per_class, val_per_class) if n is not None), str(which)])
     shutil.rmtree(part, ignore_errors=True)
-    for folder in sorted((data / "train").iterdir()):
-        (part / "train" / folder.name).mkdir(parents=True)
-        for file in sorted(folder.iterdir())[:per_class]:
-            os.symlink(file.resolve(), part / "train" / folder.name / file.name)
-    for kind in ("val", "test"):
-        if (data / kind).exists():
+    part.mkdir(parents=True)
+    for kind, limit in limits.items():
+        if limit is None and (data / kind).exists():
             os.symlink((data / kind).resolve(), part / kind)
+        elif limit is not None:
+            for folder in sorted(path for path in (data / kind).iterdir() if path.is_dir()):
+                (part / kind / folder.name).mkdir(parents=True)
+                for file in sorted(folder.iterdir())[:limit]:
+                    os.symlink(file.resolve(), part / kind / folder.name / file.name)
     return part.resolve()
 
 
-def train(grid: dict, name: str, seed: int, data: Path, runs: Path, threads: int) -> dict[str, object]:
-    """The finished row of one run."""
-    run = runs / f"{name}-{seed}"
-    shutil.rmtree(run, ignore_errors=True)
-    where = ["--trainer.default_root_dir", str(run), "--data.root", str(data)]
-    environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
-    subprocess.run(
-        [sys.executable, "-m", "dctnet.cli", "fit", *arguments(grid, name, seed), *where],
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        check=True,
-    )
-    about = {"name": name, "seed": seed, "train_per_class": grid.get("train_per_class"), "threads": threads}
-    return (
-        about
-        | collect(run)
-        | {"command": command(grid, name, seed), "commit": commit(), "cpu": cpu_model()}
-        | machine()
-    )
-
-
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -214,8 +214,11 @@ def _short(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
 
 
-def run_trainer(command: str, arguments: list[str]) -> None:
-    """``dctnet COMMAND``: arguments as Lightning's command line, where ``--config`` may name a run that comes with dctnet."""
+def run_trainer(command: str, arguments: list[str], data: type[LightningDataModule] | None = None) -> None:
+    """``dctnet COMMAND``: arguments as Lightning's command line, where ``--config`` may name a run that comes with dctnet.
+
+    ``data``: a class of one's own in place of ``DCTDataModule`` or ``SeriesDataModule``.
+    """
     for text in SILENCED:
         warnings.filterwarnings("ignore", message=text)
     for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
@@ -223,7 +226,7 @@ def run_trainer(command: str, arguments: list[str]) -> None:
     arguments = resolve_configs(arguments)
     RunCLI(
         Classifier,
-        data_class(arguments),
+        data or data_class(arguments),
         save_config_callback=None,
         seed_everything_default=0,
         trainer_defaults={"enable_model_summary": False},

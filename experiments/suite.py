@@ -1,0 +1,285 @@
+"""All questions of this folder, one after the other, in their quick or their full form.
+
+Usage: python experiments/suite.py DATA... --quick            two CPU cores, less than an hour; results in experiments/quick
+       python experiments/suite.py DATA... --full             one or more GPUs, with the GPU tests and benchmarks; results/full
+       python experiments/suite.py DATA... --quick --list     what would be run, how long, and where its results go
+
+DATA is a folder that holds data sets by their names, as `dctnet prepare NAME` makes them (data/cifar10, data/clothing, data/ucr,
+data/imagenet), or NAME=FOLDER for one of them. A question whose set is not there is left out; digits are made when needed. What
+is finished is not run again, so a killed command goes on where it was. A step that fails is told at the end, the others go on,
+and the exit status is 1. Runs, with their checkpoints and logs, go to a folder of their own: OUT holds at most 50 MB.
+
+A step of a question is its grid (run.py), or one of its ``commands``: {run: a command or several, result: the file in OUT}. In
+them {NAME} is the folder of a data set, {root} that of the project, {runs} that of the runs of all questions, {result} where the
+step writes, which several commands have in common; others are ``values`` of the question. suite.jsonl in OUT has a line for each
+finished step: its commands, minutes, commit and machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import runpy
+import shlex
+import sys
+import time
+from importlib import import_module
+from pathlib import Path
+from typing import NamedTuple
+
+from grid import Grid, read_grid, runs_of
+from jobs import Job, run_jobs
+
+HERE = Path(__file__).resolve().parent
+ORDER = (
+    "gpu_tests",
+    "cifar10_blocks",
+    "clothing_blocks",
+    "cifar10_planes",
+    "clothing_planes",
+    "cifar10_paths",
+    "cifar10_pooling",
+    "validation_scale",
+    "cifar10_bands",
+    "inside",
+    "compressed_activations",
+    "cifar10_augmentations",
+    "cifar10_equal_macs",
+    "cifar10_equal_time",
+    "cifar10_bandlimited",
+    "cifar10_bandlimited_longer",
+    "ucr_compression",
+    "low_frequencies_first",
+    "cifar10_defence",
+    "cifar10_attacks",
+    "cifar10_native_attacks",
+    "curvature",
+    "attack_imagenet",
+    "speed",
+)
+SETS = ("cifar10", "clothing", "ucr", "digits", "imagenet")
+LIMIT = 50_000_000  # bytes of results
+
+
+class Step(NamedTuple):
+    """The grid of a question (number 0, run by run.py) or what makes one of its results; ``digest`` is that of the question."""
+
+    question: str
+    number: int
+    commands: list[str]
+    result: Path
+    digest: str
+
+
+class Place(NamedTuple):
+    """Where things are: data sets by name, results, runs; and how many jobs on which devices."""
+
+    sets: dict[str, Path]
+    out: Path
+    runs: Path
+    jobs: int
+    devices: list[str]
+
+
+def steps_of(name: str, grid: Grid, form: str, place: Place) -> list[Step]:
+    """The steps of a question, in order."""
+    digest = hashlib.sha256(json.dumps(grid, sort_keys=True).encode()).hexdigest()[:16]
+    steps = []
+    if grid.get("rows"):
+        result = place.out / f"{name}.jsonl"
+        words = ["python", HERE / "run.py", HERE / f"{name}.yaml", place.sets[grid["data"][0]], result, f"--{form}"]
+        words += ["--runs", place.runs / name, "--jobs", place.jobs, "--devices", *place.devices]
+        steps.append(Step(name, 0, [shlex.join(map(str, words))], result, digest))
+    for number, one in enumerate(grid.get("commands", []), 1):
+        result = place.out / one["result"]
+        known = {"root": HERE.parent, "runs": place.runs, "result": partial(result)}
+        words = {key: shlex.quote(str(folder)) for key, folder in (place.sets | known).items()} | grid.get("values", {})
+        commands = [one["run"]] if isinstance(one["run"], str) else one["run"]
+        steps.append(Step(name, number, [command.format(**words) for command in commands], result, digest))
+    return steps
+
+
+def partial(result: Path) -> Path:
+    """Where a step writes until it is finished."""
+    return result.parent / "partial" / result.name
+
+
+def chosen(form: str, only: str = "") -> dict[str, Grid]:
+    """The questions that have this form, in order."""
+    grids = {name: read_grid(HERE / f"{name}.yaml", form) for name in ORDER if only in name}
+    return {name: grid for name, grid in grids.items() if form in grid["minutes"]}
+
+
+def missing_sets(grid: Grid, place: Place) -> list[str]:
+    return [name for name in grid.get("data", []) if name not in place.sets]
+
+
+def plan(grids: dict[str, Grid], form: str, place: Place) -> list[str]:
+    """Lines to print: each question, its runs, expected minutes and results; and the sum."""
+    lines, total = [], 0.0
+    for name, grid in grids.items():
+        lacks, runs = missing_sets(grid, place), len(runs_of(grid))
+        results = [f"{name}.jsonl"] * bool(runs) + [one["result"] for one in grid.get("commands", [])]
+        where = f"left out, needs {', '.join(lacks)}" if lacks else ", ".join(results)
+        minutes = 0 if lacks else grid["minutes"][form]
+        total += minutes
+        lines.append(f"{name:28} {runs:4} runs {minutes:5g} min  {where}")
+        lines.append(f"    {' '.join(grid['question'].split())}")
+    lines.append(
+        f"{total:g} minutes expected, on {'two CPU cores' if form == 'quick' else 'one GPU'}; results in {place.out}"
+    )
+    return lines
+
+
+def run_suite(grids: dict[str, Grid], form: str, place: Place) -> list[str]:
+    """Run what is not finished; the lines to say of what failed or was left out."""
+    log, said = place.out / "suite.jsonl", []
+    done = import_module("run").read_rows(log)
+    known = {(row["question"], row["step"]): row["digest"] for row in done}
+    for name, grid in grids.items():
+        if lacks := missing_sets(grid, place):
+            said.append(f"{name} was left out: it needs {', '.join(lacks)}")
+            continue
+        for step in steps_of(name, grid, form, place):
+            if known.get((name, step.number)) == step.digest and step.result.exists():
+                continue
+            print("\n".join([f"{name}:", *step.commands]), flush=True)
+            begun = time.monotonic()
+            error = run_step(step, place)
+            minutes = (time.monotonic() - begun) / 60
+            if error is not None:
+                said.append(f"{name} failed: {error}")
+                print(said[-1], file=sys.stderr, flush=True)
+                continue
+            import_module("run").append(log, row_of(step, form, minutes, place))
+    return said
+
+
+def row_of(step: Step, form: str, minutes: float, place: Place) -> dict[str, object]:
+    """The line of a finished step. Folders stand in its command by their names."""
+    about = {"question": step.question, "step": step.number, "form": form, "result": step.result.name}
+    shown = "\n".join(step.commands)
+    folders = [
+        (partial(step.result), step.result.name),
+        (place.out, "RESULTS"),
+        (place.runs, "RUNS"),
+        (HERE, "experiments"),
+    ]
+    folders += [(folder, name) for name, folder in place.sets.items()]
+    for folder, name in sorted(folders, key=lambda pair: -len(str(pair[0]))):
+        shown = shown.replace(str(folder), name)
+    result_file, collect = import_module("dctnet.benchmarks.result_file"), import_module("collect")
+    made = {
+        "digest": step.digest,
+        "command": shown,
+        "minutes": minutes,
+        "commit": result_file.commit(),
+        "cpu": result_file.cpu_model(),
+    }
+    return about | made | collect.machine()
+
+
+def run_step(step: Step, place: Place) -> str | None:
+    """None, or what went wrong. A result comes to its place when it is whole."""
+    if step.number == 0:
+        try:
+            failed = import_module("run").main(shlex.split(step.commands[0])[2:])
+        except (ValueError, OSError) as error:
+            return str(error)
+        return "some of its runs did not finish (see above)" if failed else None
+    partial(step.result).parent.mkdir(parents=True, exist_ok=True)
+    for number, command in enumerate(step.commands):
+        log = place.runs / "logs" / f"{step.question}-{step.number}-{number}.log"
+        ((_, error),) = run_jobs([Job(run_command, (shlex.split(command), os.cpu_count() or 1), log)], [{}])
+        if error is not None:
+            return error
+    if not partial(step.result).exists():
+        return f"{command} wrote no {step.result.name}"
+    os.replace(partial(step.result), step.result)
+    return None
+
+
+def run_command(words: list[str], threads: int) -> int:
+    """``python FILE ...``, ``python -m MODULE ...`` or ``dctnet ...`` in this process, which has imported what most need."""
+    import_module("torch").set_num_threads(threads)
+    if words[0] == "dctnet":
+        return import_module("dctnet.cli").main(words[1:])
+    module = words[1] == "-m"
+    sys.argv = words[2:] if module else words[1:]
+    if module:
+        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    else:
+        runpy.run_path(str(HERE.parent / sys.argv[0]), run_name="__main__")
+    return 0
+
+
+def too_large(out: Path) -> str | None:
+    """What to say of a folder of results of more than ``LIMIT`` bytes."""
+    sizes = {path: path.stat().st_size for path in out.rglob("*") if path.is_file()}
+    if sum(sizes.values()) <= LIMIT:
+        return None
+    largest = sorted(sizes, key=sizes.get, reverse=True)[:3]
+    named = ", ".join(f"{path.relative_to(out)} {sizes[path] / 1e6:.0f} MB" for path in largest)
+    return f"{out} holds {sum(sizes.values()) / 1e6:.0f} MB, more than {LIMIT / 1e6:.0f}; the largest: {named}"
+
+
+def sets_of(words: list[str]) -> dict[str, Path]:
+    """The data sets of DATA. ValueError for a folder that is not there, and a name that no set has."""
+    found: dict[str, Path] = {}
+    for word in words:
+        name, equals, folder = word.partition("=")
+        path = Path(folder if equals else word).resolve()
+        if not path.is_dir() or (equals and name not in SETS):
+            raise ValueError(f"DATA is a folder, or NAME=FOLDER with a name of {', '.join(SETS)}; got {word}")
+        found |= {name: path} if equals else {name: path / name for name in SETS if (path / name).is_dir()}
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "data", nargs="*", default=["data"], metavar="DATA", help="a folder of sets, or NAME=FOLDER (data)"
+    )
+    form = parser.add_mutually_exclusive_group(required=True)
+    form.add_argument("--quick", dest="form", action="store_const", const="quick", help="on two CPU cores")
+    form.add_argument("--full", dest="form", action="store_const", const="full", help="on GPUs")
+    parser.add_argument("--out", type=Path, help="where results go (default experiments/quick, results/full)")
+    parser.add_argument("--runs", type=Path, help="where runs go (default runs/quick, runs/full)")
+    parser.add_argument("--jobs", type=int, default=2, help="runs at a time, on each device (default 2)")
+    parser.add_argument(
+        "--devices", nargs="+", metavar="DEVICE", help="default: cpu; with --full all GPUs, cuda:0 cuda:1 ..."
+    )
+    parser.add_argument("--only", default="", help="questions whose name has this in it")
+    parser.add_argument("--list", action="store_true", help="print the plan alone")
+    options = parser.parse_args()
+    quick = options.form == "quick"
+    out = options.out or (HERE / "quick" if quick else HERE.parent / "results" / "full")
+    runs = options.runs or HERE.parent / "runs" / options.form
+    try:
+        sets = sets_of(options.data)
+    except ValueError as error:
+        parser.error(str(error))
+    sets.setdefault("digits", runs.resolve() / "digits")
+    cuda = import_module("torch").cuda.device_count() if not quick and not options.devices and not options.list else 0
+    devices = options.devices or ["cpu"] if quick else options.devices or [f"cuda:{number}" for number in range(cuda)]
+    place = Place(sets, out.resolve(), runs.resolve(), options.jobs, devices)
+    grids = chosen(options.form, options.only)
+    if options.list:
+        print("\n".join(plan(grids, options.form, place)))
+        return 0
+    if not devices:
+        parser.error("--full is the form for GPUs, and none is seen here; take --quick, or name --devices")
+    os.environ["OMP_NUM_THREADS"] = "1"  # of the runs; a command takes all cores
+    if any("digits" in grid.get("data", []) for grid in grids.values()):
+        import_module("dctnet.data.recipes").prepare("digits", sets["digits"])
+    said = run_suite(grids, options.form, place)
+    if large := too_large(place.out):
+        said.append(large)
+    print("\n".join(said or [f"all is done; results in {place.out}"]))
+    return 1 if any("left out" not in line for line in said) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
