@@ -20,8 +20,8 @@ import torch.nn.functional as F
 import yaml
 from collect import machine
 from grid import Grid, settings_of
+from untrained import untrained
 
-from build import build
 from dctnet.benchmarks.pairing import bound, paired
 from dctnet.packaged import packaged_file
 from dctnet.source_tree import commit
@@ -79,7 +79,7 @@ def measure(grid: Grid, data: Path, device: str) -> dict[str, dict[str, object]]
 def step_of(grid: Grid, name: str, data: Path, device: str) -> Callable[[], None]:
     """One step of training of a row, batch and all."""
     own = {"workers": 0} if device == "cpu" else {}
-    module, classifier = build(grid, name, data, **own)
+    module, classifier = untrained(grid, name, data, **own)
     network = classifier.network.to(device).train()
     settings = classifier.hparams
     optimizer = torch.optim.SGD(network.parameters(), 1e-4, momentum=settings.momentum, nesterov=settings.nesterov)

@@ -18,7 +18,7 @@ from queue import SimpleQueue
 from typing import NamedTuple
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["dctnet.training.commands", "dctnet.cli", "torchvision.transforms.v2", "collect"])
+IMPORTED = ["dctnet.training.commands", "dctnet.cli", "torchvision.transforms.v2", "collect"]
 
 
 class Job(NamedTuple):
@@ -31,6 +31,7 @@ class Job(NamedTuple):
 
 def run_jobs(jobs: list[Job], places: list[dict[str, str]]) -> Iterator[tuple[int, str | None]]:
     """The number of each job as it ends, and None, or what went wrong. ``places``: the environment of those at a time."""
+    CONTEXT.set_forkserver_preload(IMPORTED)
     free: SimpleQueue[dict[str, str]] = SimpleQueue()
     for place in places:
         free.put(place)

@@ -1,4 +1,4 @@
-"""All questions of this folder, one after the other, in their quick or their full form.
+"""All questions of suite.yaml, one after the other, in their quick or their full form.
 
 Usage: python experiments/suite.py DATA... --quick            two CPU cores, less than an hour; results in experiments/quick
        python experiments/suite.py DATA... --full             one or more GPUs, with the GPU tests and benchmarks; results/full
@@ -9,10 +9,10 @@ data/imagenet), or NAME=FOLDER for one of them. A question whose set is not ther
 is finished is not run again, so a killed command goes on where it was. A step that fails is told at the end, the others go on,
 and the exit status is 1. Runs, with their checkpoints and logs, go to a folder of their own: OUT holds at most 50 MB.
 
-A step of a question is its grid (run.py), or one of its ``commands``: {run: a command or several, result: the file in OUT}. In
-them {NAME} is the folder of a data set, {root} that of the project, {runs} that of the runs of all questions, {result} where the
-step writes, which several commands have in common; others are ``values`` of the question. suite.jsonl in OUT has a line for each
-finished step: its commands, minutes, commit and machine.
+A step of a question is its grid (run.py), or one of its ``commands``: {run: a command, result: the file in OUT}. In it {NAME}
+is the folder of a data set, {root} that of the project, {runs} that of the runs of all questions, {result} where the step writes;
+others are ``values`` of the question. With ``each``, a list, it is run for each {each} of it, all for one result. suite.jsonl in
+OUT has a line for each finished step: its commands, minutes, commit and machine.
 """
 
 from __future__ import annotations
@@ -25,40 +25,22 @@ import runpy
 import shlex
 import sys
 import time
-from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
+import run
+import torch
+import yaml
+from collect import machine
 from grid import Grid, read_grid, runs_of
 from jobs import Job, run_jobs
+from run import append, read_rows
+
+from dctnet import cli
+from dctnet.benchmarks.result_file import commit, cpu_model
+from dctnet.data.recipes import prepare
 
 HERE = Path(__file__).resolve().parent
-ORDER = (
-    "gpu_tests",
-    "cifar10_blocks",
-    "clothing_blocks",
-    "cifar10_planes",
-    "clothing_planes",
-    "cifar10_paths",
-    "cifar10_pooling",
-    "validation_scale",
-    "cifar10_bands",
-    "inside",
-    "compressed_activations",
-    "cifar10_augmentations",
-    "cifar10_equal_macs",
-    "cifar10_equal_time",
-    "cifar10_bandlimited",
-    "cifar10_bandlimited_longer",
-    "ucr_compression",
-    "low_frequencies_first",
-    "cifar10_defence",
-    "cifar10_attacks",
-    "cifar10_native_attacks",
-    "curvature",
-    "attack_imagenet",
-    "speed",
-)
 SETS = ("cifar10", "clothing", "ucr", "digits", "imagenet")
 LIMIT = 50_000_000  # bytes of results
 
@@ -83,21 +65,21 @@ class Place(NamedTuple):
     devices: list[str]
 
 
-def steps_of(name: str, grid: Grid, form: str, place: Place) -> list[Step]:
+def steps_of(file: Path, grid: Grid, form: str, place: Place) -> list[Step]:
     """The steps of a question, in order."""
     digest = hashlib.sha256(json.dumps(grid, sort_keys=True).encode()).hexdigest()[:16]
-    steps = []
+    name, steps = file.stem, []
     if grid.get("rows"):
         result = place.out / f"{name}.jsonl"
-        words = ["python", HERE / "run.py", HERE / f"{name}.yaml", place.sets[grid["data"][0]], result, f"--{form}"]
+        words = ["python", HERE / "run.py", file, place.sets[grid["data"][0]], result, f"--{form}"]
         words += ["--runs", place.runs / name, "--jobs", place.jobs, "--devices", *place.devices]
         steps.append(Step(name, 0, [shlex.join(map(str, words))], result, digest))
     for number, one in enumerate(grid.get("commands", []), 1):
         result = place.out / one["result"]
         known = {"root": HERE.parent, "runs": place.runs, "result": partial(result)}
         words = {key: shlex.quote(str(folder)) for key, folder in (place.sets | known).items()} | grid.get("values", {})
-        commands = [one["run"]] if isinstance(one["run"], str) else one["run"]
-        steps.append(Step(name, number, [command.format(**words) for command in commands], result, digest))
+        commands = [one["run"].format(each=each, **words) for each in one.get("each", [None])]
+        steps.append(Step(name, number, commands, result, digest))
     return steps
 
 
@@ -106,20 +88,24 @@ def partial(result: Path) -> Path:
     return result.parent / "partial" / result.name
 
 
-def chosen(form: str, only: str = "") -> dict[str, Grid]:
-    """The questions that have this form, in order."""
-    grids = {name: read_grid(HERE / f"{name}.yaml", form) for name in ORDER if only in name}
-    return {name: grid for name, grid in grids.items() if form in grid["minutes"]}
+def chosen(questions: Path, form: str, only: str = "") -> dict[Path, Grid]:
+    """The questions of a list that have this form, in order."""
+    files = [
+        questions.resolve().parent / f"{name}.yaml" for name in yaml.safe_load(questions.read_text()) if only in name
+    ]
+    grids = {file: read_grid(file, form) for file in files}
+    return {file: grid for file, grid in grids.items() if form in grid["minutes"]}
 
 
 def missing_sets(grid: Grid, place: Place) -> list[str]:
     return [name for name in grid.get("data", []) if name not in place.sets]
 
 
-def plan(grids: dict[str, Grid], form: str, place: Place) -> list[str]:
+def plan(grids: dict[Path, Grid], form: str, place: Place) -> list[str]:
     """Lines to print: each question, its runs, expected minutes and results; and the sum."""
     lines, total = [], 0.0
-    for name, grid in grids.items():
+    for file, grid in grids.items():
+        name = file.stem
         lacks, runs = missing_sets(grid, place), len(runs_of(grid))
         results = [f"{name}.jsonl"] * bool(runs) + [one["result"] for one in grid.get("commands", [])]
         where = f"left out, needs {', '.join(lacks)}" if lacks else ", ".join(results)
@@ -133,16 +119,16 @@ def plan(grids: dict[str, Grid], form: str, place: Place) -> list[str]:
     return lines
 
 
-def run_suite(grids: dict[str, Grid], form: str, place: Place) -> list[str]:
+def run_suite(grids: dict[Path, Grid], form: str, place: Place) -> list[str]:
     """Run what is not finished; the lines to say of what failed or was left out."""
     log, said = place.out / "suite.jsonl", []
-    done = import_module("run").read_rows(log)
-    known = {(row["question"], row["step"]): row["digest"] for row in done}
-    for name, grid in grids.items():
+    known = {(row["question"], row["step"]): row["digest"] for row in read_rows(log)}
+    for file, grid in grids.items():
+        name = file.stem
         if lacks := missing_sets(grid, place):
             said.append(f"{name} was left out: it needs {', '.join(lacks)}")
             continue
-        for step in steps_of(name, grid, form, place):
+        for step in steps_of(file, grid, form, place):
             if known.get((name, step.number)) == step.digest and step.result.exists():
                 continue
             print("\n".join([f"{name}:", *step.commands]), flush=True)
@@ -153,39 +139,31 @@ def run_suite(grids: dict[str, Grid], form: str, place: Place) -> list[str]:
                 said.append(f"{name} failed: {error}")
                 print(said[-1], file=sys.stderr, flush=True)
                 continue
-            import_module("run").append(log, row_of(step, form, minutes, place))
+            append(log, row_of(step, form, minutes, place))
     return said
 
 
 def row_of(step: Step, form: str, minutes: float, place: Place) -> dict[str, object]:
-    """The line of a finished step. Folders stand in its command by their names."""
+    """The line of a finished step."""
     about = {"question": step.question, "step": step.number, "form": form, "result": step.result.name}
-    shown = "\n".join(step.commands)
-    folders = [
-        (partial(step.result), step.result.name),
-        (place.out, "RESULTS"),
-        (place.runs, "RUNS"),
-        (HERE, "experiments"),
-    ]
-    folders += [(folder, name) for name, folder in place.sets.items()]
-    for folder, name in sorted(folders, key=lambda pair: -len(str(pair[0]))):
-        shown = shown.replace(str(folder), name)
-    result_file, collect = import_module("dctnet.benchmarks.result_file"), import_module("collect")
-    made = {
-        "digest": step.digest,
-        "command": shown,
-        "minutes": minutes,
-        "commit": result_file.commit(),
-        "cpu": result_file.cpu_model(),
-    }
-    return about | made | collect.machine()
+    made = {"digest": step.digest, "command": without_places("\n".join(step.commands), step, place)}
+    return about | made | {"minutes": minutes, "commit": commit(), "cpu": cpu_model()} | machine()
+
+
+def without_places(text: str, step: Step, place: Place) -> str:
+    """The text with names for the folders of this machine."""
+    names = {folder: name for name, folder in place.sets.items()} | {place.out: "RESULTS", place.runs: "RUNS"}
+    names |= {partial(step.result): step.result.name, HERE.parent: "."}
+    for folder in sorted(names, key=lambda path: -len(str(path))):
+        text = text.replace(str(folder), names[folder])
+    return text
 
 
 def run_step(step: Step, place: Place) -> str | None:
-    """None, or what went wrong. A result comes to its place when it is whole."""
+    """None, or what went wrong. A result comes to its place when it is whole, and names no folder of this machine."""
     if step.number == 0:
         try:
-            failed = import_module("run").main(shlex.split(step.commands[0])[2:])
+            failed = run.main(shlex.split(step.commands[0])[2:])
         except (ValueError, OSError) as error:
             return str(error)
         return "some of its runs did not finish (see above)" if failed else None
@@ -197,15 +175,16 @@ def run_step(step: Step, place: Place) -> str | None:
             return error
     if not partial(step.result).exists():
         return f"{command} wrote no {step.result.name}"
+    partial(step.result).write_text(without_places(partial(step.result).read_text(), step, place))
     os.replace(partial(step.result), step.result)
     return None
 
 
 def run_command(words: list[str], threads: int) -> int:
     """``python FILE ...``, ``python -m MODULE ...`` or ``dctnet ...`` in this process, which has imported what most need."""
-    import_module("torch").set_num_threads(threads)
+    torch.set_num_threads(threads)
     if words[0] == "dctnet":
-        return import_module("dctnet.cli").main(words[1:])
+        return cli.main(words[1:])
     module = words[1] == "-m"
     sys.argv = words[2:] if module else words[1:]
     if module:
@@ -251,6 +230,9 @@ def main() -> int:
     parser.add_argument(
         "--devices", nargs="+", metavar="DEVICE", help="default: cpu; with --full all GPUs, cuda:0 cuda:1 ..."
     )
+    parser.add_argument(
+        "--questions", type=Path, default=HERE / "suite.yaml", help="a list of files beside it, in order"
+    )
     parser.add_argument("--only", default="", help="questions whose name has this in it")
     parser.add_argument("--list", action="store_true", help="print the plan alone")
     options = parser.parse_args()
@@ -262,10 +244,10 @@ def main() -> int:
     except ValueError as error:
         parser.error(str(error))
     sets.setdefault("digits", runs.resolve() / "digits")
-    cuda = import_module("torch").cuda.device_count() if not quick and not options.devices and not options.list else 0
+    cuda = torch.cuda.device_count() if not quick and not options.devices and not options.list else 0
     devices = options.devices or ["cpu"] if quick else options.devices or [f"cuda:{number}" for number in range(cuda)]
     place = Place(sets, out.resolve(), runs.resolve(), options.jobs, devices)
-    grids = chosen(options.form, options.only)
+    grids = chosen(options.questions, options.form, options.only)
     if options.list:
         print("\n".join(plan(grids, options.form, place)))
         return 0
@@ -273,7 +255,7 @@ def main() -> int:
         parser.error("--full is the form for GPUs, and none is seen here; take --quick, or name --devices")
     os.environ["OMP_NUM_THREADS"] = "1"  # of the runs; a command takes all cores
     if any("digits" in grid.get("data", []) for grid in grids.values()):
-        import_module("dctnet.data.recipes").prepare("digits", sets["digits"])
+        prepare("digits", sets["digits"])
     said = run_suite(grids, options.form, place)
     if large := too_large(place.out):
         said.append(large)

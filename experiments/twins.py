@@ -2,8 +2,8 @@
 
 ``TWINS`` has for each name what stands behind the crop and the flip on either side, with the same settings; None where
 torchvision has nothing of the kind. ``PixelChain`` makes what a pixel network reads: the file is decoded to RGB in 8 bits,
-torchvision crops, flips and augments it, and the result goes to the network as samples of Y, Cb and Cr, chroma at half the resolution as
-in the files, so that both sides differ in the augmentation alone.
+torchvision crops, flips and augments it, and the result goes to the network as samples of Y, Cb and Cr, chroma at half the
+resolution as in the files, so that both sides differ in the augmentation alone.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from dctnet.packaged import packaged_file
 from dctnet.training.classifier import Classifier
 
 
-def build(grid: Grid, name: str, root: Path, **data_settings: object) -> tuple[LightningDataModule, Classifier]:
+def untrained(grid: Grid, name: str, root: Path, **data_settings: object) -> tuple[LightningDataModule, Classifier]:
     """What ``dctnet fit`` makes of the row ``name`` on the data in ``root``; ``data_settings`` take the place of its own.
 
     ValueError or TypeError for options that the data or the network do not have.
