@@ -30,11 +30,19 @@ def modules():
         patch.syspath_prepend(str(FOLDER))
         import equal_time
         import grid
+        import jobs
         import suite
         import twins
         import untrained
 
-        yield {"untrained": untrained, "equal_time": equal_time, "grid": grid, "suite": suite, "twins": twins}
+        yield {
+            "untrained": untrained,
+            "equal_time": equal_time,
+            "grid": grid,
+            "jobs": jobs,
+            "suite": suite,
+            "twins": twins,
+        }
 
 
 @pytest.fixture(scope="module")
@@ -249,6 +257,36 @@ TINY = {
 }
 
 
+def test_a_job_that_fails_stops_no_other(modules, tmp_path, monkeypatch):
+    jobs = modules["jobs"]
+    monkeypatch.setattr(jobs, "IMPORTED", [])
+    calls = {"says": (print, "said"), "stops": (sys.exit, "no such thing"), "ends": (print,)}
+    calls["dies"] = (signal.raise_signal, signal.SIGKILL)
+    made = [jobs.Job(function, tuple(words), tmp_path / f"{name}.log") for name, (function, *words) in calls.items()]
+    ended = {list(calls)[number]: error for number, error in jobs.run_jobs(made, jobs.devices_of(["cpu"], 2))}
+    assert ended.keys() == calls.keys() and ended["says"] is None and ended["ends"] is None
+    assert ended["stops"].startswith("exit status 1: no such thing (")
+    assert ended["dies"].startswith("exit status -9: it said nothing (")
+    assert (tmp_path / "says.log").read_text() == "said\n"
+
+
+@pytest.mark.parametrize(
+    ("seen", "names", "jobs", "expected"),
+    [
+        ("", ["cpu"], 2, ["", ""]),
+        ("", ["cuda:0", "cuda:2"], 1, ["0", "2"]),
+        ("4,7", ["cuda:1"], 2, ["7", "7"]),
+    ],
+)
+def test_each_place_sees_its_device_alone(modules, monkeypatch, seen, names, jobs, expected):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", seen)
+    assert [place["CUDA_VISIBLE_DEVICES"] for place in modules["jobs"].devices_of(names, jobs)] == expected
+    with pytest.raises(ValueError, match="a device is cpu or cuda:N"):
+        modules["jobs"].devices_of(["gpu"], 1)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_suite_is_resumed_after_a_kill_and_tells_what_failed(sets, tmp_path):
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(TINY, sort_keys=False))
     (tmp_path / "other.yaml").write_text(yaml.safe_dump(TINY | {"data": ["imagenet"]}))
