@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN = .venv/bin
 DIGITS = runs/demo/digits
 RUN = runs/demo/fit
+DATA = data
+RESULTS = results/full
 
 .PHONY: demo test slow dali gpu-suite fuzz lint types check sanitize wheel clean
 
@@ -22,8 +24,8 @@ slow: .venv/installed-test  ## the tests that take minutes
 dali: .venv/installed-dali  ## the tests that need NVIDIA DALI; no GPU
 	$(BIN)/python -m pytest -m "dali and not gpu"
 
-gpu-suite: .venv/installed-dali  ## the tests that need a CUDA device
-	$(BIN)/python -m pytest -m gpu
+gpu-suite: .venv/installed-dali  ## on CUDA devices: their tests, benchmarks, all experiments; at most 50 MB in RESULTS
+	$(BIN)/python experiments/suite.py $(DATA) --full --out $(RESULTS)
 
 fuzz: .venv/installed-test  ## ten minutes of each fuzz target, beyond the short runs of `make slow`; needs clang
 	$(BIN)/python -m tests.fuzz.run --seconds 600 --record tests/fuzz/executions.json
