@@ -25,6 +25,9 @@ from attack_tables import (
     windows,
 )
 from bandlimited_figures import beside_published, crossed, sets
+from measured_tables import measured
+from plane_tables import frontier, planes
+from store_tables import store_sizes
 
 from dctnet.findings.band_limits import clean, same
 from dctnet.findings.low_frequencies import summary
@@ -106,26 +109,6 @@ def accuracies(name: str) -> str:
     rows = json.loads((ROOT / "experiments" / f"{name}.json").read_text())["rows"]
     columns = {"run": "{run}", "epochs": "{epochs}", "top-1 (%)": "{top1:.1f}", "top-5 (%)": "{top5:.1f}"}
     return markdown(rows, columns)
-
-
-def planes(name: str) -> str:
-    """Top-1 of each row of a grid, all seeds and their mean, beside its cost and speed; in the order of the grid."""
-    lines = (ROOT / "experiments" / f"{name}.jsonl").read_text().splitlines()
-    timed = json.loads((ROOT / "benchmarks" / f"{name}.json").read_text())["rows"]
-    time = {row["label"]: 1 / row["train"]["ratio"] for row in timed}
-    rows: dict[str, dict] = {name: {} for name in time}
-    for run in map(json.loads, lines):
-        row = rows[run["name"]]
-        row.update(run | {"seeds": [*row.get("seeds", []), run["top1"]], "time": time[run["name"]]})
-    rows = {name: row for name, row in rows.items() if row}
-    for row in rows.values():
-        block = row["block_size"]
-        row["blocks"] = "pixels" if block == 1 else f"{block}" if isinstance(block, int) else f"{block[0]}, {block[1]}"
-        row["each"] = " / ".join(f"{top1:.1f}" for top1 in row["seeds"])
-        row["mean"] = sum(row["seeds"]) / len(row["seeds"])
-    columns = {"run": "`{name}`", "network": "{network}", "blocks": "{blocks}", "parameters (M)": "{parameters_m:.2f}"}
-    columns |= {"MMAC": "{mmac:.1f}", "training time": "{time:.2f}", "top-1 (%)": "{mean:.1f}", "seeds": "{each}"}
-    return markdown([row | {"mmac": 1e3 * row["gmac"]} for row in rows.values()], columns)
 
 
 def scales(name: str) -> str:
@@ -309,6 +292,8 @@ TABLES = {
     "clothing": lambda: runs("clothing"),
     "cifar planes": lambda: planes("cifar10_planes"),
     "clothing planes": lambda: planes("clothing_planes"),
+    "cifar frontier": lambda: frontier("cifar10_planes"),
+    "clothing frontier": lambda: frontier("clothing_planes"),
     "validation scale": lambda: scales("validation_scale"),
     "models 224": lambda: networks("models_224"),
     "models 32": lambda: networks("models_32"),
@@ -337,10 +322,22 @@ TABLES = {
     "attack transfer": lambda: transferred("cifar10_channels", "pgd"),
     "attack transfer l2": lambda: transferred("cifar10_channels", "pgd_l2"),
     "curvature": lambda: curvature("curvature"),
+    "measured": measured,
+    "store sizes": store_sizes,
 }
 
 
-PAGES = ("networks", "pretrained", "convolutions", "band_limits", "robustness")
+PAGES = (
+    "index",
+    "which_network",
+    "imagenet",
+    "measured",
+    "networks",
+    "pretrained",
+    "convolutions",
+    "band_limits",
+    "robustness",
+)
 
 
 def filled(text: str) -> str:

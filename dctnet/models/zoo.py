@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+from collections import ChainMap
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -73,7 +74,8 @@ SERIES_MODELS: dict[str, Callable[..., nn.Module]] = {
     "bandlimited_fcn": bandlimited_fcn,
 }
 
-KINDS = {"pictures": MODELS, "series": SERIES_MODELS, "all": MODELS | SERIES_MODELS}
+# A view of both, pictures first, so that what is added to one of them is known by its name.
+KINDS = {"pictures": MODELS, "series": SERIES_MODELS, "all": ChainMap(SERIES_MODELS, MODELS)}
 
 
 def list_models(kind: str = "pictures") -> list[str]:
