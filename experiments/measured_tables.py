@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def measured() -> str:
-    """A row for each result file of benchmarks/: command, rounds, threads, processor, torch, commit; empty what it leaves open."""
+    """A row for each result file of benchmarks/: command, rounds, threads, processor, torch, commit, as far as it tells."""
     rows = []
     for path in sorted((ROOT / "benchmarks").glob("*.json")):
         found = json.loads(path.read_text())

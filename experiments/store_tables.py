@@ -17,7 +17,7 @@ NAME = 32  # bytes of "n01440764/n01440764_10026.JPEG", nearly
 
 
 def record_bytes(bands: BandSet, value: int, height: int, width: int, name: int = NAME) -> int:
-    """Of a picture as 4:2:0: four for the scale of each band, ``value`` for each of its coefficients, the name; at a multiple of 64.
+    """Of a 4:2:0 picture: four for the scale of each band, ``value`` for each of its coefficients, the name; a multiple of 64.
 
     >>> record_bytes("all", 2, 8, 8, name=0)  # three blocks of 64 coefficients, and 192 scales
     1152
@@ -29,18 +29,13 @@ def record_bytes(bands: BandSet, value: int, height: int, width: int, name: int 
 
 
 def store_sizes() -> str:
-    """Gigabytes for all pictures of training and validation, if each was of the typical size."""
+    """Of a picture of the typical size brought to 256 pixels, and of all of training and validation, if each was such a one."""
     counts = yaml.safe_load((ROOT / "data" / "imagenet.yaml").read_text())["counts"]
-    pictures = counts["train"] + counts["val"]
+    height, width = 256, round(TYPICAL[1] * 256 / TYPICAL[0])
     rows = []
     for bands, dtype in ((6, "int8"), (24, "int8"), (64, "int8"), ("all", "int8"), ("all", "int16")):
-        row = {"options": f"`--bands {bands} --dtype {dtype}`"}
-        for side in (256, 512):
-            width = round(TYPICAL[1] * min(side, TYPICAL[0]) / TYPICAL[0])  # smaller pictures are not enlarged
-            one = record_bytes(bands, 2 if dtype == "int16" else 1, min(side, TYPICAL[0]), width)
-            row |= {f"kb{side}": one / 1e3, f"gb{side}": pictures * one / 1e9}
-        rows.append(row)
-    columns = {"kept": "{options}"}
-    for side in (256, 512):
-        columns |= {f"kB a picture, `--resize {side}`": f"{{kb{side}:.1f}}", f"GB, `--resize {side}`": f"{{gb{side}:.0f}}"}
-    return markdown(rows, columns)
+        one = record_bytes(bands, 2 if dtype == "int16" else 1, height, width)
+        all_of_them = (counts["train"] + counts["val"]) * one / 1e9
+        rows.append({"bands": bands, "dtype": dtype, "kb": one / 1e3, "gb": all_of_them})
+    columns = {"kept": "`--resize 256 --bands {bands} --dtype {dtype}`", "kB a picture": "{kb:.1f}"}
+    return markdown(rows, columns | {"GB in all": "{gb:.0f}"})

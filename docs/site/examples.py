@@ -1,4 +1,4 @@
-"""An extension of griffe: the examples of a docstring, lines after ``>>>``, become code blocks, and its indented formulas stay."""
+"""An extension of griffe: the examples of a docstring, lines after ``>>>``, become code blocks."""
 
 from __future__ import annotations
 

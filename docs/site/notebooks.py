@@ -18,7 +18,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
             text, pictures = page(nbformat.read(file.abs_src_path, as_version=4), Path(name).name)
             files.append(File.generated(config, f"{name}.md", content=text))
             for picture, data in pictures.items():
-                files.append(File.generated(config, f"{Path(name).parent.as_posix()}/{picture}".removeprefix("./"), content=data))
+                files.append(
+                    File.generated(config, f"{Path(name).parent.as_posix()}/{picture}".removeprefix("./"), content=data)
+                )
     return files
 
 
