@@ -49,6 +49,7 @@ def unbeaten(rows: list[dict]) -> list[dict]:
 
 
 def frontier(name: str) -> str:
-    """Those that are quicker than any network as accurate, with the options that make them."""
+    """Those that are quicker than any network as accurate, and below them the options that make them."""
     rows = [row | {"set": json.dumps(row["options"]).replace('"', "")} for row in unbeaten(rows_of(name))]
-    return markdown(rows, COLUMNS | {"`--model.options`": "`{set}`"})
+    made = markdown(rows, {"run": "`{name}`", "`--model.options`": "`{set}`"}).replace("|---|---:|", "|---|---|")
+    return f"{markdown(rows, COLUMNS)}\n\n{made}"
