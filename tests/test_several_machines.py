@@ -62,19 +62,14 @@ def test_torchrun_and_slurm_train_alike(place):
     port = free_port()
     options = ["--no-python", "--nnodes", "2", "--nproc-per-node", "1", "--master-addr", "127.0.0.1"]
     torchrun = [sys.executable, "-m", "torch.distributed.run", *options, "--master-port", port]
-    assert all(word in PAGE for word in options[:-1:2] if word.startswith("--"))
+    assert all(word in PAGE for word in options if word.startswith("--"))
     by_torchrun = losses(
         place, "torchrun", [[*torchrun, "--node-rank", str(node), *dctnet] for node in range(2)], [{}, {}]
     )
-    told = [
-        {
-            **{"SLURM_JOB_ID": port, "SLURM_JOB_NAME": "dctnet", "SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "1"},
-            **{"SLURM_NNODES": "2", "SLURM_JOB_NODELIST": "127.0.0.1", "SLURM_NODELIST": "127.0.0.1"},
-            **{"SLURM_PROCID": str(node), "SLURM_NODEID": str(node), "SLURM_LOCALID": "0"},
-            **{"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()},
-        }
-        for node in range(2)
-    ]
-    told[1]["MASTER_PORT"] = told[0]["MASTER_PORT"]
+    known = {"SLURM_JOB_ID": port, "SLURM_JOB_NAME": "dctnet", "SLURM_NNODES": "2"}
+    known |= {"SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "1"}
+    known |= {"SLURM_JOB_NODELIST": "127.0.0.1", "SLURM_NODELIST": "127.0.0.1"}
+    known |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
+    told = [known | {"SLURM_PROCID": node, "SLURM_NODEID": node, "SLURM_LOCALID": "0"} for node in "01"]
     by_slurm = losses(place, "slurm", [dctnet, dctnet], told)
     assert len(by_torchrun) == 2 and by_torchrun == by_slurm
