@@ -83,7 +83,7 @@ def _run(job: Job, free: SimpleQueue, running: set) -> str | None:
 def _child(job: Job, place: dict[str, str]) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ.update(place)
-    log = os.open(job.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    log = os.open(job.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     os.dup2(log, 1)
     os.dup2(log, 2)
     sys.exit(job.function(*job.arguments))
