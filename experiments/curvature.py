@@ -52,11 +52,18 @@ def rows_of(run: Path, data: Path, limit: int) -> list[dict[str, object]]:
     network, pictures = subject.network, load_pictures(subject, data, limit)
     pixels, labels = pictures.pixels, pictures.labels
     right = classes_of(network, pixels) == labels
+    if not right.any():
+        raise SystemExit(
+            f"{run} has none of {len(labels)} pictures right, so there is nothing to attack; take a larger --limit"
+        )
     pixels, labels = pixels[right], labels[right]
     attacked = attack("cw", network, pixels, labels, epsilon=None, **STEPS)
     found = taken(network, pixels, attacked, labels)
     rows = []
     for group in (*natural_and_adversarial(found), recovered(network, found, create_channel(*CHANNEL))):
+        if not group.members.any():
+            print(f"{run.name} has no {group.name} pictures", flush=True)
+            continue
         row = {"run": run.name, "network": subject.about["network"], "options": subject.about["network_options"]}
         row |= {"right": int(right.sum())} | curvature_of(network, found, group)
         row["noise"] = flips(network, group.pixels[group.members])

@@ -170,7 +170,7 @@ def run_step(step: Step, place: Place) -> str | None:
     partial(step.result).parent.mkdir(parents=True, exist_ok=True)
     for number, command in enumerate(step.commands):
         log = place.runs / "logs" / f"{step.question}-{step.number}-{number}.log"
-        ((_, error),) = run_jobs([Job(run_command, (shlex.split(command), os.cpu_count() or 1), log)], [{}])
+        ((_, error),) = run_jobs([Job(run_command, (shlex.split(command), place.jobs), log)], [{}])
         if error is not None:
             return error
     if not partial(step.result).exists():
@@ -253,7 +253,7 @@ def main() -> int:
         return 0
     if not devices:
         parser.error("--full is the form for GPUs, and none is seen here; take --quick, or name --devices")
-    os.environ["OMP_NUM_THREADS"] = "1"  # of the runs; a command takes all cores
+    os.environ["OMP_NUM_THREADS"] = "1"  # of a run; a command takes as many threads as there are jobs
     if any("digits" in grid.get("data", []) for grid in grids.values()):
         prepare("digits", sets["digits"])
     said = run_suite(grids, options.form, place)

@@ -132,6 +132,7 @@ def test_the_quick_form_takes_less_than_an_hour_by_its_own_figures(modules, tmp_
     lines = suite.plan(grids, "quick", place(modules, tmp_path))
     minutes = sum(grid["minutes"]["quick"] for grid in grids.values())
     assert 20 < minutes < 60 and lines[-1].startswith(f"{minutes:g} minutes")
+    assert f"expected to take {minutes:g} minutes" in (FOLDER / "README.md").read_text()
     for file, grid in grids.items():
         assert any(line.startswith(file.stem) and f" {len(suite.runs_of(grid))} runs" in line for line in lines)
     left = suite.plan(grids, "quick", place(modules, tmp_path, ("digits",)))
