@@ -8,12 +8,13 @@ into memory. Names are imported when they are first used; those of networks brin
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
@@ -33,56 +34,69 @@ CASES = {
 }
 
 
-def seconds(code: str) -> float:
-    """How long a fresh interpreter takes for ``code``; OSError with what it said where it fails."""
-    start = time.perf_counter()
+class Took(NamedTuple):
+    """Seconds by the clock, and of the processor: on a machine with other work the second say more."""
+
+    wall: float
+    cpu: float
+
+
+def took(code: str) -> Took:
+    """What a fresh interpreter takes for ``code``; OSError with what it said where it fails."""
+    start, before = time.perf_counter(), os.times()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    took = time.perf_counter() - start
+    wall, after = time.perf_counter() - start, os.times()
     if done.returncode:
         raise OSError(f"python -c {code!r} ended with {done.returncode}: {done.stderr[-500:]}")
-    return took
+    cpu = after.children_user + after.children_system - before.children_user - before.children_system
+    return Took(wall, cpu)
 
 
 def imports(rounds: int = 7) -> list[dict[str, Any]]:
-    """A row for each case: median seconds of it and of its reference, and of their differences with the extremes.
+    """A row for each case: median seconds of it and of its reference, by the clock (``wall``) and of the processor (``cpu``),
+    and for both the median of their differences (``more``) with the extremes (``spread``).
 
     ValueError for fewer than 3 rounds.
     """
     whole("rounds", rounds, 3)
     rows = []
-    for name, codes in CASES.items():
-        for code in codes:
-            seconds(code)
+    for name, (code, reference) in CASES.items():
+        took(code), took(reference)
         pairs = []
         for number in range(rounds):
-            took = dict.fromkeys(codes, 0.0)
-            for code in codes if number % 2 else reversed(codes):
-                took[code] = seconds(code)
-            pairs.append(tuple(took.values()))
-        more = [case - reference for case, reference in pairs]
-        rows.append(
-            {
-                "case": name,
-                "reference": codes[1],
-                "seconds": statistics.median(case for case, _ in pairs),
-                "reference_seconds": statistics.median(reference for _, reference in pairs),
+            first = took(code) if number % 2 else None
+            beside = took(reference)
+            pairs.append((first or took(code), beside))
+        row: dict[str, Any] = {"case": name, "reference": reference}
+        for clock in Took._fields:
+            both = [(getattr(case, clock), getattr(other, clock)) for case, other in pairs]
+            more = [case - other for case, other in both]
+            case, other = (statistics.median(column) for column in zip(*both, strict=True))
+            row[clock] = {
+                "seconds": case,
+                "reference_seconds": other,
                 "more": statistics.median(more),
                 "spread": [min(more), max(more)],
             }
-        )
+        rows.append(row)
     return rows
 
 
 def show(rows: list[dict[str, Any]], rounds: int) -> None:
     """Prints the rows."""
     table = Table(title=f"Fresh interpreters, medians of {rounds} alternating rounds, seconds")
-    for head in ("what", "takes", "beside", "takes ", "more", "least to most"):
-        table.add_column(head, justify="left" if head in ("what", "beside") else "right")
+    for head in ("what", "beside"):
+        table.add_column(head)
+    for head in ("takes", "beside it", "more", "least to most", "more, of the processor", "least to most"):
+        table.add_column(head, justify="right")
     for row in rows:
-        least, most = row["spread"]
-        figures = (f"{row[key]:.3f}" for key in ("seconds", "reference_seconds", "more"))
-        takes, reference, more = figures
-        table.add_row(row["case"], takes, row["reference"], reference, more, f"{least:.3f} to {most:.3f}")
+        wall, cpu = row["wall"], row["cpu"]
+        more = [
+            f for one in (wall, cpu) for f in (f"{one['more']:.3f}", " to ".join(f"{s:.3f}" for s in one["spread"]))
+        ]
+        table.add_row(
+            row["case"], row["reference"], f"{wall['seconds']:.3f}", f"{wall['reference_seconds']:.3f}", *more
+        )
     Console().print(table)
 
 
