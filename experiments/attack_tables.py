@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from dctnet.report.tables import markdown
@@ -69,20 +70,22 @@ def by_network(name: str) -> dict[str, list[list[dict]]]:
     found: dict[str, dict[str, list[dict]]] = {}
     for row in lines_of(name):
         found.setdefault(label(row), {}).setdefault(row["key"]["network"]["checkpoint"], []).append(row)
-    return {network: list(seeds.values()) for network, seeds in found.items()}
+    limited = sorted(found, key=lambda network: (network.startswith(LIMITED), network))
+    return {network: list(found[network].values()) for network in limited}
 
 
 def label(row: dict) -> str:
     """What a network is called in the tables."""
     if row["network"] == "bandlimited_resnet18":
-        return f"pixels, {100 * row['network_options']['compression']:.0f} % of the spectrum dropped"
+        return f"{LIMITED}{100 * row['network_options']['compression']:2.0f} % of the spectrum dropped"
     return NETWORKS[row["network"]]
 
 
+LIMITED = "pixels, "
 NETWORKS = {
-    "rgb_resnet18": "pixels, `rgb_resnet18`",
-    "multigrid_resnet18": "coefficients, `multigrid_resnet18`",
-    "late_concat": "coefficients, `late_concat`",
+    "rgb_resnet18": "pixels: `rgb_resnet18`",
+    "multigrid_resnet18": "coefficients: `multigrid_resnet18`, luma to chroma",
+    "late_concat": "coefficients: `late_concat`",
 }
 
 
@@ -118,7 +121,8 @@ def defended(name: str, attack: str) -> str:
                 cells[column] = f"{100 * near['accuracy']:.1f}{known}"
                 if line["channel"] == "none":
                     cells |= {"clean": f"{100 * line['clean']['accuracy']:.1f}", "l2": f"{near['l2']:.2f}"}
-        shown.append({"network": network} | cells)
+        if "c1" in cells:
+            shown.append({"network": network} | cells)
     columns = {"network reads": "{network}", "clean, none": "{clean}", "L2": "{l2}"}
     return markdown(shown, columns | {head: f"{{{column}}}" for head, column in heads.items()})
 
@@ -147,22 +151,25 @@ def transferred(name: str, attack: str) -> str:
     return markdown(shown, {"made against": "{source}"} | columns)
 
 
-def recovered(name: str, published: dict[tuple[str, str], float]) -> str:
-    """The share of lost pictures that each channel recovers from each attack, with its interval, beside a published accuracy."""
-    found = recoveries(lines_of(name))
-    attacks = list(dict.fromkeys(one.attack for one in found))
+def nearest(names: Sequence[str], attacks: Sequence[str]) -> str:
+    """Accuracy behind each channel under attacks for the nearest picture, with its interval, beside the published one."""
+    lines = [line for name in names for line in attack_lines(lines_of(name)) if line["attack"] in attacks]
     rows: dict[tuple, dict] = {}
-    for one in found:
-        row = rows.setdefault((one.channel, one.strength), {"channel": f"{one.channel} {one.strength:g}"})
-        row[one.attack] = f"{100 * one.share:.0f} [{100 * one.low:.0f}, {100 * one.high:.0f}]"
-        row[f"{one.attack} there"] = published.get((one.channel, one.attack))
     heads = {}
-    for attack in attacks:
-        some = next(one for one in found if one.attack == attack)
-        heads[f"{attack}, L2 {some.l2:.2g}, {some.lost} lost"] = f"{{{attack}}}"
-        if any((channel, attack) in published for channel in ("fft", "depth", "gaussian")):
-            heads[f"published, {attack}"] = f"{{{attack} there:.1f}}"
-    return markdown(list(rows.values()), {"recovered (%) by": "{channel}"} | heads)
+    for line in sorted(lines, key=lambda line: attacks.index(line["attack"])):
+        where, attack, found = (line["channel"], line["strength"]), line["attack"], line["oblivious"]
+        row = rows.setdefault(where, {"channel": where[0] + (f" {where[1]:g}" if where[1] else "")})
+        row |= {
+            "clean": share(line["clean"]),
+            attack: share(found),
+            f"{attack} there": PUBLISHED.get((where[0], attack)),
+        }
+        if where[0] == "none":
+            heads |= {
+                f"{attack}, L2 {found['l2']:.2g}": f"{{{attack}}}",
+                f"published, {attack}": f"{{{attack} there:.1f}}",
+            }
+    return markdown(list(rows.values()), {"channel": "{channel}", "clean": "{clean}"} | heads)
 
 
 # ResNet-50, 1,000 files, of which 83.5 % are right: accuracy (%) of the attacked pictures behind the channel. A. Dziedzic,

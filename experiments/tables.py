@@ -14,12 +14,11 @@ import sys
 from pathlib import Path
 
 from attack_tables import (
-    PUBLISHED,
     alike,
     attacked,
     curvature,
     defended,
-    recovered,
+    nearest,
     transferred,
     undefended,
     windows,
@@ -314,7 +313,9 @@ TABLES = {
     "attack imagenet": lambda: attacked("attack_imagenet"),
     "attack windows": lambda: windows("attack_window"),
     "attack agreement": lambda: alike("attack_imagenet", "cw"),
-    "attack nearest": lambda: recovered("attack_imagenet_nearest", PUBLISHED),
+    "attack nearest": lambda: nearest(
+        ("attack_imagenet_nearest", "attack_imagenet"), ("fgsm_nearest", "pgd_nearest", "cw")
+    ),
     "attack cifar10": lambda: undefended("cifar10_attacks"),
     "attack channels pgd": lambda: defended("cifar10_channels", "pgd"),
     "attack channels pgd_l2": lambda: defended("cifar10_channels", "pgd_l2"),
