@@ -65,10 +65,10 @@ def alike(name: str, attack: str) -> str:
     return markdown(rows, {"channel": "{channel}", "recovered (%)": "{recovered}"} | columns)
 
 
-def by_network(name: str) -> dict[str, list[list[dict]]]:
+def by_network(*names: str) -> dict[str, list[list[dict]]]:
     """The rows of each network, seed by seed, under the network's label."""
     found: dict[str, dict[str, list[dict]]] = {}
-    for row in lines_of(name):
+    for row in (row for name in names for row in lines_of(name)):
         found.setdefault(label(row), {}).setdefault(row["key"]["network"]["checkpoint"], []).append(row)
     limited = sorted(found, key=lambda network: (network.startswith(LIMITED), network))
     return {network: list(found[network].values()) for network in limited}
@@ -89,10 +89,10 @@ NETWORKS = {
 }
 
 
-def undefended(name: str) -> str:
+def undefended(*names: str) -> str:
     """Networks clean and under attacks without a channel, seed by seed, with the interval of the first seed."""
     shown = []
-    for network, seeds in by_network(name).items():
+    for network, seeds in by_network(*names).items():
         cells: dict[str, list[dict]] = {}
         for row in (row for rows in seeds for row in rows):
             if row["key"]["kind"] in ("clean", "oblivious"):
@@ -114,6 +114,7 @@ def defended(name: str, attack: str) -> str:
         for line in attack_lines(seeds[0]):
             if line["attack"] == attack:
                 head = line["channel"] + (f" {line['strength']:g}" if line["strength"] else "")
+                head += f", {line['backward']}" if line["backward"] else ""
                 column = heads.setdefault(head, f"c{len(heads)}")
                 near, far = line["oblivious"], line["adaptive"]
                 mark = line["mark"].replace("*", "\\*")

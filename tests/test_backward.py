@@ -117,3 +117,20 @@ def test_the_table_has_a_line_for_each_way():
     assert all(line["checks"]["passed"] == (line["mark"] in ("", "^")) for line in lines)
     table, _ = attack_table(rows.values(), "title")
     assert list(table.columns[2].cells)[1:] == ["depth 3", "depth 3, smooth backward"]
+
+
+def test_a_way_that_does_less_than_another_is_marked():
+    measured = evaluation()
+    plain = ChannelSpec("depth", 3.0, {})
+    rows = {}
+    for channel in (plain, plain._replace(backward="smooth")):
+        for work in plan([PGD], [NO_CHANNEL, channel], adaptive=True, checks=False):
+            rows.setdefault(str(measured.key(work)), measured.row(work))
+    left = {None: 0.2, "smooth": 0.1}
+    for row in rows.values():
+        if row["key"]["kind"] == "adaptive":
+            row |= {"accuracy": left[row["key"].get("backward")], "linf": 0.03}
+        elif row["key"]["kind"] == "oblivious":
+            row["accuracy"] = 0.3
+    marks = {(line["channel"], line["backward"]): line["mark"] for line in attack_lines(rows.values())}
+    assert marks == {("none", None): "?", ("depth", None): "?^", ("depth", "smooth"): "?"}

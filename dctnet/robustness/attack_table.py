@@ -22,7 +22,8 @@ def attack_lines(rows: Iterable[Row]) -> list[dict[str, Any]]:
     ``attack``, ``epsilon``, ``channel``, ``strength``, ``backward`` (None: the default); the rows ``clean``, ``oblivious`` and
     ``adaptive``, and ``checks``, of which the last two may be None; ``mark``, of the adaptive figure: "" where the checks passed,
     "*" where not, "?" without any, and "^" behind it where another attack within its budget did more: one that does not know of
-    the channel, or those of the list of checks, on the pictures that were checked (``outdone``). Also where it moved nothing.
+    the channel, one that differentiates it in another way, or those of the list of checks, on the pictures that were checked
+    (``outdone``). Also where it moved nothing.
     """
     rows = list(rows)
     clean = {_channel(row): row for row in rows if row["key"]["kind"] == "clean"}
@@ -41,8 +42,11 @@ def attack_lines(rows: Iterable[Row]) -> list[dict[str, Any]]:
         adaptive = later.get((attack, channel), {}).get(backward)
         checked = checks.get((_budget(row), channel, backward))
         mark = "" if adaptive is None else UNCHECKED if checked is None else "" if checked["passed"] else FAILED
+        others = [row, *later.get((attack, channel), {}).values()]
         if adaptive is not None and (
-            adaptive["accuracy"] > row["accuracy"] or _idle(adaptive) or outdone(adaptive, checked)
+            adaptive["accuracy"] > min(other["accuracy"] for other in others)
+            or _idle(adaptive)
+            or outdone(adaptive, checked)
         ):
             mark += WEAK
         names = {name: row["key"][name] for name in ("attack", "epsilon", "channel", "strength")}
@@ -86,7 +90,8 @@ def attack_table(rows: Iterable[Row], title: str) -> tuple[Table, list[str]]:
         remarks.append(f"{UNCHECKED} not checked; --checks N does")
     if any(WEAK in line["mark"] for line in lines):
         remarks.append(
-            f"{WEAK} the adaptive attack moved nothing, or is weaker than the oblivious one or than those of its list of checks: "
+            f"{WEAK} the adaptive attack moved nothing, or is weaker than the oblivious one, than one that differentiates the "
+            "channel in another way, or than those of its list of checks: "
             "the lower figure counts; give it more steps, or more --samples"
         )
     targets = [row for row in rows if row["key"]["kind"] == "transfer"]
