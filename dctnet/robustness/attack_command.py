@@ -52,9 +52,9 @@ EPILOG = f"""columns of the table, shares of all pictures with their 95 % interv
   oblivious  right behind the channel, attacked without it
   adaptive   right behind the channel, attacked with it: its gradient, BPDA where it has none, the expectation over draws
              where it is random. * marks rows of a list of checks that did not pass: they are no measure of robustness;
-             ? rows without a list; ^ rows whose attack moved nothing, or did less than another within its budget: the oblivious
-             one, that of another --backward, or those of the list, on the pictures that were checked. cw and deepfool behind a random channel look for
-             the nearest picture that fools {LOOKS} fresh looks.
+             ? rows without a list; ^ rows whose attack moved nothing, or did less than another within its budget: the
+             oblivious one, that of another --backward, or those of the list, on the pictures that were checked. cw and
+             deepfool behind a random channel look for the nearest picture that fools {LOOKS} fresh looks.
 
 attacks:  {" ".join(ATTACKS)}
 channels: {" ".join(CHANNELS)}
