@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from statistics import mean
+from typing import Any
 
 import matplotlib
 
@@ -114,7 +115,7 @@ def rate_lines(
     return lines
 
 
-def with_seeds(tops: dict[float, list[float]], name: str, color) -> list[Line]:
+def with_seeds(tops: dict[float, list[float]], name: str, color: Any) -> list[Line]:
     """The line of the means, and dots of the seeds."""
     dots = [(at, top1) for at, found in tops.items() for top1 in found]
     line = Line(list(tops), [mean(found) for found in tops.values()], name, color)

@@ -101,7 +101,7 @@ def learned(result: Result) -> Markup:
     return figure_box(plots, f"{result.name}: how often the gate of each band is open.", origin(result))
 
 
-def _static(row: dict):
+def _static(row: dict) -> object:
     """The bands that a run reads, as it was told; None for all of them."""
     options = row.get("options")
     return options.get("bands") if isinstance(options, dict) else None

@@ -6,7 +6,7 @@ accuracy on low-passed and high-passed pictures, and the spectra of the first fi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import matplotlib
 import numpy as np
@@ -66,7 +66,7 @@ def spectra(runs: list[dict], counts: np.ndarray) -> list[Panel]:
     return panels
 
 
-def of_points(runs: list[dict], value) -> np.ndarray:
+def of_points(runs: list[dict], value: Callable[[dict], float]) -> np.ndarray:
     """A value of each point, the mean over the runs."""
     return np.mean([[value(point) for point in run["points"]] for run in runs], 0)
 

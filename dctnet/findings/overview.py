@@ -29,6 +29,7 @@ COMPARED = {
     "convolutions": "way",
     "saved spectra": "format",
     "agreement": "pictures",
+    "imports": "case",
 }
 FEW = 4
 

@@ -34,6 +34,7 @@ QUESTIONS = {
     "convolutions": "How fast are ways to convolve, beside torch's?",
     "saved spectra": "What memory do spectra of activations save, and what gradient do they cost?",
     "agreement": "Does a network trained on pixels see the same through coefficients?",
+    "imports": "How long does it take to import the package?",
 }
 MACHINE = ("cpu", "cores", "architecture", "gpu", "device", "threads")
 VERSIONS = ("torch", "dali", "cuda", "python")

@@ -36,6 +36,7 @@ KINDS: dict[str, frozenset[str]] = {
     "convolutions": frozenset({"way", "kernel", "size", "train"}),
     "saved spectra": frozenset({"format", "keep", "bytes", "error"}),
     "agreement": frozenset({"pictures", "agreement"}),
+    "imports": frozenset({"case", "reference", "wall", "cpu"}),
 }
 LEFT_OUT = {"build", "dist", "runs", "scratch", "node_modules", "__pycache__", "tests"}
 

@@ -155,6 +155,15 @@ def saved(result: Result) -> Markup:
     return _table(heads, rows, result, "what a training step saves, as spectra")
 
 
+def imports(result: Result) -> Markup:
+    heads = ["process", "beside", "seconds more", "seconds of processor time more"]
+    rows = [
+        [row["case"], row["reference"], *(number(row[clock]["more"], "{:.2f}") for clock in ("wall", "cpu"))]
+        for row in _present(result)
+    ]
+    return _table(heads, rows, result, "starting a process: medians of what it takes more than the other")
+
+
 def agreement(result: Result) -> Markup:
     heads = ["pictures", "same best class (%)", "accuracy (%)", "on pixels (%)", "logits differ by", "at most"]
     rows = [
@@ -180,6 +189,7 @@ PARTS: dict[str, tuple[str, Callable[[Result], Markup], str]] = {
     "models": ("Networks", models, "dctnet bench models --out benchmarks/models.json"),
     "convolutions": ("Convolutions", convolutions, "dctnet bench convolutions --out benchmarks/convolutions.json"),
     "saved spectra": ("Saved activations", saved, "dctnet bench activations --out benchmarks/activations.json"),
+    "imports": ("Starting", imports, "dctnet bench imports --out benchmarks/imports.json"),
     "agreement": ("Trained on pixels", agreement, "dctnet bench pretrained FOLDER --out pretrained.json"),
 }
 
