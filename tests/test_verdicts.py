@@ -103,7 +103,7 @@ def test_channels_are_alike_where_no_intervals_lie_apart(counts, alike, adaptive
 @pytest.mark.parametrize(("counts", "holds"), [((2, 4, 8), True), ((4, 2, 8), False), ((4, 4, 4), False)])
 def test_robust_to_attacks_asks_for_a_rise(counts, holds):
     rows = [
-        attack("adaptive", attack="pgd", epsilon=0.01, right=range(count), rate=rate)
+        attack("oblivious", attack="pgd", epsilon=0.01, right=range(count), rate=rate)
         for count, rate in zip(counts, (0.0, 0.25, 0.5), strict=True)
     ]
     assert band_limits.robust_to_attacks(result(rows)).holds == holds

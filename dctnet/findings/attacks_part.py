@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +31,7 @@ MARKS = (
 
 def attacks_part(results: Results) -> Markup:
     """Each file of attacks, then curvature."""
-    parts: list = []
+    parts: list[Any] = []
     found = results.of("attacks")
     if not found:
         parts.append(absent("Attacks and channels", MAKE))
@@ -50,7 +51,7 @@ def one(result: Result) -> Markup:
     groups = by_network(result.rows)
     labels = labels_of(groups)
     lines = [(labels[key], line) for key, rows in groups.items() for line in attack_lines(rows)]
-    parts: list = []
+    parts: list[Any] = []
     windows = [found for found in _windows(result.rows) if len({one.strength for one in found}) > 2]
     several = len(groups) > 1
     if lines and not windows:
@@ -95,7 +96,7 @@ def labels_of(groups: dict[str, list[Row]]) -> dict[str, str]:
     }
 
 
-def defence_figure(result: Result, lines: Sequence[tuple[str, dict]], several: bool) -> Markup:
+def defence_figure(result: Result, lines: Sequence[tuple[str, dict[str, Any]]], several: bool) -> Markup:
     """Accuracy clean, under the oblivious and under the adaptive attack, a panel for each attack."""
     attacks = list(dict.fromkeys(_attack(line) for _, line in lines))
     plots = []
@@ -121,7 +122,7 @@ def defence_figure(result: Result, lines: Sequence[tuple[str, dict]], several: b
     return figure_box(plots, caption, origin(result), legend(colors))
 
 
-def defence_table(result: Result, lines: Sequence[tuple[str, dict]], several: bool) -> Markup:
+def defence_table(result: Result, lines: Sequence[tuple[str, dict[str, Any]]], several: bool) -> Markup:
     """Attack x channel: clean, oblivious, adaptive with its mark; how far pictures were moved."""
     adaptive = any(line["adaptive"] for _, line in lines)
     heads = [*(["network"] if several else []), "attack", "channel", "clean (%)", "oblivious (%)"]
@@ -129,7 +130,7 @@ def defence_table(result: Result, lines: Sequence[tuple[str, dict]], several: bo
     heads += ["L2 oblivious", *(["L2 adaptive"] if adaptive else []), "confidence"]
     rows = []
     for label, line in lines:
-        row: list = [label] if several else []
+        row: list[Any] = [label] if several else []
         row += [_attack(line), Cell(_channel(line), _channel(line)), _share(line["clean"]), _share(line["oblivious"])]
         far = line["adaptive"]
         if adaptive:
@@ -193,7 +194,7 @@ def window_table(result: Result, windows: Sequence[Sequence[Recovery]]) -> Marku
     return table_box(table, [])
 
 
-def transfer_figure(result: Result, moved: Sequence[dict], labels: dict[str, str]) -> Markup:
+def transfer_figure(result: Result, moved: Sequence[dict[str, Any]], labels: dict[str, str]) -> Markup:
     """Of the pictures that a target has right, the share that it loses to those made against a source, in the mean of seeds."""
     names = {str(row["key"]["network"]): labels[key] for key, rows in by_network(result.rows).items() for row in rows}
     plots = []
@@ -270,11 +271,11 @@ def curvature(result: Result) -> Markup:
     )
 
 
-def _attack(line: dict) -> str:
+def _attack(line: dict[str, Any]) -> str:
     return f"{line['attack']}, {_budget(line['epsilon'])}"
 
 
-def _channel(line: dict) -> str:
+def _channel(line: dict[str, Any]) -> str:
     return f"{line['channel']} {line['strength']:g}" if line["strength"] else line["channel"]
 
 

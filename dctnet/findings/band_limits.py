@@ -30,7 +30,7 @@ PUBLISHED = {
 }
 PUBLISHED |= {77.8: 87.97}
 
-Rows = Sequence[dict]
+Rows = Sequence[dict[str, Any]]
 
 
 def seeds_of(rows: Rows) -> list[float]:
@@ -38,17 +38,17 @@ def seeds_of(rows: Rows) -> list[float]:
     return [mean(row["top1"] for row in rows if row["seed"] == seed) for seed in sorted({row["seed"] for row in rows})]
 
 
-def clean(rows: Rows) -> list[dict]:
+def clean(rows: Rows) -> list[dict[str, Any]]:
     """The rows without noise."""
     return [row for row in rows if row.get("noise", 0) == 0]
 
 
-def same(rows: Rows) -> list[dict]:
+def same(rows: Rows) -> list[dict[str, Any]]:
     """The rows that are tested at the rate of their training."""
     return [row for row in rows if row["trained"] == row["tested"]]
 
 
-def values(rows: Rows, name: str) -> list:
+def values(rows: Rows, name: str) -> list[Any]:
     return list(dict.fromkeys(sorted(row[name] for row in rows)))
 
 

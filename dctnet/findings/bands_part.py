@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import yaml
 
@@ -101,7 +103,7 @@ def learned(result: Result) -> Markup:
     return figure_box(plots, f"{result.name}: how often the gate of each band is open.", origin(result))
 
 
-def _static(row: dict) -> object:
+def _static(row: dict[str, Any]) -> object:
     """The bands that a run reads, as it was told; None for all of them."""
     options = row.get("options")
     return options.get("bands") if isinstance(options, dict) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from dctnet.findings.claims import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, Judged
 from dctnet.findings.provenance import command
@@ -27,7 +28,7 @@ def claims_part(judged: Sequence[Judged]) -> Markup:
     return join(element("p", text), table)
 
 
-def _row(one: Judged) -> list:
+def _row(one: Judged) -> list[Any]:
     claim = one.claim
     number = "".join(c for c in claim.id if c.isdigit())
     return [

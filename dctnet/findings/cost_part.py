@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from statistics import mean
+from typing import Any
 
 from dctnet.findings.grids import MAKE, grid_part
 from dctnet.findings.provenance import origin, question
@@ -18,7 +19,7 @@ def cost_part(results: Results) -> Markup:
     """All grids and single runs, each with its question."""
     timed = {result.name for result in results.of("models")}
     found = sorted(results.of("grid", "runs"), key=lambda result: result.name not in timed)
-    parts: list = [absent("Grids of networks", MAKE)] if not found else []
+    parts: list[Any] = [absent("Grids of networks", MAKE)] if not found else []
     for result in found:
         parts += [element("h3", question(result)), grid_part(result, results, result.name)]
     for kind, (part, what, command) in OTHERS.items():
@@ -65,7 +66,7 @@ def inside(result: Result) -> Markup:
 
 def training_with_spectra(result: Result) -> Markup:
     """Top-1 by the form in which activations are kept for the backward pass."""
-    found: dict[tuple, list] = {}
+    found: dict[tuple[Any, ...], list[Any]] = {}
     for row in result.rows:
         found.setdefault((row["format"], row["keep"]), []).append(row)
     rows = [

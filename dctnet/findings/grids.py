@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from statistics import mean
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dctnet.findings.provenance import origin, validation_files
 from dctnet.findings.result_files import Result, Results, Row
@@ -128,7 +128,7 @@ def grid_table(result: Result, lines: dict[str, Line], found: Sequence[Cost], co
     heads += ["top-1 (%)", "seeds", *(["95 % interval"] if count else [])]
     rows = []
     for name, line in lines.items():
-        row: list = [element("code", name), *(_extra(key, line.row) for key in extra)]
+        row: list[Any] = [element("code", name), *(_extra(key, line.row) for key in extra)]
         row += [number(cost.of(line.row), cost.pattern) for cost in found]
         row += [number(line.mean, "{:.1f}"), Cell(" / ".join(f"{top:.1f}" for top in line.tops), line.mean, "number")]
         if count:

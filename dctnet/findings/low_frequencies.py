@@ -7,6 +7,7 @@ accuracy on low-passed and high-passed pictures, and the spectra of the first fi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -20,7 +21,7 @@ TICKS = (0, 4, 8, 12, 16)
 NYQUIST = 16  # beyond it the rings are corners of the frequency plane
 
 
-def columns_of(found: dict) -> list[list[Panel]]:
+def columns_of(found: dict[str, Any]) -> list[list[Panel]]:
     """A column of panels for each form of the pictures, the mean over seeds."""
     columns = []
     for form in dict.fromkeys(row["form"] for row in found["rows"]):
@@ -30,7 +31,7 @@ def columns_of(found: dict) -> list[list[Panel]]:
     return columns
 
 
-def accuracies(runs: list[dict], radii: list[int]) -> list[Panel]:
+def accuracies(runs: list[dict[str, Any]], radii: list[int]) -> list[Panel]:
     """Top-1 on low-passed and on high-passed pictures against the step."""
     steps = [point["step"] for point in runs[0]["points"]][1:]
     whole = Line(steps, of_points(runs, lambda point: point["top1"])[1:], "all rings", "black", "--")
@@ -45,7 +46,7 @@ def accuracies(runs: list[dict], radii: list[int]) -> list[Panel]:
     return panels
 
 
-def spectra(runs: list[dict], counts: np.ndarray) -> list[Panel]:
+def spectra(runs: list[dict[str, Any]], counts: np.ndarray) -> list[Panel]:
     """The filters' change and the error by ring at some of the steps."""
     steps = [point["step"] for point in runs[0]["points"]]
     last = len(steps) - 1
@@ -66,7 +67,7 @@ def spectra(runs: list[dict], counts: np.ndarray) -> list[Panel]:
     return panels
 
 
-def of_points(runs: list[dict], value: Callable[[dict], float]) -> np.ndarray:
+def of_points(runs: list[dict[str, Any]], value: Callable[[dict[str, Any]], float]) -> np.ndarray:
     """A value of each point, the mean over the runs."""
     return np.mean([[value(point) for point in run["points"]] for run in runs], 0)
 
@@ -103,7 +104,7 @@ def reached(steps: Sequence[int], values: Sequence[float], start: float, part: f
     return round(float(np.exp(log)), 6)
 
 
-def summary(found: dict) -> list[dict[str, object]]:
+def summary(found: dict[str, Any]) -> list[dict[str, object]]:
     """For each form and seed, when accuracies are reached and where in the spectrum the filters changed and errors lie."""
     counts = np.array(found["counts"])
     rows = []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from dctnet.findings.low_frequencies import columns_of, summary
 from dctnet.findings.provenance import origin, question
 from dctnet.findings.result_files import Result, Results
@@ -58,7 +60,7 @@ def when_table(result: Result, forms: list[str]) -> Markup:
     parts += [(f"rings above {r}", f"high{r}_top1", f"high{r}") for r in radii]
     rows = []
     for place, (name, top, step) in enumerate(parts):
-        row: list = [Cell(name, place)]
+        row: list[Any] = [Cell(name, place)]
         for form in forms:
             of_form = [run for run in runs if run["form"] == form]
             tops, steps = [run[top] for run in of_form], [run[step] for run in of_form]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from dctnet.findings.provenance import origin, question
 from dctnet.findings.result_files import Result, Results, Row
@@ -15,7 +16,7 @@ MOST = 200  # rows of a plain table
 
 def other_part(results: Results) -> Markup:
     """Each such file: its entries that are numbers or words."""
-    parts: list = []
+    parts: list[Any] = []
     for result in results.of(None):
         parts += [element("h3", result.name), element("p", question(result)), plain(result)]
     if not parts:

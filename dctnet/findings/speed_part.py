@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from dctnet.findings.provenance import machine, origin
 from dctnet.findings.result_files import Result, Results, Row
@@ -21,7 +22,7 @@ PAIRED = (
 
 def speed_part(results: Results) -> Markup:
     """Each kind of benchmark, each file a table."""
-    parts: list = [element("p", PAIRED, class_="note")]
+    parts: list[Any] = [element("p", PAIRED, class_="note")]
     for kind, (title, part, command) in PARTS.items():
         parts.append(element("h3", title))
         found = results.of(kind)
@@ -124,7 +125,7 @@ def convolutions(result: Result) -> Markup:
         plots.append(line_plot(panels[-1], f"{result.name}: {panels[-1].title}", f"{slug(result.path)}-{size}"))
     caption = "A forward and backward pass by the side of the filter; both axes are logarithmic."
     figure = figure_box(plots, caption, origin(result), legend_of(panels[0].lines))
-    lines: dict[tuple, dict] = {}
+    lines: dict[tuple[Any, ...], dict[str, Any]] = {}
     for row in rows:
         lines.setdefault((row["size"], row["kernel"]), {})[row["way"]] = row
     cells = [
@@ -194,7 +195,7 @@ PARTS: dict[str, tuple[str, Callable[[Result], Markup], str]] = {
 }
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence], result: Result, what: str) -> Markup:
+def _table(heads: Sequence[str], rows: Sequence[Sequence[Any]], result: Result, what: str) -> Markup:
     caption = f"{result.name}: {what}; {machine(result)}"
     return table_box(html_table(heads, rows, caption), origin(result))
 

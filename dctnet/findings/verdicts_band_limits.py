@@ -57,10 +57,11 @@ def bears_noise(result: Result) -> Found:
 
 
 def robust_to_attacks(result: Result) -> Found:
-    """Accuracy under each adaptive attack by the share that is dropped: no step down, and more in the end."""
+    """Accuracy under each attack by the share that is dropped: no step down, and more in the end. Without a channel an attack
+    on the network is the adaptive one."""
     accuracy: dict[str, dict[float, list[float]]] = {}
     for row in result.rows:
-        if row["key"]["kind"] == "adaptive":
+        if row["key"]["kind"] == "oblivious" and row["key"]["channel"] == "none":
             rate = row["network_options"].get("compression", 0.0)
             accuracy.setdefault(row["key"]["attack"], {}).setdefault(rate, []).append(100 * row["accuracy"])
     means = {attack: {rate: mean(found[rate]) for rate in sorted(found)} for attack, found in accuracy.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -115,7 +116,7 @@ def _over_whole(result: Result, way: str, what: str) -> list[float]:
     return [value(row) / value(whole[row["size"], row["kernel"]]) for row in rows]
 
 
-def _ratio(row: dict) -> float:
+def _ratio(row: dict[str, Any]) -> float:
     """Time over that of the direct form."""
     return row["train"]["ratio"]
 

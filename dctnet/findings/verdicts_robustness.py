@@ -65,11 +65,11 @@ def alike(result: Result, attack: str, channels: Sequence[str]) -> Found:
 
 
 def alike_fgsm(result: Result) -> Found:
-    return alike(result, "fgsm", ("fft", "depth", "gaussian"))
+    return alike(result, "fgsm_nearest", ("fft", "depth", "gaussian"))
 
 
 def alike_pgd(result: Result) -> Found:
-    return alike(result, "pgd", ("fft", "depth", "gaussian"))
+    return alike(result, "pgd_nearest", ("fft", "depth", "gaussian"))
 
 
 def alike_cw(result: Result) -> Found:

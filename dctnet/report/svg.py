@@ -90,6 +90,6 @@ def themed_svg(figure: Figure, label: str, prefix: str) -> Markup:
     return element("svg", Markup(inner), viewBox=view, role="img", aria_label=label)
 
 
-def _rounded(found: re.Match) -> str:
+def _rounded(found: re.Match[str]) -> str:
     """A coordinate to a hundredth of a point."""
     return f"{float(found[0]):.2f}".rstrip("0").rstrip(".")

@@ -28,7 +28,7 @@ def attack_lines(rows: Iterable[Row]) -> list[dict[str, Any]]:
     rows = list(rows)
     clean = {_channel(row): row for row in rows if row["key"]["kind"] == "clean"}
     oblivious = {(_attack(row), _channel(row)): row for row in rows if row["key"]["kind"] == "oblivious"}
-    later: dict[tuple, dict[str | None, Row]] = {}
+    later: dict[tuple[Any, ...], dict[str | None, Row]] = {}
     for row in rows:
         if row["key"]["kind"] == "adaptive":
             later.setdefault((_attack(row), _channel(row)), {})[row["key"].get("backward")] = row

@@ -33,7 +33,7 @@ def by_strength(rows: Iterable[Row]) -> list[SharePanel]:
     """
     lines = [line for line in attack_lines(rows) if line["adaptive"] is not None]
     without = {_attack(line): line for line in lines if line["channel"] == "none"}
-    channels: dict[tuple, list[dict]] = {}
+    channels: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for line in lines:
         options = line["oblivious"]["key"]["channel_options"]
         words = [line["channel"], *(f"{name} {value}" for name, value in sorted(options.items()))]
@@ -57,11 +57,11 @@ def by_strength(rows: Iterable[Row]) -> list[SharePanel]:
 
 def by_compression(rows: Iterable[Row]) -> list[SharePanel]:
     """A panel for each kind of network of which rows hold two rates of compression or more; see ``by_strength``."""
-    evaluations: dict[tuple, list[Row]] = {}
+    evaluations: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         if row["key"].get("channel", "none") == "none" and "compression" in (row.get("network_options") or {}):
             evaluations.setdefault(tuple(str(row["key"][name]) for name in DETERMINES), []).append(row)
-    kinds: dict[tuple, list[tuple[float, dict]]] = {}
+    kinds: dict[tuple[Any, ...], list[tuple[float, dict[str, Any]]]] = {}
     for (_, *settings), found in evaluations.items():
         about = found[0]["network_options"]
         others = ", ".join(f"{name} {value}" for name, value in sorted(about.items()) if name != "compression")
