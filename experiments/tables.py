@@ -317,6 +317,7 @@ TABLES = {
         ("attack_imagenet_nearest", "attack_imagenet"), ("fgsm_nearest", "pgd_nearest", "cw")
     ),
     "attack cifar10": lambda: undefended("cifar10_attacks", "cifar10_native_attacks"),
+    "attack channels fgsm": lambda: defended("cifar10_channels", "fgsm"),
     "attack channels pgd": lambda: defended("cifar10_channels", "pgd"),
     "attack channels pgd_l2": lambda: defended("cifar10_channels", "pgd_l2"),
     "attack channels cw": lambda: defended("cifar10_channels", "cw"),

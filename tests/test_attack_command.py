@@ -134,7 +134,23 @@ def test_the_table_and_the_lines_of_progress(place, done, capsys):
     assert f"{100 * clean['accuracy']:.1f} [{100 * clean['low']:.1f}, {100 * clean['high']:.1f}]" in out
     assert "24/24 done" in err and "adaptive, pgd 0.03137, gaussian 0.02" in err
     failed = [row for row in rows if row["key"]["kind"] == "checks" and not row["passed"]]
-    assert out.count("is no measure of robustness") == len(failed)
+    assert out.count("its adaptive figure is no measure of robustness") == len(failed)
+    for row in rows:
+        if row["key"]["kind"] == "checks":
+            assert row["list"] and all(line in out for line in row["list"])
+    assert "checks of gaussian 0.02 within 0.03137 (linf), " in out
+
+
+def test_the_ways_to_differentiate_a_channel_are_compared(place, done, tmp_path, capsys):
+    """A way that is in the file takes part in the table of a command that did not ask for it."""
+    out = tmp_path / "rows.jsonl"
+    out.write_bytes(done.read_bytes())
+    arguments = ["--no-pictures", "--adaptive", "--attacks", "pgd", "--channels", "depth:3"]
+    assert run(place, out, *arguments, "--backward", "{depth: smooth}") == 0
+    capsys.readouterr()
+    assert run(place, out, *arguments) == 0
+    printed = capsys.readouterr().out
+    assert "depth 3, smooth backward" in printed and "checks of depth 3, smooth backward within" in printed
 
 
 def test_a_second_run_measures_nothing(place, done, monkeypatch, capsys):
@@ -267,6 +283,14 @@ def test_the_figure_of_pictures_magnifies_differences():
     assert (abs(above - 128) <= 2).all(2).mean() > 0.2
 
 
+def test_rows_that_cannot_be_written_are_refused_at_once(place, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    out = str(tmp_path / "file" / "rows.jsonl")
+    assert main(["attack", str(place / "0.ckpt"), str(place / "data"), "--out", out]) == 2
+    err = capsys.readouterr().err
+    assert "file cannot be written to, where rows are to go; give another --out" in err and "clean" not in err
+
+
 def test_the_figure_of_windows_has_a_line_for_each_attack():
     png = io.BytesIO()
     points = [(0.25, 0.5, 0.3, 0.7), (0.5, 0.8, 0.6, 0.9)]
@@ -308,6 +332,9 @@ def broken_files(folder):
     (["CKPT", "DATA", "--backward", "{depht: smooth}"], "a name in --backward is one of"),
     (["CKPT", "DATA", "--backward", "{depth: gradient}"], "depth in --backward is one of 'identity', 'smooth'"),
     (["CKPT", "DATA", "--backward", "smooth"], "names and values"),
+    (["CKPT", "DATA", "--channels", "fft", "--backward", "{depth: smooth}"], "--backward has depth, which is not among"),
+    (["CKPT", "DATA", "--attacks", "fgsm", "--options", "{pgd: {stepz: 3}}"], "pgd has no option stepz"),
+    (["CKPT", "DATA", "--checks", "3"], "4 pictures at least, or 0"),
     (["CKPT", "DATA", "--options", "{pgd: 3}"], "{pgd: {option: value}}"),
     (["CKPT", "DATA", "--options", "{pgd: {stepz: 3}}"], "pgd has no option stepz"),
     (["CKPT", "DATA", "--options", "{what: {steps: 3}}"], "a name in --options"),

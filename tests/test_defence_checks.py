@@ -324,6 +324,7 @@ def test_the_list_is_printed():
     ({"epsilon": 0}, "epsilon"),
     ({"norm": "l1"}, "norm"),
     ({"steps": (0, 3)}, "steps"),
+    ({"steps": (3,)}, "two numbers"),
     ({"draws": 0, "attacked": None}, "draws"),
     ({"tolerance": 2}, "tolerance"),
     ({"queries": 0}, "queries"),
@@ -331,4 +332,4 @@ def test_the_list_is_printed():
 def test_what_cannot_be_is_refused(options, says):
     network = nn.Sequential(Noise(0.01), Templates()).eval()
     with pytest.raises(ValueError, match=says):
-        check_defence(network, *data(), **({"epsilon": 0.1, "steps": (1,), "unbounded_steps": 1} | options))
+        check_defence(network, *data(), **({"epsilon": 0.1, "steps": (1, 2), "unbounded_steps": 1} | options))

@@ -226,6 +226,30 @@ def test_an_adaptive_attack_that_does_nothing_is_marked():
     assert attack_lines(weak)[0]["mark"] == "^"
 
 
+def test_an_attack_that_another_of_its_budget_undercuts_is_marked():
+    measured = evaluation()
+    fgsm, other = AttackSpec("fgsm", EPSILON, {}), AttackSpec("fgsm", 2 * EPSILON, {})
+    rows = [measured.row(work) for work in plan([PGD, fgsm, other], [NO_CHANNEL], adaptive=True)]
+    left = {("pgd", EPSILON): 0.25, ("fgsm", EPSILON): 0.5, ("fgsm", 2 * EPSILON): 0.5}
+    for row in rows:
+        if row["key"]["kind"] == "checks":
+            row["robust"] = row["black_box"] = 1.0
+        elif row["key"]["kind"] != "clean":
+            row |= {"accuracy": left[row["key"]["attack"], row["key"]["epsilon"]], "linf": EPSILON}
+    marks = {(line["attack"], line["epsilon"]): line["mark"] for line in attack_lines(rows)}
+    assert marks == {("pgd", EPSILON): "", ("fgsm", EPSILON): "^", ("fgsm", 2 * EPSILON): ""}
+
+
+def test_a_list_of_few_pictures_is_none():
+    measured = evaluation()
+    rows = [measured.row(work) for work in plan([PGD], [NO_CHANNEL], adaptive=True)]
+    assert attack_lines(rows)[0]["mark"] == ""
+    checks = next(row for row in rows if row["key"]["kind"] == "checks")
+    for count, mark in ((0, ""), (3, "?"), (4, "")):
+        checks["checked"] = count
+        assert attack_lines(rows)[0]["mark"] == mark
+
+
 def test_an_adaptive_attack_that_does_less_than_the_checks_is_marked():
     """One short step, where PGD with the same budget takes most of the same pictures; the oblivious attack is as weak."""
     short = AttackSpec("pgd", EPSILON, {"steps": 1, "step": 0.05, "random_start": False})

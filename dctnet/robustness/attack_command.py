@@ -19,7 +19,7 @@ from dctnet.data.folder import DataError
 from dctnet.device import usable_device
 from dctnet.report.figures import recovery_windows, share_panels
 from dctnet.robustness.attack_picture import draw_attack
-from dctnet.robustness.attack_table import agreement_table, attack_table, window_panels
+from dctnet.robustness.attack_table import FEWEST, agreement_table, attack_table, check_lists, window_panels
 from dctnet.robustness.attack_trial import try_attack
 from dctnet.robustness.attacks import ATTACKS
 from dctnet.robustness.backward import OWN, ways
@@ -92,6 +92,14 @@ def main(arguments: list[str]) -> int:
     channels = [one for number, one in enumerate(channels) if one not in channels[:number]]
     for name in options.attacks:
         choice("an attack", name, ATTACKS)
+    for name, given in attacks.items():  # of those that do not run, too: a slip is a slip
+        attack_specs(name, given, dict.fromkeys(EPSILON["imagenet"], (1.0,)))
+    if absent := [name for name in backward if name not in {channel.name for channel in channels}]:
+        raise DataError(
+            f"--backward has {', '.join(absent)}, which is not among the channels: {' '.join(options.channels)}"
+        )
+    if 0 < options.checks < FEWEST:
+        raise DataError(f"--checks takes {FEWEST} pictures at least, or 0 for no list; got {options.checks}")
     load_foolbox()
     rows, folder = RowFile(options.out), Path(options.out).with_suffix("")
     subject, data = _subject(options.words, options.pretrained, options.coefficients)
@@ -123,12 +131,21 @@ def main(arguments: list[str]) -> int:
                 draw_attack(evaluation, rows, work.attack, channels, subject, pictures.names, folder)
         finished(len(works), "done")
     found = [rows.find(evaluation.key(work)) for work in works]
+    ways = [
+        other
+        for row in found
+        if row["key"]["kind"] in ("adaptive", "checks")
+        for other in rows.alike(row["key"], "backward")
+    ]
+    found += [row for number, row in enumerate(ways) if row not in found and row not in ways[:number]]
     console = Console(width=None if sys.stdout.isatty() else 150)
     title = f"{subject.about['network']}, {len(pictures.pixels)} pictures of {Path(data).name}, seed {settings.seed}"
     table, remarks = attack_table(found, title)
     console.print(table)
     for remark in remarks:
         print(remark)
+    for line in check_lists(found):
+        print(line)
     if settings.curvature:
         console.print(curvature_table(found, title))
     if options.analysis:

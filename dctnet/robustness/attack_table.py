@@ -14,6 +14,7 @@ from dctnet.robustness.recovery import Recovery, agreement
 
 Row = Mapping[str, Any]
 FAILED, UNCHECKED, WEAK = "*", "?", "^"
+FEWEST = 4  # pictures of a list of checks, whose tolerance is one of them
 
 
 def attack_lines(rows: Iterable[Row]) -> list[dict[str, Any]]:
@@ -21,9 +22,9 @@ def attack_lines(rows: Iterable[Row]) -> list[dict[str, Any]]:
 
     ``attack``, ``epsilon``, ``channel``, ``strength``, ``backward`` (None: the default); the rows ``clean``, ``oblivious`` and
     ``adaptive``, and ``checks``, of which the last two may be None; ``mark``, of the adaptive figure: "" where the checks passed,
-    "*" where not, "?" without any, and "^" behind it where another attack within its budget did more: one that does not know of
-    the channel, one that differentiates it in another way, or those of the list of checks, on the pictures that were checked
-    (``outdone``). Also where it moved nothing.
+    "*" where not, "?" without any or on fewer pictures than ``FEWEST``, and "^" behind it where another attack within its budget
+    did more: one that does not know of the channel, one that differentiates it in another way, another algorithm, or those of the
+    list of checks, on the pictures that were checked (``outdone``). Also where it moved nothing.
     """
     rows = list(rows)
     clean = {_channel(row): row for row in rows if row["key"]["kind"] == "clean"}
@@ -35,18 +36,20 @@ def attack_lines(rows: Iterable[Row]) -> list[dict[str, Any]]:
     checks = {
         (_budget(row), _channel(row), row["key"].get("backward")): row for row in rows if row["key"]["kind"] == "checks"
     }
+    least: dict[tuple[Any, ...], float] = {}  # of all attacks of a budget; of those without one, of the same attack
+    for row in rows:
+        if row["key"]["kind"] in ("oblivious", "adaptive"):
+            which = _rivals(row)
+            least[which] = min(row["accuracy"], least.get(which, 1.0))
     lines = []
     for (attack, channel), row, backward in [
         (which, row, backward) for which, row in oblivious.items() for backward in later.get(which, [None])
     ]:
         adaptive = later.get((attack, channel), {}).get(backward)
         checked = checks.get((_budget(row), channel, backward))
-        mark = "" if adaptive is None else UNCHECKED if checked is None else "" if checked["passed"] else FAILED
-        others = [row, *later.get((attack, channel), {}).values()]
+        mark = "" if adaptive is None else _judged(checked)
         if adaptive is not None and (
-            adaptive["accuracy"] > min(other["accuracy"] for other in others)
-            or _idle(adaptive)
-            or outdone(adaptive, checked)
+            adaptive["accuracy"] > least[_rivals(adaptive)] or _idle(adaptive) or outdone(adaptive, checked)
         ):
             mark += WEAK
         names = {name: row["key"][name] for name in ("attack", "epsilon", "channel", "strength")}
@@ -87,12 +90,12 @@ def attack_table(rows: Iterable[Row], title: str) -> tuple[Table, list[str]]:
                 f"{', '.join(row['failed'])} failed on {row['checked']} pictures; its adaptive figure is no measure of robustness"
             )
     if any(UNCHECKED in line["mark"] for line in lines):
-        remarks.append(f"{UNCHECKED} not checked; --checks N does")
+        remarks.append(f"{UNCHECKED} not checked, or on fewer than {FEWEST} pictures; --checks N does")
     if any(WEAK in line["mark"] for line in lines):
         remarks.append(
-            f"{WEAK} the adaptive attack moved nothing, or is weaker than the oblivious one, than one that differentiates the "
-            "channel in another way, or than those of its list of checks: "
-            "the lower figure counts; give it more steps, or more --samples"
+            f"{WEAK} the adaptive attack moved nothing, or another within its budget left less: the oblivious one, one of "
+            "another name, one that differentiates the channel in another way, or those of its list of checks. The lowest "
+            "figure counts; give it more steps, or more --samples"
         )
     targets = [row for row in rows if row["key"]["kind"] == "transfer"]
     remarks += [
@@ -105,6 +108,31 @@ def attack_table(rows: Iterable[Row], title: str) -> tuple[Table, list[str]]:
         for row in targets
     ]
     return table, remarks
+
+
+def check_lists(rows: Iterable[Row]) -> list[str]:
+    """The lists of checks, each under the channel and the budget it is of."""
+    lines = []
+    for row in rows:
+        key = row["key"]
+        if key["kind"] == "checks":
+            where = f"{key['channel']} {key['strength']:g}" if key["strength"] else key["channel"]
+            where += f", {key['backward']} backward" if key.get("backward") else ""
+            lines.append(f"checks of {where} within {key['epsilon']:.4g} ({key['norm']}), {row['checked']} pictures:")
+            lines += [f"  {line}" for line in row["list"]]
+    return lines
+
+
+def _judged(checks: Row | None) -> str:
+    """The mark of a list of checks: that of few pictures says as little as none."""
+    if checks is None or 0 < checks["checked"] < FEWEST:
+        return UNCHECKED
+    return "" if checks["passed"] else FAILED
+
+
+def _rivals(row: Row) -> tuple[Any, ...]:
+    """What an attack has in common with those whose pictures may be as far away."""
+    return (_attack(row) if row["key"]["epsilon"] is None else _budget(row), _channel(row))
 
 
 def _idle(row: Row) -> bool:

@@ -249,6 +249,8 @@ def check_defence(
         whole("draws", draws, 1) if is_random(network, pixels, seed) else 1,
         finite("tolerance", tolerance, 0, 1),
     )
+    if len(set(steps)) < 2:
+        raise ValueError(f"steps are two numbers at least, to compare what more of them do; got {list(steps)}")
     pictures = {count: defence.perturbed(PGD[norm], steps=whole("steps", count, 1)) for count in steps}
     runs = {count: defence.accuracy(found) for count, found in pictures.items()}
     white, clean = min(runs.values()), defence.accuracy(defence.pixels)

@@ -31,6 +31,9 @@ class RowFile:
         self.rows: list[dict[str, Any]] = []
         self._places: dict[str, int] = {}
         content = self.path.read_bytes() if self.path.exists() else b""
+        place = self.path if self.path.exists() else next(one for one in self.path.absolute().parents if one.exists())
+        if not os.access(place, os.W_OK) or (place != self.path and not place.is_dir()):
+            raise DataError(f"{place} cannot be written to, where rows are to go; give another --out")
         *lines, tail = content.split(b"\n")
         for number, line in enumerate(lines, 1):
             if line.strip():
@@ -42,6 +45,11 @@ class RowFile:
         """The row of this key, None where there is none."""
         place = self._places.get(written(key))
         return None if place is None else self.rows[place]
+
+    def alike(self, key: dict[str, Any], but: str) -> list[dict[str, Any]]:
+        """The rows whose keys differ from this one by the entry ``but`` at most, in the order of the file."""
+        same = {name: value for name, value in key.items() if name != but}
+        return [row for row in self.rows if {name: value for name, value in row["key"].items() if name != but} == same]
 
     def append(self, row: dict[str, Any]) -> None:
         """Write a row behind the others. ValueError for a key that is there already."""
