@@ -12,9 +12,9 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from queue import SimpleQueue
 from typing import NamedTuple
 
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -32,18 +32,22 @@ class Job(NamedTuple):
 def run_jobs(jobs: list[Job], places: list[dict[str, str]]) -> Iterator[tuple[int, str | None]]:
     """The number of each job as it ends, and None, or what went wrong. ``places``: the environment of those at a time."""
     CONTEXT.set_forkserver_preload(IMPORTED)
-    free: SimpleQueue[dict[str, str]] = SimpleQueue()
-    for place in places:
-        free.put(place)
-    running: set = set()
-    pool = ThreadPoolExecutor(len(places))
+    free, left = list(places), list(enumerate(jobs))[::-1]
+    running: dict[int, tuple[int, BaseProcess, dict[str, str]]] = {}  # by what tells that it ended
     try:
-        waiting = {pool.submit(_run, job, free, running): number for number, job in enumerate(jobs)}
-        for future in as_completed(waiting):
-            yield waiting[future], future.result()
+        while left or running:
+            while left and free:
+                number, job = left.pop()
+                place = free.pop()
+                process = _started(job, place)
+                running[process.sentinel] = number, process, place
+            ended = [running.pop(sentinel) for sentinel in wait(list(running))]
+            free += [place for _, _, place in ended]
+            for number, process, _ in ended:
+                process.join()
+                yield number, _failure(process, jobs[number].log)
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in list(running):
+        for _, process, _ in running.values():
             process.terminate()
 
 
@@ -61,23 +65,20 @@ def devices_of(names: list[str], jobs: int) -> list[dict[str, str]]:
     return places * jobs
 
 
-def _run(job: Job, free: SimpleQueue, running: set) -> str | None:
-    place = free.get()
+def _started(job: Job, place: dict[str, str]) -> BaseProcess:
+    job.log.parent.mkdir(parents=True, exist_ok=True)
     process = CONTEXT.Process(target=_child, args=(job, place), daemon=False)
-    try:
-        job.log.parent.mkdir(parents=True, exist_ok=True)
-        process.start()
-        running.add(process)
-        process.join()
-        running.discard(process)
-    finally:
-        free.put(place)
+    process.start()
+    return process
+
+
+def _failure(process: BaseProcess, log: Path) -> str | None:
     if process.exitcode == 0:
         return None
     said = (
-        [line for line in job.log.read_text(errors="replace").splitlines() if line.strip()] if job.log.exists() else []
+        [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()] if log.exists() else []
     )
-    return f"exit status {process.exitcode}: {said[-1].strip() if said else 'it said nothing'} ({job.log})"
+    return f"exit status {process.exitcode}: {said[-1] if said else 'it said nothing'} ({log})"
 
 
 def _child(job: Job, place: dict[str, str]) -> None:

@@ -271,6 +271,13 @@ def test_a_job_that_fails_stops_no_other(modules, tmp_path, monkeypatch):
     assert (tmp_path / "says.log").read_text() == "said\n"
 
 
+def test_many_short_jobs_end_as_they_ended(modules, tmp_path, monkeypatch):
+    jobs = modules["jobs"]
+    monkeypatch.setattr(jobs, "IMPORTED", [])
+    made = [jobs.Job(print, (number,), tmp_path / f"{number}.log") for number in range(100)]
+    assert sorted(jobs.run_jobs(made, [{}] * 4)) == [(number, None) for number in range(100)]
+
+
 @pytest.mark.parametrize(
     ("seen", "names", "jobs", "expected"),
     [
