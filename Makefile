@@ -15,8 +15,8 @@ demo: .venv/installed  ## make the digits data set, train on it, and use the net
 	$(BIN)/dctnet predict $(RUN)/last.ckpt $(DIGITS)/val --out runs/demo/predictions.csv
 	$(BIN)/dctnet inspect $$(ls $(DIGITS)/val/3/*.jpg | head -n 1) --out runs/demo/digit.png
 
-test: .venv/installed-test  ## every test and doctest
-	$(BIN)/python -m pytest
+test: .venv/installed-test  ## every test and doctest, a process a core
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 slow: .venv/installed-test  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow

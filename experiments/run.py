@@ -24,7 +24,8 @@ from equal_time import equalised
 from grid import Grid, arguments, command, read_grid, runs_of
 from jobs import Job, devices_of, run_jobs
 
-from dctnet.benchmarks.result_file import commit, cpu_model
+from dctnet.machine import cpu_model
+from dctnet.source_tree import commit
 
 
 def main(words: list[str] | None = None) -> int:
@@ -72,7 +73,7 @@ def train(grid: Grid, runs: list[tuple[str, int]], data: Path, options: argparse
         name, seed = runs[number]
         try:
             if error is None:
-                row = row_of(grid, name, seed, options)
+                row = row_of(grid, name, seed, data, options)
                 append(options.out, row)
                 print(f"{name}, seed {seed}: top-1 {row['top1']:.2f} %, {row['minutes']:.1f} min", flush=True)
         except (OSError, ValueError, KeyError, SystemExit) as wrong:
@@ -96,11 +97,12 @@ def fit(program: str | None, words: list[str], run: Path) -> int:
     return status
 
 
-def row_of(grid: Grid, name: str, seed: int, options: argparse.Namespace) -> dict[str, object]:
-    """The row of a finished run."""
+def row_of(grid: Grid, name: str, seed: int, data: Path, options: argparse.Namespace) -> dict[str, object]:
+    """The row of a finished run; ``validation``: how many pictures its accuracy was counted on."""
     run = options.runs / f"{name}-{seed}"
     about = {"name": name, "seed": seed, "grid": options.grid.stem, "form": options.form}
     about |= {part: grid.get(part) for part in ("train_per_class", "val_per_class")} | {"threads": options.threads}
+    about |= {"validation": len(pictures)} if (pictures := list((data / "val").glob("*/*"))) else {}
     made = {"command": command(grid, name, seed), "commit": commit(), "cpu": cpu_model()}
     return about | collect(run) | json.loads((run / "spent.json").read_text()) | made | machine()
 

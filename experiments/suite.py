@@ -37,8 +37,9 @@ from jobs import Job, run_jobs
 from run import append, read_rows
 
 from dctnet import cli
-from dctnet.benchmarks.result_file import commit, cpu_model
 from dctnet.data.recipes import prepare
+from dctnet.machine import cpu_model
+from dctnet.source_tree import commit
 
 HERE = Path(__file__).resolve().parent
 SETS = ("cifar10", "clothing", "ucr", "digits", "imagenet")
@@ -139,13 +140,13 @@ def run_suite(grids: dict[Path, Grid], form: str, place: Place) -> list[str]:
                 said.append(f"{name} failed: {error}")
                 print(said[-1], file=sys.stderr, flush=True)
                 continue
-            append(log, row_of(step, form, minutes, place))
+            append(log, row_of(step, " ".join(grid["question"].split()), form, minutes, place))
     return said
 
 
-def row_of(step: Step, form: str, minutes: float, place: Place) -> dict[str, object]:
-    """The line of a finished step."""
-    about = {"question": step.question, "step": step.number, "form": form, "result": step.result.name}
+def row_of(step: Step, asks: str, form: str, minutes: float, place: Place) -> dict[str, object]:
+    """The line of a finished step; ``asks``: the question in words."""
+    about = {"question": step.question, "asks": asks, "step": step.number, "form": form, "result": step.result.name}
     made = {"digest": step.digest, "command": without_places("\n".join(step.commands), step, place)}
     return about | made | {"minutes": minutes, "commit": commit(), "cpu": cpu_model()} | machine()
 

@@ -331,6 +331,7 @@ TABLES = {
 
 PAGES = (
     "index",
+    "reading",
     "which_network",
     "imagenet",
     "measured",

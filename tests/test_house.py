@@ -30,6 +30,7 @@ FLOORS = {
     "arguments": 0,
     "device": 0,
     "source_tree": 0,
+    "machine": 1,
     "whole_file": 0,
     "precision": 0,
 }

@@ -1,6 +1,8 @@
 """Rows in a file: found again by their keys, whatever a kill left of the last one."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -71,3 +73,24 @@ def test_an_empty_file_has_no_rows(tmp_path):
     (tmp_path / "empty").touch()
     assert RowFile(tmp_path / "empty").rows == RowFile(tmp_path / "absent").rows == []
     assert not (tmp_path / "absent").exists()
+
+
+def test_what_another_process_measured_is_taken_up_and_not_written_twice(path):
+    one, other = RowFile(path), RowFile(path)
+    for number in (3, 4):
+        one.append({"key": {"n": number}, "accuracy": 0.25})
+    other.append({"key": {"n": 3}, "accuracy": 0.75})  # the same, measured twice
+    other.append({"key": {"n": 5}, "accuracy": 0.5})
+    assert other.find({"n": 4})["accuracy"] == other.find({"n": 3})["accuracy"] == 0.25
+    one.append({"key": {"n": 6}})
+    assert [row["key"].get("n") for row in RowFile(path).rows] == [None] * 3 + [3, 4, 5, 6]
+    assert one.rows == RowFile(path).rows
+
+
+def test_processes_at_once_leave_whole_lines(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    code = "import sys; from dctnet.robustness.row_file import RowFile; rows = RowFile(sys.argv[1])\n"
+    code += "for n in range(60): rows.find({'n': n}) or rows.append({'key': {'n': n}, 'text': 'x' * 5000})"
+    running = [subprocess.Popen([sys.executable, "-c", code, str(path)]) for _ in range(3)]
+    assert [process.wait(120) for process in running] == [0, 0, 0]
+    assert sorted(json.loads(line)["key"]["n"] for line in path.read_text().splitlines()) == list(range(60))

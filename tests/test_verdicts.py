@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dctnet.findings import verdicts_ablations as ablations
 from dctnet.findings import verdicts_band_limits as band_limits
 from dctnet.findings import verdicts_convolutions as convolutions
 from dctnet.findings import verdicts_planes as planes
@@ -12,6 +13,7 @@ from dctnet.findings import verdicts_robustness as robustness
 from dctnet.findings import verdicts_spectra as spectra
 from dctnet.findings.claims import CHECKS, NOT_REPRODUCED, NOT_TESTED, REPRODUCED, Claim, claims, judge
 from dctnet.findings.result_files import Result, Results
+from dctnet.findings.twins import is_of_twins, twins
 
 
 def result(rows, name="made_up", kind=None, **head):
@@ -137,7 +139,7 @@ def test_what_tells_pictures_apart(scale, flips, apart, fragile):
     assert robustness.natural_are_near_boundaries(found).holds
 
 
-def grid(**tops):
+def seeded(**tops):
     rows = []
     for name, values in tops.items():
         block = 1 if name in ("rgb", "r_mg_12") else 2
@@ -154,18 +156,18 @@ def timed(**ratios):
     [((67.0, 67.0), 2.0, True), ((60.0, 60.0), 2.0, False), ((70.0, 70.0), 0.8, True), ((67.0, 67.0), 0.8, False)],
 )
 def test_planes_pay_by_time_or_by_accuracy(late, ratio, holds):
-    assert planes.planes_pay(grid(rgb=(67.0, 67.4), late=late), timed(rgb=1.0, late=ratio)).holds == holds
+    assert planes.planes_pay(seeded(rgb=(67.0, 67.4), late=late), timed(rgb=1.0, late=ratio)).holds == holds
 
 
 def test_single_seeds_are_not_put_before_pixels():
     found = planes.planes_pay(
-        grid(rgb=(67.0, 67.4), late=(66.0, 66.2), lucky=(90.0,)), timed(rgb=1.0, late=0.8, lucky=3.0)
+        seeded(rgb=(67.0, 67.4), late=(66.0, 66.2), lucky=(90.0,)), timed(rgb=1.0, late=0.8, lucky=3.0)
     )
     assert not found.holds and "lucky" not in found.ours
 
 
 def test_exchange_blocks_and_multigrids():
-    good = grid(
+    good = seeded(
         late=(68.0, 69.0),
         luma_to_chroma=(70.0, 71.0),
         late_block4=(63.0, 63.0),
@@ -173,7 +175,7 @@ def test_exchange_blocks_and_multigrids():
         rgb=(60, 60),
         r_mg_12=(66, 66),
     )
-    poor = grid(
+    poor = seeded(
         late=(50.0, 70.0),
         luma_to_chroma=(60.0, 75.0),
         late_block4=(49.0, 63.0),
@@ -260,6 +262,46 @@ def test_coefficients_come_free_where_they_are_read_faster():
     )
     rows[1]["images_per_second"] = 400.0
     assert not convolutions.coefficients_come_free(result(rows)).holds
+
+
+def around(**tops):
+    """A grid of two seeds a point apart, counted on 1,000 files."""
+    return result(
+        [
+            {"name": name, "seed": seed, "top1": top + seed - 0.5, "validation": 1000}
+            for name, top in tops.items()
+            for seed in (0, 1)
+        ]
+    )
+
+
+def test_equal_cost_asks_for_two_errors():
+    # A share of 50 % of 1,000 files has an error of 1.58 points; of two means of two seeds it is 1.58, twice that 3.16.
+    for gained, holds in ((3.0, False), (3.3, True)):
+        found = ablations.better_at_equal_cost(around(rgb=50.0, bandlimited=60.0, late=50 + gained, light=40.0))
+        assert found.holds == holds and "3.2)" in found.ours
+
+
+def test_blocks_are_compared_seed_by_seed_with_those_of_the_file():
+    assert ablations.blocks_of_the_file_are_not_best(around(block_1=60.0, block_4=52.1, block_8=50.0)).holds
+    assert not ablations.blocks_of_the_file_are_not_best(around(block_1=60.0, block_4=50.9, block_8=50.0)).holds
+
+
+def test_twins_gain_alike_but_for_one_in_ten():
+    tops = {f"a{number}_{side}": 50.0 + number for number in range(10) for side in ("dct", "rgb")}
+    tops |= {"none_dct": 50.0, "none_rgb": 50.0, "alone_dct": 10.0}
+    assert is_of_twins(around(**tops)) and not is_of_twins(around(late=50.0))
+    for far, holds in ((["a0"], True), (["a0", "a1"], False)):
+        found = ablations.augmentations_gain_alike(around(**(tops | {f"{name}_rgb": 20.0 for name in far})))
+        assert (
+            found.holds == holds and f"{10 - len(far)} of 10 twins" in found.ours and "a0 +0.0 and -30.0" in found.ours
+        )
+    (alone,) = (twin for twin in twins(around(**tops).rows, 1000) if twin.name == "alone")
+    assert alone.gains == (-40.0, None) and alone.apart is None
+    # Shares of 50 % of 1,000 files in two seeds: four variances of 25 / 1000 / 2 in the difference of two gains.
+    found = twins(around(**(tops | {"a0_rgb": 60.0})).rows, 1000)[0]
+    variances = [2500.0, 2500.0, 2500.0, 2400.0]
+    assert found.apart == pytest.approx(-10 / np.sqrt(sum(variances) / 2000))
 
 
 def test_a_claim_without_its_files_is_not_tested():

@@ -36,13 +36,13 @@ def paired(
 ) -> dict[str, Pair]:
     """Times each alternative against its reference: ``{name: (alternative, reference)}``.
 
-    After one untimed call of each function, every round runs all alternatives once, each next to its reference; which of the two
-    goes first changes from round to round. Results are dropped as soon as they are made, as a consumer would, and the
-    garbage collector is off. ``pause`` seconds pass before each timed call, for what works on in its own threads after the
-    call that started it: it would take the other's time. ``once``: a reference that several have in common is called once a
-    round, for one that takes long. ``seconds``: rounds go on until so many have passed, ten times as many at most: what takes
-    milliseconds is otherwise measured in a single moment of the machine's. ValueError for fewer than 3 rounds, which have no
-    median worth the name.
+    After one untimed call of each function, every round runs all alternatives once, each next to its reference; which of the
+    two goes first changes from round to round. Results are dropped as soon as they are made, as a consumer would, and the
+    garbage collector is off; between rounds it goes through what they left, not what was there before. ``pause`` seconds pass
+    before each timed call, for what works on in its own threads after the call that started it: it would take the other's time.
+    ``once``: a reference that several have in common is called once a round, for one that takes long. ``seconds``: rounds go on
+    until so many have passed, ten times as many at most: what takes milliseconds is otherwise measured in a single moment of
+    the machine's. ValueError for fewer than 3 rounds, which have no median worth the name.
 
     >>> ticks = iter(range(1000))
     >>> paired({"idle": (lambda: None, lambda: None)}, rounds=3, clock=lambda: float(next(ticks)))["idle"].ratio
@@ -55,6 +55,7 @@ def paired(
         run()
     collecting = gc.isenabled()
     gc.disable()
+    gc.freeze()
     try:
         begun = clock()
         for number in range(10 * rounds):
@@ -76,6 +77,7 @@ def paired(
                 times[name].append((took[0], took[1]))
             gc.collect()
     finally:
+        gc.unfreeze()
         if collecting:
             gc.enable()
     return {name: _summary(measured) for name, measured in times.items()}

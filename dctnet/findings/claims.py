@@ -13,6 +13,7 @@ from typing import NamedTuple
 import yaml
 
 from dctnet.findings import (
+    verdicts_ablations,
     verdicts_band_limits,
     verdicts_convolutions,
     verdicts_planes,
@@ -62,6 +63,9 @@ CHECKS: dict[str, Callable[..., Found]] = {
         verdicts_planes.compression_inside_pays,
         verdicts_planes.spectra_save_memory,
         verdicts_planes.augmentation_is_fast,
+        verdicts_ablations.better_at_equal_cost,
+        verdicts_ablations.blocks_of_the_file_are_not_best,
+        verdicts_ablations.augmentations_gain_alike,
     )
 }
 

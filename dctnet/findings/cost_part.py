@@ -8,6 +8,7 @@ from typing import Any
 from dctnet.findings.grids import MAKE, grid_part
 from dctnet.findings.provenance import origin, question
 from dctnet.findings.result_files import Result, Results
+from dctnet.findings.twins import is_of_twins, twins_part
 from dctnet.report.html import Markup, element, join, slug
 from dctnet.report.html_table import Cell, html_table, number
 from dctnet.report.page import absent, figure_box, legend, table_box
@@ -21,7 +22,8 @@ def cost_part(results: Results) -> Markup:
     found = sorted(results.of("grid", "runs"), key=lambda result: result.name not in timed)
     parts: list[Any] = [absent("Grids of networks", MAKE)] if not found else []
     for result in found:
-        parts += [element("h3", question(result)), grid_part(result, results, result.name)]
+        part = twins_part(result) if is_of_twins(result) else grid_part(result, results, result.name)
+        parts += [element("h3", question(result)), part]
     for kind, (part, what, command) in OTHERS.items():
         some = results.of(kind)
         parts += [] if some else [absent(what, command)]

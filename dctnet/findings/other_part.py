@@ -1,4 +1,4 @@
-"""Results of no known kind as plain tables, and what was left aside."""
+"""What the suite ran, results of no known kind as plain tables, and what was left aside."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ MOST = 200  # rows of a plain table
 
 
 def other_part(results: Results) -> Markup:
-    """Each such file: its entries that are numbers or words."""
+    """What each suite ran; each other such file: its entries that are numbers or words."""
     parts: list[Any] = []
+    for result in results.of("steps"):
+        parts += [element("h3", question(result)), steps(result)]
     for result in results.of(None):
         parts += [element("h3", result.name), element("p", question(result)), plain(result)]
     if not parts:
@@ -31,6 +33,22 @@ def other_part(results: Results) -> Markup:
             )
         )
     return join(parts)
+
+
+def steps(result: Result) -> Markup:
+    """The steps of a suite: how long each took, and its commands."""
+    rows = [
+        [
+            row["question"],
+            Cell(element("code", row["result"]), row["result"]),
+            number(row["minutes"], "{:.1f}"),
+            Cell(element("pre", row["command"], class_="small"), row["command"]),
+        ]
+        for row in result.rows
+    ]
+    total = sum(row["minutes"] for row in result.rows)
+    words = f"{result.path}: {len(rows)} steps in {total:.0f} minutes"
+    return table_box(html_table(["question", "result", "minutes", "commands"], rows, words), [])
 
 
 def plain(result: Result) -> Markup:

@@ -35,6 +35,7 @@ QUESTIONS = {
     "saved spectra": "What memory do spectra of activations save, and what gradient do they cost?",
     "agreement": "Does a network trained on pixels see the same through coefficients?",
     "imports": "How long does it take to import the package?",
+    "steps": "What did the suite run, and how long did it take?",
 }
 MACHINE = ("cpu", "cores", "architecture", "gpu", "device", "threads")
 VERSIONS = ("torch", "dali", "cuda", "python")
@@ -46,10 +47,12 @@ def origin(*results: Result) -> list[Origin]:
 
 
 def command(result: Result) -> str | None:
-    """The command that writes a result: as recorded, or as the README beside it tells; None where neither does.
+    """The command that writes a result: that of the suite which did, or as recorded, or as the README beside it tells, or None.
 
     Recorded commands of two or three words name no data; the README's is taken, if it has one.
     """
+    if result.step is not None:
+        return f"python experiments/suite.py DATA --{result.step['form']} --only {result.step['question']}"
     recorded = result.head.get("command")
     if isinstance(recorded, str) and len(recorded.split()) > 3:
         return recorded
@@ -67,6 +70,8 @@ def command(result: Result) -> str | None:
 
 def question(result: Result) -> str:
     """What a result answers: the question of its grid, the heading of the README beside it that names it, or that of its kind."""
+    if result.step is not None and "asks" in result.step:
+        return str(result.step["asks"])
     if result.grid is not None:
         return " ".join(str(result.grid["question"]).split())
     named = re.compile(rf"\b{re.escape(result.name)}\.(jsonl?|yaml)\b")

@@ -37,6 +37,7 @@ KINDS: dict[str, frozenset[str]] = {
     "saved spectra": frozenset({"format", "keep", "bytes", "error"}),
     "agreement": frozenset({"pictures", "agreement"}),
     "imports": frozenset({"case", "reference", "wall", "cpu"}),
+    "steps": frozenset({"question", "step", "result", "minutes", "command"}),
 }
 LEFT_OUT = {"build", "dist", "runs", "scratch", "node_modules", "__pycache__", "tests"}
 
@@ -44,7 +45,7 @@ LEFT_OUT = {"build", "dist", "runs", "scratch", "node_modules", "__pycache__", "
 class Result(NamedTuple):
     """A file: its path as it is shown, its kind (None: of rows, but none that is known), rows, and what is said of all of them.
 
-    ``grid`` is the YAML file of the same name beside it, ``folder`` where it lies.
+    ``grid`` is the YAML file of the same name beside it, ``folder`` where it lies, ``step`` its line in a suite.jsonl there.
     """
 
     path: str
@@ -54,6 +55,7 @@ class Result(NamedTuple):
     head: Row
     grid: Row | None
     folder: Path
+    step: Row | None = None
 
 
 class Results(NamedTuple):
@@ -115,7 +117,9 @@ def read_result(path: Path, shown: str) -> Result | None:
     kind = _kind(rows, head)
     if kind is not None:
         _complete(numbered, kind, path)
-    return Result(shown, path.stem, kind, rows, head, _grid(path.with_suffix(".yaml")), path.parent)
+    return Result(
+        shown, path.stem, kind, rows, head, _grid(path.with_suffix(".yaml")), path.parent, _step(path.parent, path.name)
+    )
 
 
 def _kind(rows: Sequence[Row], head: Row) -> str | None:
@@ -169,6 +173,15 @@ def _grid(path: Path) -> Row | None:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not YAML: {error}") from error
     return found if isinstance(found, dict) and "question" in found else None
+
+
+def _step(folder: Path, name: str) -> Row | None:
+    """The last line of a folder's suite.jsonl on a file."""
+    path = folder / "suite.jsonl"
+    if not path.is_file() or name == path.name:
+        return None
+    rows = [row for _, row in _lines(path.read_text(encoding="utf-8"), path) if row.get("result") == name]
+    return rows[-1] if rows else None
 
 
 def _candidates(source: Path) -> Iterator[tuple[str, Path]]:

@@ -109,9 +109,14 @@ def beats(one: Point, other: Point) -> bool:
 
 
 def interval_plot(
-    rows: Sequence[tuple[str, Sequence[Interval]]], x_label: str, title: str, label: str, prefix: str
+    rows: Sequence[tuple[str, Sequence[Interval]]],
+    x_label: str,
+    title: str,
+    label: str,
+    prefix: str,
+    limits: tuple[float, float] | None = (-2, 102),
 ) -> Markup:
-    """One line for each row, on it values of several series with their intervals, from 0 to 100."""
+    """One line for each row, on it values of several series with their intervals; ``limits`` None: as wide as they are."""
     with matplotlib.rc_context(STYLE):
         figure, axis = _axes((SIZE[0], 0.75 + 0.36 * len(rows)))
         for at, (_, intervals) in enumerate(rows):
@@ -122,7 +127,8 @@ def interval_plot(
                 axis.plot([interval.value], [y], " ", marker=marker, color=color)
         axis.set_ylim(len(rows) - 0.4, -0.6)
         axis.set_yticks(range(len(rows)), [name for name, _ in rows])
-        axis.set_xlim(-2, 102)
+        if limits is not None:
+            axis.set_xlim(*limits)
         axis.grid(visible=False, axis="y")
         _words(axis, title, x_label, "")
         return themed_svg(figure, label, prefix)

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from dctnet.arguments import choice, finite, whole
+from dctnet.machine import measured_with
 from dctnet.robustness.adaptive import expectation
 from dctnet.robustness.attacks import ATTACKS, attack, options_of
 from dctnet.robustness.backward import differentiated, ways
@@ -37,7 +38,6 @@ from dctnet.robustness.often_fooled import SETTINGS, often_fooled
 from dctnet.robustness.recomputed import Recomputed
 from dctnet.robustness.recovered_pictures import curvature_of, natural_and_adversarial, recovered, taken
 from dctnet.robustness.vote import majority_vote
-from dctnet.source_tree import commit
 
 
 class AttackSpec(NamedTuple):
@@ -247,7 +247,7 @@ class Evaluation:
         start = time.perf_counter()
         found = {"checks": self._checks, "curvature": self._curvature}.get(work.kind, self._accuracy)(work)
         seconds = {"seconds": round(time.perf_counter() - start, 2)}
-        return {"key": self.key(work)} | self.about | found | seconds | {"commit": _commit()}
+        return {"key": self.key(work)} | self.about | found | seconds | _origin(self.pixels.device)
 
     def perturbed(self, work: Work) -> Tensor:
         """The pictures that the attack of a row makes; the last ones that were made on the network alone are kept."""
@@ -360,9 +360,7 @@ def _often(work: Work) -> bool:
     return channel.random and channel.strength != channel.lossless
 
 
-@cache
-def _commit() -> str | None:
-    return commit()
+_origin = cache(measured_with)  # one answer a process: a commit made meanwhile is not what runs
 
 
 def attack_specs(name: str, options: dict[str, Any], epsilons: dict[str, Sequence[float]]) -> list[AttackSpec]:

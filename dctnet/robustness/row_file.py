@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from dctnet.data.folder import DataError
 from dctnet.whole_file import room_for
@@ -16,8 +18,9 @@ START = b'{"key": '
 class RowFile:
     """The rows of ``path``, dicts with the entry ``key``, and those that are appended to it.
 
-    A row is on the disk when ``append`` returns. What a kill left of a last line is cut off. DataError where the file is no
-    such file: then nothing in it is changed.
+    A row is on the disk when ``append`` returns. What a kill left of a last line is cut off. Several processes may append to one
+    file: each takes up what the others wrote, and a row is there once. DataError where the file is no such file: then nothing in
+    it is changed.
 
     >>> import tempfile
     >>> rows = RowFile(Path(tempfile.mkdtemp()) / "rows.jsonl")
@@ -30,16 +33,15 @@ class RowFile:
         self.path = Path(path)
         self.rows: list[dict[str, Any]] = []
         self._places: dict[str, int] = {}
-        content = self.path.read_bytes() if self.path.exists() else b""
+        self._read = 0  # bytes of the file that are in ``rows``
+        self._lines = 0
         place = self.path if self.path.exists() else next(one for one in self.path.absolute().parents if one.exists())
         if not os.access(place, os.W_OK) or (place != self.path and not place.is_dir()):
             raise DataError(f"{place} cannot be written to, where rows are to go; give another --out")
-        *lines, tail = content.split(b"\n")
-        for number, line in enumerate(lines, 1):
-            if line.strip():
-                self._take(self._parsed(line, number))
-        if tail:
-            self._mend(tail, len(content) - len(tail), len(lines) + 1)
+        if self.path.exists():
+            with self.path.open("rb+") as file:
+                _lock(file)
+                self._take_up(file)
 
     def find(self, key: dict[str, Any]) -> dict[str, Any] | None:
         """The row of this key, None where there is none."""
@@ -52,18 +54,45 @@ class RowFile:
         return [row for row in self.rows if {name: value for name, value in row["key"].items() if name != but} == same]
 
     def append(self, row: dict[str, Any]) -> None:
-        """Write a row behind the others. ValueError for a key that is there already."""
+        """Write a row behind the others; none where another process has measured it meanwhile.
+
+        ValueError for a key that was there already.
+        """
         if self.find(row["key"]) is not None:
             raise ValueError(f"{self.path} has this row already: {written(row['key'])}")
         line = START + written(row["key"]).encode()
         rest = written({name: value for name, value in row.items() if name != "key"}).encode()
         line += b", " + rest[1:] + b"\n" if rest != b"{}" else b"}\n"
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with room_for(self.path), self.path.open("ab") as file:
+        with room_for(self.path), self.path.open("ab+") as file:
+            _lock(file)
+            self._take_up(file)
+            if self.find(row["key"]) is not None:
+                return
             file.write(line)
             file.flush()
             os.fsync(file.fileno())
+            self._read += len(line)
+            self._lines += 1
         self._take(json.loads(line))
+
+    def _take_up(self, file: BinaryIO) -> None:
+        """What stands in the file behind what is known. A last line without an end: whole, or the beginning of a row, cut off."""
+        file.seek(self._read)
+        *lines, tail = file.read().split(b"\n")
+        found = [self._parsed(line, number) for number, line in enumerate(lines, self._lines + 1) if line.strip()]
+        if tail:
+            try:
+                found.append(self._parsed(tail, self._lines + len(lines) + 1))
+                file.write(b"\n")
+            except DataError:
+                if not (tail.startswith(START) or START.startswith(tail)):
+                    raise
+                file.truncate(file.tell() - len(tail))
+        file.flush()
+        for row in found:
+            self._take(row)
+        self._read, self._lines = file.seek(0, os.SEEK_END), self._lines + len(lines)
 
     def _take(self, row: dict[str, Any]) -> None:
         self._places.setdefault(written(row["key"]), len(self.rows))
@@ -80,18 +109,11 @@ class RowFile:
             )
         return row
 
-    def _mend(self, tail: bytes, length: int, number: int) -> None:
-        """A last line without an end: whole, or the beginning of a row that is not kept."""
-        try:
-            self._take(self._parsed(tail, number))
-        except DataError:
-            if not (tail.startswith(START) or START.startswith(tail)):
-                raise
-            with self.path.open("rb+") as file:
-                file.truncate(length)
-            return
-        with self.path.open("ab") as file:
-            file.write(b"\n")
+
+def _lock(file: BinaryIO) -> None:
+    """Waits until no other process holds the file, as long as it is open; not on file systems without locks."""
+    with suppress(OSError):
+        fcntl.flock(file, fcntl.LOCK_EX)
 
 
 def written(value: dict[str, Any]) -> str:
