@@ -6,10 +6,10 @@ import torch
 from scipy.ndimage import uniform_filter
 from torch import nn
 
+from dctnet.robustness.attack_plan import NO_CHANNEL, ChannelSpec, Work, channel_spec, plan
 from dctnet.robustness.attack_table import attack_lines, attack_table
 from dctnet.robustness.backward import OWN, differentiated, ways
 from dctnet.robustness.channels import CHANNELS, create_channel
-from dctnet.robustness.evaluation import NO_CHANNEL, ChannelSpec, Work, channel_spec, plan
 from tests.test_defence_checks import Templates
 from tests.test_evaluation import PGD, agrees, by_hand, evaluation
 

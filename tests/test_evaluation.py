@@ -5,21 +5,11 @@ import torch
 from torch import nn
 
 from dctnet.robustness.adaptive import bpda, expectation
+from dctnet.robustness.attack_plan import NO_CHANNEL, AttackSpec, ChannelSpec, Work, attack_specs, channel_spec, plan
 from dctnet.robustness.attack_table import attack_lines, attack_table, outdone
 from dctnet.robustness.attacks import ATTACKS, attack, options_of
 from dctnet.robustness.channels import create_channel
-from dctnet.robustness.evaluation import (
-    NO_CHANNEL,
-    AttackSpec,
-    ChannelSpec,
-    Evaluation,
-    Settings,
-    Work,
-    adaptive_network,
-    attack_specs,
-    channel_spec,
-    plan,
-)
+from dctnet.robustness.evaluation import Evaluation, Settings, adaptive_network
 from dctnet.robustness.intervals import wilson
 from dctnet.robustness.often_fooled import often_fooled
 from tests.test_defence_checks import EPSILON, N, Templates, data

@@ -7,11 +7,12 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from dctnet.robustness.attack_plan import NO_CHANNEL, ChannelSpec, Work, plan
 from dctnet.robustness.attacks import attack
 from dctnet.robustness.channels import create_channel
 from dctnet.robustness.curvature_groups import median_interval
 from dctnet.robustness.curvature_table import curvature_table
-from dctnet.robustness.evaluation import NO_CHANNEL, ChannelSpec, Settings, Work, plan
+from dctnet.robustness.evaluation import Settings
 from dctnet.robustness.recovered_pictures import curvature_of, natural_and_adversarial, recovered, taken
 from tests.test_defence_checks import EPSILON, Templates, data
 from tests.test_evaluation import PGD, evaluation

@@ -19,6 +19,7 @@ from dctnet.data.folder import DataError
 from dctnet.device import usable_device
 from dctnet.report.figures import recovery_windows, share_panels
 from dctnet.robustness.attack_picture import draw_attack
+from dctnet.robustness.attack_plan import NO_CHANNEL, ChannelSpec, attack_specs, channel_spec, plan
 from dctnet.robustness.attack_table import FEWEST, agreement_table, attack_table, check_lists, window_panels
 from dctnet.robustness.attack_trial import try_attack
 from dctnet.robustness.attacks import ATTACKS
@@ -27,15 +28,7 @@ from dctnet.robustness.budget import EPSILON
 from dctnet.robustness.channels import CHANNELS
 from dctnet.robustness.checks import check_defence
 from dctnet.robustness.curvature_table import curvature_table
-from dctnet.robustness.evaluation import (
-    NO_CHANNEL,
-    ChannelSpec,
-    Evaluation,
-    Settings,
-    attack_specs,
-    channel_spec,
-    plan,
-)
+from dctnet.robustness.evaluation import Evaluation, Settings
 from dctnet.robustness.often_fooled import LOOKS
 from dctnet.robustness.packages import load_foolbox
 from dctnet.robustness.recovery import DETERMINES, Recovery, recoveries

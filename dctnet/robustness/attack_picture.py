@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from dctnet.report.figures import attacked_picture
+from dctnet.robustness.attack_plan import AttackSpec, ChannelSpec, Work
 from dctnet.robustness.attacks import ATTACKS
-from dctnet.robustness.evaluation import AttackSpec, ChannelSpec, Evaluation, Work
+from dctnet.robustness.evaluation import Evaluation
 from dctnet.robustness.row_file import RowFile, written
 from dctnet.robustness.subject import Subject
 from dctnet.whole_file import whole_file
