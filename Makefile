@@ -6,7 +6,7 @@ RUN = runs/demo/fit
 DATA = data
 RESULTS = results/full
 
-.PHONY: demo test slow dali gpu-suite fuzz docs lint types check sanitize wheel clean
+.PHONY: demo test slow dali gpu-suite fuzz report docs lint types check sanitize wheel clean
 
 demo: .venv/installed  ## make the digits data set, train on it, and use the network
 	$(BIN)/dctnet prepare digits $(DIGITS)
@@ -29,6 +29,10 @@ gpu-suite: .venv/installed-dali  ## on CUDA devices: their tests, benchmarks, al
 
 fuzz: .venv/installed-test  ## ten minutes of each fuzz target, beyond the short runs of `make slow`; needs clang
 	$(BIN)/python -m tests.fuzz.run --seconds 600 --record tests/fuzz/executions.json
+
+report: .venv/installed  ## all committed results on one page, build/report.html
+	mkdir -p build
+	$(BIN)/dctnet report experiments benchmarks build/report.html
 
 docs: .venv/installed-test  ## the site of docs/, in build/docs; no network
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -18,6 +18,7 @@ from dctnet.cli import is_for_users
 from dctnet.data.module import DCTDataModule
 from dctnet.training.commands import run_trainer
 from dctnet.transforms.compose import Compose
+from dctnet.transforms.geometric import Reblock
 
 
 class AugmentedData(DCTDataModule):
@@ -35,7 +36,8 @@ class AugmentedData(DCTDataModule):
         super().__init__(**settings)
         if domain == "coefficients":
             added = on_coefficients(augmentation, self.image_size)
-            self.train_transform = Compose([*self.train_transform.transforms, *added], self.block_size)
+            back = [Reblock(self.block_size)] if any(isinstance(one, Reblock) for one in added) else []
+            self.train_transform = Compose([*self.train_transform.transforms, *added, *back], self.block_size)
             return
         if self.block_size not in (1, (1, 1)) or self.bands is not None or self.mean is not None:
             raise ValueError(f"pixels are blocks of 1, all of them, as they are; got block_size {self.block_size}")

@@ -1,4 +1,4 @@
-"""Tables of what the quick suite found, in the folder ``quick``: speed beside peers, and the accuracy of each grid."""
+"""Tables of what the quick suite found, in the folder ``quick``: speed beside peers, and the accuracy of grids."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from grid import read_grid
 from run import read_rows
 
 from dctnet.findings.grids import Line, grid_lines
+from dctnet.findings.twins import twins
 from dctnet.report.tables import markdown
 
 HERE = Path(__file__).resolve().parent
@@ -80,8 +81,38 @@ def answers() -> str:
     return markdown(rows, columns | {"command": "`{command}`"})
 
 
+def grid(name: str) -> str:
+    """Size, cost and top-1 of each row of a grid, seed by seed."""
+    found = grid_lines(read_rows(HERE / f"{name}.jsonl"))
+    rows = [
+        line.row | {"run": run, "mega": 1e3 * line.row["gmac"], "tops": _each(line), "mean": line.mean}
+        for run, line in found.items()
+    ]
+    columns = {"run": "`{run}`", "parameters (M)": "{parameters_m:.2f}", "MMAC": "{mega:.1f}", "epochs": "{epochs}"}
+    return markdown(rows, columns | {"top-1 (%)": "{mean:.1f}", "seeds": "{tops}"})
+
+
+def augmentations(name: str) -> str:
+    """What each augmentation adds on coefficients, and its twin on pixels."""
+    read = read_rows(HERE / f"{name}.jsonl")
+    lines = grid_lines(read)
+    rows = [{"name": "none", "tops0": _each(lines["none_dct"]), "tops1": _each(lines["none_rgb"])}]
+    for twin in twins(read, read[0]["validation"]):
+        row: dict[str, object] = {"name": twin.name.replace("_", " ")}
+        for side, (line, gain) in enumerate(zip(twin.lines, twin.gains, strict=True)):
+            row |= {} if line is None else {f"tops{side}": _each(line), f"gain{side}": gain}
+        rows.append(row | ({} if twin.apart is None else {"apart": twin.apart}))
+    columns = {"augmentation": "{name}", "on coefficients (%)": "{tops0}", "gain": "{gain0:+.1f}"}
+    columns |= {"on pixels (%)": "{tops1}", "gain ": "{gain1:+.1f}"}
+    return markdown(rows, columns | {"standard errors between the gains": "{apart:+.1f}"})
+
+
+def _each(line: Line) -> str:
+    return " / ".join(f"{top:.1f}" for top in line.tops)
+
+
 def _told(name: str, line: Line) -> str:
-    return f"`{name}` {' / '.join(f'{top:.1f}' for top in line.tops)}"
+    return f"`{name}` {_each(line)}"
 
 
 def _bench(name: str) -> list[dict]:

@@ -26,6 +26,7 @@ from attack_tables import (
 from bandlimited_figures import beside_published, crossed, sets
 from measured_tables import measured
 from plane_tables import frontier, planes
+from quick_tables import answers, augmentations, grid, peers, trained
 from store_tables import store_sizes
 
 from dctnet.findings.band_limits import clean, same
@@ -279,6 +280,8 @@ def mean_rings(name: str) -> str:
     return markdown(rows, {"pictures": "{form}"} | {head: f"{{{key}}}" for head, key in columns.items()})
 
 
+QUICK = ("blocks", "paths", "pooling", "bands", "equal_macs", "equal_time")
+
 TABLES = {
     "read on ImageNet files": lambda: reading("read_imagenet"),
     "read on photographs": lambda: reading("read_clothing"),
@@ -326,7 +329,12 @@ TABLES = {
     "curvature": lambda: curvature("curvature"),
     "measured": measured,
     "store sizes": store_sizes,
+    "peers": peers,
+    "networks trained": trained,
+    "quick answers": answers,
+    "quick augmentations": lambda: augmentations("quick/cifar10_augmentations"),
 }
+TABLES |= {f"quick {name}": lambda name=name: grid(f"quick/cifar10_{name}") for name in QUICK}
 
 
 PAGES = (
@@ -354,7 +362,11 @@ def filled(text: str) -> str:
 
 def main() -> int:
     stale = []
-    for page in (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in PAGES)):
+    for page in (
+        ROOT / "README.md",
+        ROOT / "experiments" / "README.md",
+        *(ROOT / "docs" / f"{name}.md" for name in PAGES),
+    ):
         before = page.read_text()
         after = filled(before)
         if before != after:

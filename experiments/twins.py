@@ -54,6 +54,7 @@ def three(n: int) -> list:
     return [v2.RandomChoice(one), v2.ColorJitter(0.3, 0.3, 0.3)]
 
 
+BLOCKS = ours.Reblock(8)  # what weighs single frequencies was made for them; blocks of 2 have but four, and no middle
 AFFINE = {"degrees": 10, "translate": (0.1, 0.1), "scale": (0.9, 1.1), "shear": 8, "fill": GRAY}
 TWINS: dict[str, tuple[Side, Side | None]] = {
     "none": (lambda n: [], lambda n: []),
@@ -92,14 +93,14 @@ TWINS: dict[str, tuple[Side, Side | None]] = {
     ),
     "threeaugment": (lambda n: [ours.ThreeAugment()], three),
     "chroma_drop": (lambda n: [ours.RandomChromaDrop(0.2)], None),
-    "frequencies": (lambda n: [ours.FrequencyEnhancement((0.5, 1.5))], None),
-    "spectral_sharpness": (lambda n: [ours.SpectralSharpness((-0.3, 0.3))], None),
-    "middle_frequencies": (lambda n: [ours.MidFrequencyAugmentation((-0.3, 0.3))], None),
+    "frequencies": (lambda n: [BLOCKS, ours.FrequencyEnhancement((0.5, 1.5))], None),
+    "spectral_sharpness": (lambda n: [BLOCKS, ours.SpectralSharpness((-0.3, 0.3))], None),
+    "middle_frequencies": (lambda n: [BLOCKS, ours.MidFrequencyAugmentation((-0.3, 0.3))], None),
 }
 
 
 def on_coefficients(name: str, size: int) -> list[Transform]:
-    """What stands behind the crop and the flip on coefficients. ValueError for a name that is not there."""
+    """What stands behind the crop and the flip on coefficients, in blocks of any size. ValueError for a name that is none."""
     return list(_twins(name)[0](size))
 
 

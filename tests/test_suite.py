@@ -195,6 +195,30 @@ def test_twins_do_the_same_to_gray_levels_on_average(modules, sets):
         assert found[0] == pytest.approx(found[1], rel=0.05), name
 
 
+def test_every_augmentation_changes_pictures_and_leaves_their_shape(modules, sets):
+    """One that did nothing, as a hump of the middle frequencies does in blocks of 2, would be compared in vain."""
+    grid = modules["grid"].read_grid(FOLDER / "cifar10_augmentations.yaml")
+    augmented = [(name, side) for name in grid["rows"] for side in ("dct", "rgb") if name.endswith(side)]
+    plain = {}
+    for row, side in augmented:
+        if row.startswith(("mixup", "cutmix")):  # of the classifier
+            continue
+        data, _ = modules["untrained"].untrained(grid, row, sets / "pictures", batch_size=12, workers=0)
+        batches = []
+        for data.seed in range(3):
+            batches.append(next(iter(data.train_dataloader())).coefficients)
+        plain.setdefault(side, batches)
+        assert [[plane.shape for plane in batch] for batch in batches] == [
+            [plane.shape for plane in batch] for batch in plain[side]
+        ]
+        same = all(
+            torch.equal(a, b)
+            for one, other in zip(batches, plain[side], strict=True)
+            for a, b in zip(one, other, strict=True)
+        )
+        assert same == row.startswith("none"), row
+
+
 def test_an_augmentation_is_drawn_by_the_key_of_a_sample_alone(modules, sets):
     grid = modules["grid"].read_grid(FOLDER / "cifar10_augmentations.yaml")
     before = torch.random.get_rng_state()

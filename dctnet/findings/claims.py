@@ -102,9 +102,9 @@ def judge(claim: Claim, results: Results) -> Judged:
     """The verdict on a claim by its check; not tested where the files that it reads are absent or lack the rows it needs."""
     if claim.check is None:
         return Judged(claim, NOT_TESTED, claim.reason)
-    found = {name: results.named(name) for name in claim.results}
+    found = {name: _first(results, name.split(" | ")) for name in claim.results}
     if absent := [name for name, result in found.items() if result is None]:
-        return Judged(claim, NOT_TESTED, f"{', '.join(absent)} is not in these results")
+        return Judged(claim, NOT_TESTED, f"{', '.join(absent).replace('|', 'or')} is not in these results")
     files = tuple(result for result in found.values() if result is not None)
     try:
         decided = CHECKS[claim.check](*files)
@@ -114,3 +114,8 @@ def judge(claim: Claim, results: Results) -> Judged:
             claim, NOT_TESTED, f"{names} has not all the rows that decide this ({type(error).__name__}: {error})", files
         )
     return Judged(claim, REPRODUCED if decided.holds else NOT_REPRODUCED, decided.ours, files)
+
+
+def _first(results: Results, names: Sequence[str]) -> Result | None:
+    """The first of these files that is there."""
+    return next((result for name in names if (result := results.named(name)) is not None), None)
