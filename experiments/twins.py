@@ -39,13 +39,14 @@ def named(name: str, *arguments: float, **options: float) -> tuple[Side, Side]:
 
 
 def noise(sigma: float) -> tuple[Side, Side]:
-    """Gaussian noise of ``sigma`` gray levels: on Y, Cb and Cr, and on R, G and B."""
+    """Gaussian noise of ``sigma`` gray levels on R, G and B: what it is on Y, and on Cb and Cr of half the resolution; itself."""
+    planes = (0.669 * sigma, 0.312 * sigma, 0.329 * sigma)  # see transforms.noise
     floats = [
         v2.ToDtype(torch.float32, scale=True),
         v2.GaussianNoise(0.0, sigma / 255),
         v2.ToDtype(torch.uint8, scale=True),
     ]
-    return lambda n: [ours.GaussianNoise(sigma=sigma)], lambda n: floats
+    return lambda n: [ours.GaussianNoise(sigma=planes)], lambda n: floats
 
 
 def three(n: int) -> list:

@@ -1,6 +1,7 @@
 """``experiments/suite.py`` and its questions: rows that can be trained, a plan that adds up, kills and failures."""
 
 import inspect
+import io
 import json
 import signal
 import subprocess
@@ -14,7 +15,9 @@ import yaml
 from lightning.pytorch import Trainer
 from PIL import Image
 
+import dctnet
 from dctnet.models.cost import multiply_adds
+from dctnet.transforms.compose import Compose
 from tests.series_sets import tones, write_ts
 
 FOLDER = Path(__file__).resolve().parents[1] / "experiments"
@@ -193,6 +196,17 @@ def test_twins_do_the_same_to_gray_levels_on_average(modules, sets):
             )  # Parseval: a picture's mean square
             found.append(power.mean().item() ** 0.5)
         assert found[0] == pytest.approx(found[1], rel=0.05), name
+
+
+def test_noise_is_as_strong_on_both_sides(modules):
+    buffer = io.BytesIO()
+    Image.new("RGB", (128, 128), (128, 128, 128)).save(buffer, "JPEG", quality=95)
+    image = dctnet.read_jpeg(buffer.getvalue())
+    twins, draws = modules["twins"], torch.Generator().manual_seed(0)
+    ours = Compose(twins.on_coefficients("noise", 128), block_size=1)(image, draws)
+    theirs = twins.PixelChain(twins.on_pixels("noise", 128))(image, draws)
+    for name, one, other in zip(ours._fields, ours, theirs, strict=True):
+        assert one.shape == other.shape and one.std().item() == pytest.approx(other.std().item(), rel=0.04), name
 
 
 def test_every_augmentation_changes_pictures_and_leaves_their_shape(modules, sets):
