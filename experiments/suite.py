@@ -47,7 +47,10 @@ LIMIT = 50_000_000  # bytes of results
 
 
 class Step(NamedTuple):
-    """The grid of a question (number 0, run by run.py) or what makes one of its results; ``digest`` is that of the question."""
+    """The grid of a question (number 0, run by run.py) or what makes one of its results.
+
+    ``digest`` is that of what the question asks to be run: not of its words.
+    """
 
     question: str
     number: int
@@ -68,7 +71,8 @@ class Place(NamedTuple):
 
 def steps_of(file: Path, grid: Grid, form: str, place: Place) -> list[Step]:
     """The steps of a question, in order."""
-    digest = hashlib.sha256(json.dumps(grid, sort_keys=True).encode()).hexdigest()[:16]
+    does = {key: value for key, value in grid.items() if key not in ("question", "claim", "minutes")}
+    digest = hashlib.sha256(json.dumps(does, sort_keys=True).encode()).hexdigest()[:16]
     name, steps = file.stem, []
     if grid.get("rows"):
         result = place.out / f"{name}.jsonl"

@@ -71,7 +71,7 @@ def command(result: Result) -> str | None:
 def question(result: Result) -> str:
     """What a result answers: the question of its grid, the heading of the README beside it that names it, or that of its kind."""
     if result.step is not None and "asks" in result.step:
-        return str(result.step["asks"])
+        return f"{result.step['asks']} ({result.step['form'].capitalize()} form.)"
     if result.grid is not None:
         return " ".join(str(result.grid["question"]).split())
     named = re.compile(rf"\b{re.escape(result.name)}\.(jsonl?|yaml)\b")
