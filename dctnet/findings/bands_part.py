@@ -35,12 +35,8 @@ def bands_part(results: Results) -> Markup:
     gates = [result for result in results.files if any(isinstance(row.get("gates"), dict) for row in result.rows)]
     parts += [learned(result) for result in gates]
     if not gates:
-        command = "dctnet fit --config clothing_selected_gated"
-        parts.append(
-            absent(
-                "How often each gate is open (an entry of a row called gates: y, cb and cr, 64 shares each)", command
-            )
-        )
+        command = "python experiments/gates.py RUN... --out experiments/cifar10_gates.json"
+        parts.append(absent("How often each gate is open", command))
     return join(parts)
 
 
