@@ -18,13 +18,13 @@ import torch
 import torch.nn.functional as F
 from collect import machine
 
-from dctnet.benchmarks.result_file import commit
 from dctnet.coefficients import Coefficients
 from dctnet.data.folder import find_images
 from dctnet.data.lifted_images import lift_images
 from dctnet.jpeg.reader import read_jpegs
 from dctnet.models.zoo import create_model
 from dctnet.nn.compressed_activations import compressed_activations
+from dctnet.source_tree import commit
 from dctnet.transforms.compose import Compose
 from dctnet.transforms.geometric import CenterCrop, Resize
 
