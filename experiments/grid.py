@@ -1,5 +1,6 @@
 """The questions of this folder: YAML files that say what is asked, what is run for it, and how long that takes.
 
+    title               the question in a few words, for tables
     question, claim     what is asked, and the claim that it is about: its number, and what it says
     minutes             {quick, full}: expected, on two CPU cores and on one GPU; a form that is left out is not run by the suite
     data                the data sets that it needs, such as [cifar10]; a grid trains on the first
@@ -26,6 +27,7 @@ import yaml
 
 FORMS = ("quick", "full")
 KNOWN = {
+    "title",
     "question",
     "claim",
     "minutes",

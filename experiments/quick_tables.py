@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+import yaml
 from grid import read_grid
 from run import read_rows
 
@@ -27,57 +28,45 @@ LOADERS = {"DALI (RGB)": "NVIDIA DALI, RGB", "torchvision (RGB)": "torchvision, 
 
 def peers() -> str:
     """Ours beside its peers, each line with the command that measured it: files read, batches loaded, networks trained."""
-    rows = []
-    for name, files in (("bench_read_clothing", "photographs, 400x533"), ("bench_read_cifar10", "CIFAR-10, 32x32")):
-        rows += _against(name, f"reading coefficients: {files}", "dctnet", "reader", READERS)
-    one = [row for row in _bench("bench_loaders") if row.get("cores") == 1]
-    rows += _against("bench_loaders", "loading batches of 224x224: photographs", "dctnet", "loader", LOADERS, one)
-    return markdown(
-        rows,
-        {
-            "on one core": "{what}",
-            "beside": "{peer}",
-            "images/s": "{ours:,.0f}",
-            "theirs": "{theirs:,.0f}",
-            "ours is faster by": "{ratio:.2f}x",
-            "from": "{low:.2f}",
-            "to": "{high:.2f}",
-            "command": "`{command}`",
-        },
-    )
-
-
-def trained() -> str:
-    """A step of training of networks on coefficients beside that of the pixel network."""
-    rows = []
-    for row in _bench("bench_cifar10_planes"):
-        low, high = row["train"]["spread"]
-        about = {"millions": row["parameters"] / 1e6, "mega": row["multiply_adds"] / 1e6, "low": low, "high": high}
-        rows.append(row | about | {"ratio": row["train"]["ratio"]})
-    columns = {"network": "`{label}`", "parameters (M)": "{millions:.2f}", "MMAC": "{mega:.1f}"}
-    return markdown(rows, columns | {"a step is faster by": "{ratio:.2f}x", "from": "{low:.2f}", "to": "{high:.2f}"})
+    rows = _against("bench_read_clothing", "reading, photographs of 400x533", "reader", READERS)
+    rows += _against("bench_read_cifar10", "reading, CIFAR-10", "reader", READERS)
+    rows += _against("bench_loaders", "loading batches of 224x224, photographs", "loader", LOADERS)
+    for row in _bench("bench_cifar10_planes")[1:]:
+        if row["label"] in ("late_concat", "late_block4"):
+            blocks = f"`{row['network']}`, blocks of {row['block_size']}"
+            about = {"what": f"training, CIFAR-10: {blocks}", "peer": "`rgb_resnet18`, the same recipe"}
+            rows.append(about | _ratio(row["train"]) | {"command": _command("bench_cifar10_planes")})
+    columns = {
+        "on one core": "{what}",
+        "beside": "{peer}",
+        "faster by": "{ratio:.1f}x",
+        "rounds": "{low:.1f} to {high:.1f}",
+    }
+    return markdown(rows, columns | {"command": "`{command}`"})
 
 
 def answers() -> str:
     """Of each grid of runs: its first row, its best row, top-1 of each seed, and the command that makes them again."""
     rows = []
-    for file in sorted(QUICK.glob("*.jsonl")):
-        grid = HERE / f"{file.stem}.yaml"
-        if not grid.exists() or not (asked := read_grid(grid, "quick")).get("rows"):
+    for name in yaml.safe_load((HERE / "suite.yaml").read_text()):
+        file, asked = QUICK / f"{name}.jsonl", read_grid(HERE / f"{name}.yaml", "quick")
+        if not asked.get("rows") or "quick" not in asked["minutes"]:
             continue
         lines = grid_lines(read_rows(file))
         first = next(iter(asked["rows"]))
-        best = max(lines, key=lambda name: lines[name].mean)
+        best = max(lines, key=lambda one: lines[one].mean)
+        if "title" not in asked or "none_dct" in lines:
+            continue
         rows.append(
             {
-                "question": re.match(r".*?[?:](?=\s|$)", " ".join(asked["question"].split()))[0].rstrip(":"),
+                "title": asked["title"],
                 "count": len(lines),
                 "first": _told(first, lines[first]),
                 "best": _told(best, lines[best]) if best != first else "the same",
-                "command": f"python experiments/suite.py data --quick --only {file.stem}",
+                "command": f"python experiments/suite.py data --quick --only {name}",
             }
         )
-    columns = {"question": "{question}", "networks": "{count}", "the first of them": "{first}", "the best": "{best}"}
+    columns = {"": "{title}", "networks": "{count}", "the first of them": "{first}", "the best": "{best}"}
     return markdown(rows, columns | {"command": "`{command}`"})
 
 
@@ -119,18 +108,22 @@ def _bench(name: str) -> list[dict]:
     return json.loads((QUICK / f"{name}.json").read_text())["rows"]
 
 
-def _against(
-    name: str, what: str, ours: str, entry: str, named: dict[str, str], rows: list[dict] | None = None
-) -> list[dict]:
-    """A line for each peer that was there."""
-    rows = _bench(name) if rows is None else rows
-    command = json.loads((QUICK / f"{name}.json").read_text())["command"]
-    known = {row[entry]: row for row in rows if "missing" not in row}
-    lines = []
-    for peer, words in named.items():
-        if peer in known:
-            low, high = known[peer]["spread"]
-            rate, theirs = (known[one]["images_per_second"] for one in (ours, peer))
-            about = {"what": what, "peer": words, "ours": rate, "theirs": theirs, "low": low, "high": high}
-            lines.append(about | {"ratio": known[peer]["ratio"], "command": command.split(" --out ")[0]})
-    return lines
+def _command(name: str) -> str:
+    """What measured a file, as the suite tells it: folders by the names of their sets."""
+    (step,) = (row for row in read_rows(QUICK / "suite.jsonl") if row["result"] == f"{name}.json")
+    return re.sub(r" --out \S+", "", step["command"]).replace("./", "")
+
+
+def _ratio(row: dict) -> dict:
+    low, high = row["spread"]
+    return {"ratio": row["ratio"], "low": low, "high": high}
+
+
+def _against(name: str, what: str, entry: str, named: dict[str, str]) -> list[dict]:
+    """A line for each peer that was there, on one core."""
+    known = {row[entry]: row for row in _bench(name) if "missing" not in row and row.get("cores", 1) == 1}
+    return [
+        {"what": what, "peer": words, "command": _command(name)} | _ratio(known[peer])
+        for peer, words in named.items()
+        if peer in known
+    ]

@@ -71,7 +71,7 @@ class Place(NamedTuple):
 
 def steps_of(file: Path, grid: Grid, form: str, place: Place) -> list[Step]:
     """The steps of a question, in order."""
-    does = {key: value for key, value in grid.items() if key not in ("question", "claim", "minutes")}
+    does = {key: value for key, value in grid.items() if key not in ("title", "question", "claim", "minutes")}
     digest = hashlib.sha256(json.dumps(does, sort_keys=True).encode()).hexdigest()[:16]
     name, steps = file.stem, []
     if grid.get("rows"):

@@ -26,7 +26,7 @@ from attack_tables import (
 from bandlimited_figures import beside_published, crossed, sets
 from measured_tables import measured
 from plane_tables import frontier, planes
-from quick_tables import answers, augmentations, grid, peers, trained
+from quick_tables import answers, augmentations, grid, peers
 from store_tables import store_sizes
 
 from dctnet.findings.band_limits import clean, same
@@ -330,7 +330,6 @@ TABLES = {
     "measured": measured,
     "store sizes": store_sizes,
     "peers": peers,
-    "networks trained": trained,
     "quick answers": answers,
     "quick augmentations": lambda: augmentations("quick/cifar10_augmentations"),
 }

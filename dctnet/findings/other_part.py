@@ -48,7 +48,7 @@ def steps(result: Result) -> Markup:
     ]
     total = sum(row["minutes"] for row in result.rows)
     words = f"{result.path}: {len(rows)} steps in {total:.0f} minutes"
-    return table_box(html_table(["question", "result", "minutes", "commands"], rows, words), [])
+    return table_box(html_table(["question", "result", "minutes", "commands"], rows, words), origin(result))
 
 
 def plain(result: Result) -> Markup:

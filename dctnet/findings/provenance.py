@@ -53,6 +53,8 @@ def command(result: Result) -> str | None:
     """
     if result.step is not None:
         return f"python experiments/suite.py DATA --{result.step['form']} --only {result.step['question']}"
+    if result.kind == "steps":
+        return f"python experiments/suite.py DATA --{result.rows[0].get('form', 'quick')}"
     recorded = result.head.get("command")
     if isinstance(recorded, str) and len(recorded.split()) > 3:
         return recorded
