@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -356,6 +358,9 @@ def broken_files(folder):
     (["CKPT", "DATA", "--check_options", "{norm: l2}"], "a name in --check_options"),
     (["CKPT", "DATA", "--check_options", "{steps: 5}"], "whole numbers in brackets"),
     (["CKPT", "DATA", "--check_options", "{queries: many}"], "queries in --check_options is a number"),
+    (["CKPT", "DATA", "--check_options", "{steps: [1]}"], "steps are two numbers at least"),
+    (["CKPT", "DATA", "--check_options", "{tolerance: 2}"], "tolerance is a number in [0, 1]"),
+    (["CKPT", "DATA", "--out", "/dev/null"], "/dev/null is no file"),
     (["CKPT", "DATA", "--device", "abacus"], "--device cpu"),
     (["CKPT", "DATA", "--out", "DATA"], "data"),
     (["CKPT", "DATA", "--out", "CKPT"], "is no row of"),
@@ -446,3 +451,31 @@ def test_a_network_of_torchvision(tmp_path, monkeypatch):
     with torch.no_grad():
         next(subject.network.parameters()).flatten()[0] += 1e-3
     assert weights_digest(subject.network) != subject.identity["weights"]
+
+
+def test_a_file_with_rows_of_another_kind_is_no_trouble_for_the_analysis(place, tmp_path):
+    (tmp_path / "rows.jsonl").write_text('{"key": {"kind": "clean"}}\n')
+    assert run(place, tmp_path / "rows.jsonl", "--analysis") == 0
+    assert (tmp_path / "rows" / "windows.png").exists()
+
+
+def test_two_commands_may_write_to_one_file_and_draw_the_same_pictures(place, tmp_path):
+    words = [
+        "attack",
+        str(place / "0.ckpt"),
+        str(place / "data"),
+        "--out",
+        str(tmp_path / "rows.jsonl"),
+        *FAST,
+        "--analysis",
+    ]
+    code = "import sys; from dctnet.cli import main; sys.exit(main(sys.argv[1:]))"
+    running = [
+        subprocess.Popen([sys.executable, "-c", code, *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    said = [process.communicate(timeout=200)[1].decode() for process in running]
+    assert [process.returncode for process in running] == [0, 0], said
+    rows = rows_of(tmp_path / "rows.jsonl")
+    keys = [json.dumps(row["key"], sort_keys=True) for row in rows]
+    assert len(keys) == len(set(keys)) and not list(tmp_path.rglob("*.partial"))

@@ -319,3 +319,22 @@ def test_the_packages_are_not_imported_before_they_are_needed():
         for node in ast.parse(path.read_text()).body:
             names = [alias.name for alias in getattr(node, "names", ())] + [getattr(node, "module", None) or ""]
             assert not {"foolbox", "eagerpy", "pyautoattack"} & {name.split(".")[0] for name in names}, path
+
+
+@pytest.mark.parametrize("name", ["square", "square_l2", "autoattack"])
+def test_packages_of_float32_take_networks_and_pictures_of_float64(name):
+    network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 4)).double().eval()
+    pixels = pictures(4, side=8).double()
+    epsilon, options = (0.1, {}) if name == "autoattack" else (3.0 if name == "square_l2" else 0.1, {"queries": 100})
+    found = attack(name, network, pixels, labels_of(network, pixels), epsilon=epsilon, **options)
+    assert found.dtype == torch.float64 and not torch.equal(found, pixels)
+    change = (found - pixels).flatten(1)
+    assert (change.norm(dim=1) if name == "square_l2" else change.abs().amax(1)).max() <= epsilon + 1e-6
+
+
+@pytest.mark.parametrize("name", ["square_l2", "autoattack_l2"])
+def test_what_divides_pictures_into_squares_says_so(name):
+    network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 24 * 16, 4)).eval()
+    pixels, labels = torch.full((2, 3, 24, 16), 0.5), torch.tensor([0, 1])
+    with pytest.raises(ValueError, match=f"{name} divides square pictures.*24 x 16"):
+        attack(name, network, pixels, labels, epsilon=0.5)

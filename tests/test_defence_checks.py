@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from dctnet.robustness.adaptive import bpda, expectation
+from dctnet.robustness.attacks import attack
 from dctnet.robustness.checks import (
     CHECKS,
     Report,
@@ -333,3 +334,27 @@ def test_what_cannot_be_is_refused(options, says):
     network = nn.Sequential(Noise(0.01), Templates()).eval()
     with pytest.raises(ValueError, match=says):
         check_defence(network, *data(), **({"epsilon": 0.1, "steps": (1, 2), "unbounded_steps": 1} | options))
+
+
+class Cut(nn.Module):
+    """Rounding through whole numbers, through which torch passes no gradient at all; or labels alone."""
+
+    def __init__(self, how):
+        super().__init__()
+        self.inner, self.how = Templates(), how
+
+    def forward(self, pixels):
+        if self.how == "cast":
+            return self.inner((pixels * 15).round().byte().to(pixels.dtype) / 15)
+        return nn.functional.one_hot(self.inner(pixels).argmax(1), CLASSES).to(pixels.dtype)
+
+
+@pytest.mark.parametrize("how", ["cast", "labels"])
+def test_a_network_that_cuts_the_graph_is_caught(how):
+    report, failed = checked(Cut(how))
+    assert {"gradients", "unbounded"} <= failed and "24 of 24 pictures have no gradient" in str(report), str(report)
+    pixels, labels = data()
+    with pytest.raises(ValueError, match=r"none pass from the logits of this network to its pixels.*bpda.*square"):
+        attack("pgd", Cut(how).eval(), pixels, labels, epsilon=EPSILON)
+    found = attack("square", Cut("cast").eval(), pixels, labels, epsilon=0.3, queries=200)
+    assert not torch.equal(found, pixels)

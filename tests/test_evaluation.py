@@ -216,6 +216,20 @@ def test_an_adaptive_attack_that_does_nothing_is_marked():
     assert attack_lines(weak)[0]["mark"] == "^"
 
 
+def test_an_attack_without_a_budget_that_leaves_pictures_is_marked():
+    """Of few steps, on a network most of whose margins are wide; and one whose pictures come back to rounding."""
+    measured = evaluation()
+    short = AttackSpec("cw", None, {"steps": 1, "search_steps": 1})
+    rows = [measured.row(work) for work in plan([short], [NO_CHANNEL], adaptive=True)]
+    (line,) = attack_lines(rows)
+    assert line["adaptive"]["accuracy"] > 0.02 and line["mark"] == "^"
+    assert "had no budget and left pictures right" in attack_table(rows, "title")[1][0]
+    line["adaptive"]["accuracy"] = 0.0
+    assert attack_lines(rows)[0]["mark"] == ""
+    idle = line["adaptive"] | {"accuracy": 0.01, "linf": 2e-7}
+    assert attack_lines([row if row["key"]["kind"] != "adaptive" else idle for row in rows])[0]["mark"] == "^"
+
+
 def test_an_attack_that_another_of_its_budget_undercuts_is_marked():
     measured = evaluation()
     fgsm, other = AttackSpec("fgsm", EPSILON, {}), AttackSpec("fgsm", 2 * EPSILON, {})

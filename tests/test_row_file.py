@@ -1,6 +1,7 @@
 """Rows in a file: found again by their keys, whatever a kill left of the last one."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -94,3 +95,29 @@ def test_processes_at_once_leave_whole_lines(tmp_path):
     running = [subprocess.Popen([sys.executable, "-c", code, str(path)]) for _ in range(3)]
     assert [process.wait(120) for process in running] == [0, 0, 0]
     assert sorted(json.loads(line)["key"]["n"] for line in path.read_text().splitlines()) == list(range(60))
+
+
+@pytest.mark.parametrize("loss", ["unlink", "truncate", "replace"])
+def test_what_is_taken_away_meanwhile_is_written_again(path, loss):
+    rows = RowFile(path)
+    rows.append({"key": {"n": 3}})
+    if loss == "truncate":
+        path.write_bytes(path.read_bytes()[:70])
+    else:
+        path.unlink()
+    if loss == "replace":
+        path.write_text("".join(json.dumps({"key": {"n": n}}) + "\n" for n in range(100, 180)))
+    rows.append({"key": {"n": 4}})
+    left = [row["key"] for row in RowFile(path).rows]
+    assert all(row["key"] in left for row in ROWS) and {"n": 3} in left and {"n": 4} in left
+    assert len(left) == 5 + 80 * (loss == "replace") and RowFile(path).rows == rows.rows
+
+
+def test_the_file_is_made_before_anything_is_measured_and_is_a_file(tmp_path):
+    rows = RowFile(tmp_path / "new" / "rows.jsonl")
+    rows.begin()
+    assert rows.path.read_bytes() == b""
+    os.mkfifo(tmp_path / "pipe")
+    for other in (tmp_path, tmp_path / "pipe", "/dev/null"):
+        with pytest.raises(DataError, match="is no file; give another --out"):
+            RowFile(other)

@@ -26,7 +26,7 @@ from dctnet.robustness.attacks import ATTACKS
 from dctnet.robustness.backward import OWN, ways
 from dctnet.robustness.budget import EPSILON
 from dctnet.robustness.channels import CHANNELS
-from dctnet.robustness.checks import check_defence
+from dctnet.robustness.checks import check_defence, check_settings
 from dctnet.robustness.curvature_table import curvature_table
 from dctnet.robustness.evaluation import Evaluation, Settings
 from dctnet.robustness.often_fooled import LOOKS
@@ -45,9 +45,10 @@ EPILOG = f"""columns of the table, shares of all pictures with their 95 % interv
   oblivious  right behind the channel, attacked without it
   adaptive   right behind the channel, attacked with it: its gradient, BPDA where it has none, the expectation over draws
              where it is random. * marks rows of a list of checks that did not pass: they are no measure of robustness;
-             ? rows without a list; ^ rows whose attack moved nothing, or did less than another within its budget: the
-             oblivious one, that of another --backward, or those of the list, on the pictures that were checked. cw and
-             deepfool behind a random channel look for the nearest picture that fools {LOOKS} fresh looks.
+             ? rows without a list; ^ rows whose attack moved nothing, or left some without a budget, or did less than
+             another within its budget: the oblivious one, that of another --backward, or those of the list, on the
+             pictures that were checked. cw and deepfool behind a random channel look for the nearest picture that fools
+             {LOOKS} fresh looks.
 
 attacks:  {" ".join(ATTACKS)}
 channels: {" ".join(CHANNELS)}
@@ -111,6 +112,7 @@ def main(arguments: list[str]) -> int:
         [_target(path, subject, device) for path in options.targets],
         subject.about,
     )
+    rows.begin()
     works = plan(specs, channels, options.adaptive, len(options.targets), settings.checked > 0, settings.curvature > 0)
     with _shown(evaluation, len(works)) as finished:
         for number, work in enumerate(works, 1):
@@ -121,7 +123,10 @@ def main(arguments: list[str]) -> int:
                 row = evaluation.row(work)
                 rows.append(row)
             if work.kind == "oblivious" and work.channel == channels[-1] and options.pictures:
-                draw_attack(evaluation, rows, work.attack, channels, subject, pictures.names, folder)
+                try:
+                    draw_attack(evaluation, rows, work.attack, channels, subject, pictures.names, folder)
+                except OSError as error:  # the figures are what takes hours
+                    print(f"dctnet attack: no picture of {work.attack.name}: {error}", file=sys.stderr)
         finished(len(works), "done")
     found = [rows.find(evaluation.key(work)) for work in works]
     ways = [
@@ -133,7 +138,8 @@ def main(arguments: list[str]) -> int:
     found += [row for number, row in enumerate(ways) if row not in found and row not in ways[:number]]
     console = Console(width=None if sys.stdout.isatty() else 150)
     title = f"{subject.about['network']}, {len(pictures.pixels)} pictures of {Path(data).name}, seed {settings.seed}"
-    table, remarks = attack_table(found, title)
+    names = {evaluation.targets[number][1]["checkpoint"]: path for number, path in enumerate(options.targets)}
+    table, remarks = attack_table(found, title, names)
     console.print(table)
     for remark in remarks:
         print(remark)
@@ -156,7 +162,7 @@ def _analyse(
     """
     found = recoveries(rows)
     settings = [name for name in DETERMINES if name != "network"]
-    alike = [row for row in in_file if all(row["key"][name] == rows[0]["key"][name] for name in settings)]
+    alike = [row for row in in_file if all(row["key"].get(name) == rows[0]["key"][name] for name in settings)]
     panels = [*by_strength(rows), *by_compression(alike)]
     if not found and not panels:
         raise DataError(
@@ -171,12 +177,12 @@ def _analyse(
     for together in by_attack.values():
         console.print(agreement_table(together))
     if found:
-        with whole_file(folder / "windows.png") as png:
+        with whole_file(folder / "windows.png", shared=True) as png:
             recovery_windows(window_panels(found), f"recovered, of pictures lost: {title}", png)
     for panel in panels:
         console.print(curves_table(panel))
     if panels:
-        with whole_file(folder / "robustness.png") as png:
+        with whole_file(folder / "robustness.png", shared=True) as png:
             share_panels(panels, f"right, clean and under adaptive attacks: {title}", "right", png)
 
 
@@ -296,6 +302,10 @@ def _check_options(text: str) -> dict[str, Any]:
         if not fits:
             kind = "whole numbers in brackets" if isinstance(known[name], tuple) else "a number"
             raise DataError(f"{name} in --check_options is {kind}, such as {known[name]}; got {value!r}")
+    try:
+        check_settings(**given)
+    except ValueError as error:
+        raise DataError(f"--check_options: {error}") from error
     return given
 
 

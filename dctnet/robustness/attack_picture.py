@@ -53,7 +53,7 @@ def draw_attack(
     columns = [_column(label, evaluation, pixels, original, subject, which) for label, pixels in looks]
     size = "" if spec.epsilon is None else f", epsilon {spec.epsilon:.4g} ({ATTACKS[spec.name].norm})"
     label = _name(subject, evaluation.labels[number])
-    with whole_file(path) as png:
+    with whole_file(path, shared=True) as png:
         attacked_picture(columns, f"{spec.name}{size} on {subject.about['network']}: {names[number]}, {label}", png)
     return path
 

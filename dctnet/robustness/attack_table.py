@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from rich.table import Table
@@ -14,6 +15,8 @@ from dctnet.robustness.recovery import Recovery, agreement
 
 Row = Mapping[str, Any]
 FAILED, UNCHECKED, WEAK = "*", "?", "^"
+STILL = 1e-6  # values of [0, 1] that differ by less are those of float32, rounded
+TOLERANCE = 0.02  # what an attack without a budget may leave
 FEWEST = 4  # pictures of a list of checks, whose tolerance is one of them
 
 
@@ -24,7 +27,7 @@ def attack_lines(rows: Iterable[Row]) -> list[dict[str, Any]]:
     ``adaptive``, and ``checks``, of which the last two may be None; ``mark``, of the adaptive figure: "" where the checks passed,
     "*" where not, "?" without any or on fewer pictures than ``FEWEST``, and "^" behind it where another attack within its budget
     did more: one that does not know of the channel, one that differentiates it in another way, another algorithm, or those of the
-    list of checks, on the pictures that were checked (``outdone``). Also where it moved nothing.
+    list of checks, on the pictures that were checked (``outdone``). Also where it moved nothing, or had no budget and left some.
     """
     rows = list(rows)
     clean = {_channel(row): row for row in rows if row["key"]["kind"] == "clean"}
@@ -49,7 +52,10 @@ def attack_lines(rows: Iterable[Row]) -> list[dict[str, Any]]:
         checked = checks.get((_budget(row), channel, backward))
         mark = "" if adaptive is None else _judged(checked)
         if adaptive is not None and (
-            adaptive["accuracy"] > least[_rivals(adaptive)] or _idle(adaptive) or outdone(adaptive, checked)
+            adaptive["accuracy"] > least[_rivals(adaptive)]
+            or _idle(adaptive)
+            or _stopped(adaptive)
+            or outdone(adaptive, checked)
         ):
             mark += WEAK
         names = {name: row["key"][name] for name in ("attack", "epsilon", "channel", "strength")}
@@ -59,8 +65,10 @@ def attack_lines(rows: Iterable[Row]) -> list[dict[str, Any]]:
     return lines
 
 
-def attack_table(rows: Iterable[Row], title: str) -> tuple[Table, list[str]]:
-    """The table, and the remarks to print below it."""
+def attack_table(
+    rows: Iterable[Row], title: str, names: Mapping[str, str] = MappingProxyType({})
+) -> tuple[Table, list[str]]:
+    """The table, and the remarks to print below it; ``names`` are those of other networks by their digests."""
     rows = list(rows)
     lines = attack_lines(rows)
     adaptive = any(line["adaptive"] for line in lines)
@@ -93,13 +101,13 @@ def attack_table(rows: Iterable[Row], title: str) -> tuple[Table, list[str]]:
         remarks.append(f"{UNCHECKED} not checked, or on fewer than {FEWEST} pictures; --checks N does")
     if any(WEAK in line["mark"] for line in lines):
         remarks.append(
-            f"{WEAK} the adaptive attack moved nothing, or another within its budget left less: the oblivious one, one of "
-            "another name, one that differentiates the channel in another way, or those of its list of checks. The lowest "
-            "figure counts; give it more steps, or more --samples"
+            f"{WEAK} the adaptive attack moved nothing, or had no budget and left pictures right, or another within its budget "
+            "left less: the oblivious one, one of another name, one that differentiates the channel in another way, or those of "
+            "its list of checks. The lowest figure counts; give it more steps, or more --samples"
         )
     targets = [row for row in rows if row["key"]["kind"] == "transfer"]
     remarks += [
-        f"transfer to {_short(row['key']['target'])}: {share(row)} % right"
+        f"transfer to {names.get(_short(row['key']['target']), _short(row['key']['target']))}: {share(row)} % right"
         + (
             f" under {row['key']['attack']} {row['key']['epsilon'] or 'nearest'}"
             if "attack" in row["key"]
@@ -136,8 +144,13 @@ def _rivals(row: Row) -> tuple[Any, ...]:
 
 
 def _idle(row: Row) -> bool:
-    """Whether an attack left all pictures as they were, while some are right."""
-    return row["accuracy"] > 0 and row["linf"] == 0
+    """Whether an attack left all pictures as they were, to rounding, while some are right."""
+    return row["accuracy"] > 0 and row["linf"] < STILL
+
+
+def _stopped(row: Row) -> bool:
+    """Whether an attack without a budget left pictures right: any picture can become any other."""
+    return row["key"]["epsilon"] is None and row["accuracy"] > TOLERANCE
 
 
 def outdone(adaptive: Row, checks: Row | None) -> bool:

@@ -20,10 +20,12 @@ from torch import Tensor, nn
 from dctnet.arguments import choice, finite, flag, whole
 from dctnet.robustness.band_attacks import descend_in_bands
 from dctnet.robustness.budget import column, within
-from dctnet.robustness.conditions import attack_conditions, check_batch, check_pixels
+from dctnet.robustness.conditions import attack_conditions, check_batch, check_pixels, in_float32, passes_gradients
 from dctnet.robustness.nearest_budget import nearest_fgsm, nearest_pgd
 from dctnet.robustness.packages import load_autoattack, load_foolbox
 from dctnet.robustness.projected_gradient import projected_gradient
+
+ROUNDED = 1e-5  # from pixels to the variables of C&W and back, in float32
 
 
 class Attack(NamedTuple):
@@ -57,8 +59,8 @@ def attack(
     ``epsilon``, and where they find none, the picture comes back as it was.
 
     ``options`` are those of ``options_of(name)``. The result is a function of the arguments and ``seed``, with networks that
-    are random too, as far as they draw from torch's global generators. ValueError for arguments out of range, and where the
-    package is not installed.
+    are random too, as far as they draw from torch's global generators. ValueError for arguments out of range, where the
+    package is not installed, and for an attack by gradients on a network through which none pass.
 
     >>> network = nn.Sequential(nn.Flatten(), nn.Linear(12, 2, bias=False)).eval()
     >>> pixels, labels = torch.full((1, 3, 2, 2), 0.5), torch.tensor([0])
@@ -80,7 +82,15 @@ def attack(
         raise ValueError(f"{name} has no option {', '.join(sorted(unknown))}; it has {known}")
     pixels = pixels.detach()
     with attack_conditions(network, pixels.device, whole("seed", seed, 0)):
-        found = chosen.run(network, pixels, labels, epsilon, **options).detach().to(pixels.dtype)
+        try:
+            found = chosen.run(network, pixels, labels, epsilon, **options).detach().to(pixels.dtype)
+        except (RuntimeError, AssertionError) as error:  # what torch and foolbox say of a gradient that is not there
+            if passes_gradients(network, pixels):
+                raise
+            raise ValueError(
+                f"{name} follows gradients, and none pass from the logits of this network to its pixels (a cast to whole "
+                "numbers, a detach, numpy). Put bpda in the place of what cuts them, or take square, which needs none"
+            ) from error
     if bool((broken := ~found.flatten(1).isfinite().all(1)).any()):
         warnings.warn(
             f"{name} left the finite numbers on {int(broken.sum())} of {len(pixels)} pictures, as it does where gradients are "
@@ -160,8 +170,9 @@ def _cw(
         abort_early=flag("abort_early", abort_early),
     )
     found = _nearest(algorithm, network, pixels, labels)
-    # It gives a black picture where it found none.
-    return torch.where(column((found == 0).flatten(1).all(1), pixels), pixels, found)
+    # It gives a black picture where it found none; what was wrong already comes back by way of its variables, which rounds.
+    none = (found == 0).flatten(1).all(1) | ((found - pixels).abs().flatten(1).amax(1) < ROUNDED)
+    return torch.where(column(none, pixels), pixels, found)
 
 
 def _deepfool(
@@ -199,6 +210,9 @@ def _autoattack(
     What does not exist for so few classes is left out: the targeted losses need four, the DLR loss three.
     """
     choice("version", version, ("standard", "plus", "rand"))
+    if version != "rand":
+        _check_square(f"autoattack{'_l2' * (norm == 'l2')}", norm, pixels)
+    network = in_float32(network, pixels)
     package = load_autoattack()
     with torch.no_grad():
         classes = network(pixels[:1]).shape[1]
@@ -222,11 +236,9 @@ def _square(
     network: nn.Module, pixels: Tensor, labels: Tensor, epsilon: float, *, norm: str, queries: int = 1000
 ) -> Tensor:
     """Square attack: random search with the logits alone, no gradients."""
-    side = min(pixels.shape[-2:])
-    if norm == "l2" and side < 5:
-        raise ValueError(f"square_l2 divides pictures into 5 x 5 squares; got pictures with a side of {side}")
+    _check_square("square_l2", norm, pixels)
     made = load_autoattack().square.SquareAttack(
-        network,
+        in_float32(network, pixels),
         norm={"linf": "Linf", "l2": "L2"}[norm],
         n_queries=whole("queries", queries, 1),
         eps=epsilon,
@@ -234,6 +246,13 @@ def _square(
         device=pixels.device,
     )
     return made.perturb(pixels.float(), labels)
+
+
+def _check_square(name: str, norm: str, pixels: Tensor) -> None:
+    """ValueError for pictures that Square does not take in l2."""
+    height, width = pixels.shape[-2:]
+    if norm == "l2" and (height != width or height < 5):
+        raise ValueError(f"{name} divides square pictures into 5 x 5 squares; got pictures of {height} x {width}")
 
 
 def _noise(

@@ -35,13 +35,14 @@ from torch import Tensor, nn
 
 from dctnet.arguments import choice, finite, whole
 from dctnet.robustness.budget import NORMS, lengths
-from dctnet.robustness.conditions import check_batch, check_pixels
+from dctnet.robustness.conditions import WithoutGradient, check_batch, check_pixels, passes_gradients
 from dctnet.robustness.defence import Check, Defence
 from dctnet.robustness.random_draws import compare_draws, is_random, loss_gradients
 
 PGD = {"linf": "pgd", "l2": "pgd_l2"}
 QUERIES = {"linf": "square", "l2": "square_l2"}
 NOISE = {"linf": "uniform", "l2": "gaussian"}
+STEPS = (1, 10, 40)
 CHECKS = ("gradients", "iterations", "unbounded", "direction", "black box", "randomness", "budget")
 # Below it nothing moves: of l2 the norm that foolbox divides by at least, of linf, where signs count, what is no normal number.
 LEAST_GRADIENT = {"linf": torch.finfo(torch.float32).tiny, "l2": 1e-12}
@@ -212,6 +213,27 @@ def check_budget(defence: Defence, runs: Sequence[Tensor]) -> Check:
     )
 
 
+def check_settings(
+    steps: Sequence[int] = STEPS,
+    unbounded_steps: int = 100,
+    queries: int = 500,
+    draws: int = 5,
+    tolerance: float = 0.02,
+) -> None:
+    """ValueError for what ``check_defence`` cannot be told."""
+    for name, values in (
+        ("steps", steps),
+        ("unbounded_steps", [unbounded_steps]),
+        ("queries", [queries]),
+        ("draws", [draws]),
+    ):
+        for value in values:
+            whole(name, value, 1)
+    finite("tolerance", tolerance, 0, 1)
+    if len(set(steps)) < 2:
+        raise ValueError(f"steps are two numbers at least, to compare what more of them do; got {list(steps)}")
+
+
 def check_defence(
     network: nn.Module,
     pixels: Tensor,
@@ -220,7 +242,7 @@ def check_defence(
     epsilon: float,
     norm: str = "linf",
     attacked: nn.Module | None = None,
-    steps: tuple[int, ...] = (1, 10, 40),
+    steps: tuple[int, ...] = STEPS,
     unbounded_steps: int = 100,
     queries: int = 500,
     draws: int = 5,
@@ -238,6 +260,9 @@ def check_defence(
     check_batch(network, pixels, labels)
     check_batch(attacked, pixels, labels)
     check_pixels(pixels)
+    check_settings(steps, unbounded_steps, queries, draws, tolerance)
+    if not passes_gradients(attacked, pixels[:1]):  # attacks by gradients move nothing then, and the list says so
+        attacked = WithoutGradient(attacked).eval()
     defence = Defence(
         network,
         attacked,
@@ -246,12 +271,10 @@ def check_defence(
         choice("norm", norm, NORMS),
         finite("epsilon", epsilon, 0, open_low=True),
         seed,
-        whole("draws", draws, 1) if is_random(network, pixels, seed) else 1,
-        finite("tolerance", tolerance, 0, 1),
+        draws if is_random(network, pixels, seed) else 1,
+        tolerance,
     )
-    if len(set(steps)) < 2:
-        raise ValueError(f"steps are two numbers at least, to compare what more of them do; got {list(steps)}")
-    pictures = {count: defence.perturbed(PGD[norm], steps=whole("steps", count, 1)) for count in steps}
+    pictures = {count: defence.perturbed(PGD[norm], steps=count) for count in steps}
     runs = {count: defence.accuracy(found) for count, found in pictures.items()}
     white, clean = min(runs.values()), defence.accuracy(defence.pixels)
     search, noise = black_box(defence, queries)

@@ -37,6 +37,39 @@ def check_pixels(pixels: Tensor) -> None:
         raise ValueError(f"pixels lie in [0, 1]; got values from {low:.4g} to {high:.4g}. Divide gray levels by 255.")
 
 
+def passes_gradients(network: nn.Module, pixels: Tensor) -> bool:
+    """Whether logits hang on pixels in torch's graph."""
+    with attack_conditions(network, pixels.device, 0):
+        inputs = pixels.detach().clone().requires_grad_()
+        logits = network(inputs)
+        return logits.requires_grad and torch.autograd.grad(logits.sum(), inputs, allow_unused=True)[0] is not None
+
+
+class WithoutGradient(nn.Module):
+    """A network through which no gradients pass, as one whose gradients are zero: what attacks that follow them can take."""
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network = network
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.network(pixels) + 0 * pixels.sum()
+
+
+def in_float32(network: nn.Module, pixels: Tensor) -> nn.Module:
+    """``network`` as one of float32: as it is for ``pixels`` of that type, else with pixels and logits that are cast for it."""
+    return network if pixels.dtype == torch.float32 else _Cast(network, pixels.dtype).eval()
+
+
+class _Cast(nn.Module):
+    def __init__(self, network: nn.Module, dtype: torch.dtype):
+        super().__init__()
+        self.network, self.dtype = network, dtype
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.network(pixels.to(self.dtype)).float()
+
+
 @contextmanager
 def attack_conditions(network: nn.Module, device: torch.device, seed: int) -> Iterator[None]:
     """Gradients for inputs but not for weights, and torch's generators at ``seed``; all of it as before afterwards."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -34,7 +35,9 @@ class RowFile:
         self.rows: list[dict[str, Any]] = []
         self._places: dict[str, int] = {}
         self._read = 0  # bytes of the file that are in ``rows``
-        self._lines = 0
+        self._lines, self._inode = 0, None
+        if self.path.exists() and not self.path.is_file():
+            raise DataError(f"{self.path} is no file; give another --out")
         place = self.path if self.path.exists() else next(one for one in self.path.absolute().parents if one.exists())
         if not os.access(place, os.W_OK) or (place != self.path and not place.is_dir()):
             raise DataError(f"{place} cannot be written to, where rows are to go; give another --out")
@@ -42,6 +45,7 @@ class RowFile:
             with self.path.open("rb+") as file:
                 _lock(file)
                 self._take_up(file)
+                self._inode = os.fstat(file.fileno()).st_ino
 
     def find(self, key: dict[str, Any]) -> dict[str, Any] | None:
         """The row of this key, None where there is none."""
@@ -60,21 +64,41 @@ class RowFile:
         """
         if self.find(row["key"]) is not None:
             raise ValueError(f"{self.path} has this row already: {written(row['key'])}")
-        line = START + written(row["key"]).encode()
-        rest = written({name: value for name, value in row.items() if name != "key"}).encode()
-        line += b", " + rest[1:] + b"\n" if rest != b"{}" else b"}\n"
+        line = _line(row)
+        with self._opened() as file:
+            if self.find(row["key"]) is None:
+                self._write(file, line)
+                self._take(json.loads(line))
+
+    def begin(self) -> None:
+        """Make the file, if it is not there, before anything is measured for it."""
+        with self._opened():
+            pass
+
+    @contextmanager
+    def _opened(self) -> Iterator[BinaryIO]:
+        """The file behind what all processes wrote. What was taken away from it meanwhile is written again: nothing is lost."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with room_for(self.path), self.path.open("ab+") as file:
             _lock(file)
+            state = os.fstat(file.fileno())
+            known: list[dict[str, Any]] = []
+            if self._inode not in (None, state.st_ino) or state.st_size < self._read:
+                known, self.rows, self._places, self._read, self._lines = self.rows, [], {}, 0, 0
             self._take_up(file)
-            if self.find(row["key"]) is not None:
-                return
-            file.write(line)
-            file.flush()
-            os.fsync(file.fileno())
-            self._read += len(line)
-            self._lines += 1
-        self._take(json.loads(line))
+            self._inode = state.st_ino
+            for row in known:
+                if self.find(row["key"]) is None:
+                    self._write(file, _line(row))
+                    self._take(row)
+            yield file
+
+    def _write(self, file: BinaryIO, line: bytes) -> None:
+        file.write(line)
+        file.flush()
+        os.fsync(file.fileno())
+        self._read += len(line)
+        self._lines += 1
 
     def _take_up(self, file: BinaryIO) -> None:
         """What stands in the file behind what is known. A last line without an end: whole, or the beginning of a row, cut off."""
@@ -108,6 +132,13 @@ class RowFile:
                 f"line {number} of {self.path} is no row of `dctnet attack`; remove it, or give another --out"
             )
         return row
+
+
+def _line(row: dict[str, Any]) -> bytes:
+    """A row as it stands in the file, its key first."""
+    rest = written({name: value for name, value in row.items() if name != "key"}).encode()
+    start = START + written(row["key"]).encode()
+    return start + (b", " + rest[1:] + b"\n" if rest != b"{}" else b"}\n")
 
 
 def _lock(file: BinaryIO) -> None:
