@@ -1,40 +1,38 @@
 """As many steps for each row of a grid as take the time of the first row's, measured on this machine before the runs.
 
-A step here is all that training does for a batch: files read, transformed and put together, forward and backward pass, optimizer.
-The steps of a row and of the first one alternate; the ratio of their times is the median over rounds, so that other work on the
-machine, which slows both, changes little. On a CPU the batch is made in between, on the same core; on a GPU by the workers of
-the grid, beside it. The figures stay in a file: a grid that is gone on with keeps its numbers of steps.
+Each row and the first are trained side by side for two epochs, as the runs will be: by `dctnet fit`, with as many workers, on
+the same places. Counted is the second epoch, in which everything is warm; the ratio of their speeds is the median over rounds.
+What a step costs beside the network, which is the same for all, is so in it. The figures stay in a file: a grid that is gone on
+with keeps its numbers of steps.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
-from contextlib import nullcontext
-from itertools import chain, repeat
+import statistics
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import torch
-import torch.nn.functional as F
 import yaml
 from collect import machine
 from grid import Grid, settings_of
-from untrained import untrained
 
-from dctnet.benchmarks.pairing import bound, paired
 from dctnet.packaged import packaged_file
 from dctnet.source_tree import commit
 
-ROUNDS = 21
+ROUNDS = 3
+
+# Trains rows, by their names, side by side for a moment; pictures a second of each.
+Speeds = Callable[[Sequence[str]], Sequence[float]]
 
 
-def equalised(grid: Grid, data: Path, times: Path) -> Grid:
+def equalised(grid: Grid, data: Path, times: Path, speeds: Speeds) -> Grid:
     """The grid with numbers of epochs and of steps in each; ``times`` is read where it is there, else written."""
     config = yaml.safe_load(packaged_file("configs", grid["config"]).read_text())
     first = settings_of(grid, next(iter(grid["rows"])), config)
     if not times.exists():
-        measured = measure(grid, data, "cuda" if first["trainer"].get("accelerator") == "gpu" else "cpu")
+        measured = measure(list(grid["rows"]), speeds)
         files = sum(1 for path in (data / "train").glob("*/*"))
         head = {"commit": commit(), "machine": machine(), "rounds": ROUNDS, "train_files": files}
         times.parent.mkdir(parents=True, exist_ok=True)
@@ -46,6 +44,23 @@ def equalised(grid: Grid, data: Path, times: Path) -> Grid:
         each = found["train_files"] // settings["data"]["batch_size"]
         rows[name] = row | steps_of(first["trainer"]["max_epochs"], each, found["speeds"][name]["ratio"])
     return grid | {"rows": rows}
+
+
+def measure(rows: Sequence[str], speeds: Speeds) -> dict[str, dict[str, object]]:
+    """For each row how many times as fast as the first one it trains, and the spread of that over the rounds.
+
+    >>> measure(["a", "b"], lambda names: [{"a": 100.0, "b": 150.0}[name] for name in names])["b"]
+    {'ratio': 1.5, 'spread': [1.5, 1.5]}
+    """
+    found: dict[str, dict[str, object]] = {rows[0]: {"ratio": 1.0, "spread": [1.0, 1.0]}}
+    for name in rows[1:]:
+        ratios = []
+        for _ in range(ROUNDS):
+            first, own = speeds([rows[0], name])
+            ratios.append(own / first)
+        found[name] = {"ratio": statistics.median(ratios), "spread": [min(ratios), max(ratios)]}
+        print(f"{name}: {found[name]['ratio']:.2f} steps in the time of one of {rows[0]}", flush=True)
+    return found
 
 
 def steps_of(epochs: int, each: int, ratio: float) -> dict[str, int]:
@@ -61,38 +76,3 @@ def steps_of(epochs: int, each: int, ratio: float) -> dict[str, int]:
 
 
 SETTINGS = ("max_epochs", "check_val_every_n_epoch", "limit_train_batches")
-
-
-def measure(grid: Grid, data: Path, device: str) -> dict[str, dict[str, object]]:
-    """For each row how many times as fast as the first one it trains, and the spread of that over the rounds."""
-    rows = list(grid["rows"])
-    steps = {name: step_of(grid, name, data, device) for name in rows}
-    found = {}
-    with bound(1) if device == "cpu" else nullcontext():
-        for name in rows:
-            pair = paired({name: (steps[rows[0]], steps[name])}, ROUNDS)[name]
-            found[name] = {"ratio": 1.0 if name == rows[0] else pair.ratio, "spread": list(pair.spread)}
-            print(f"{name}: {found[name]['ratio']:.2f} steps in the time of one of {rows[0]}", flush=True)
-    return found
-
-
-def step_of(grid: Grid, name: str, data: Path, device: str) -> Callable[[], None]:
-    """One step of training of a row, batch and all."""
-    own = {"workers": 0} if device == "cpu" else {}
-    module, classifier = untrained(grid, name, data, **own)
-    network = classifier.network.to(device).train()
-    settings = classifier.hparams
-    optimizer = torch.optim.SGD(network.parameters(), 1e-4, momentum=settings.momentum, nesterov=settings.nesterov)
-    batches = chain.from_iterable(iter(module.train_dataloader()) for _ in repeat(None))
-
-    def step() -> None:
-        batch = next(batches)
-        inputs, labels = batch.coefficients.map(lambda plane: plane.to(device)), batch.labels.to(device)
-        loss = F.cross_entropy(network(inputs), labels, label_smoothing=settings.label_smoothing)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        if device != "cpu":
-            torch.cuda.synchronize()
-
-    return step

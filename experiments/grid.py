@@ -3,6 +3,7 @@
     title               the question in a few words, for tables
     question, claim     what is asked, and the claim that it is about: its number, and what it says
     minutes             {quick, full}: expected, on two CPU cores and on one GPU; a form that is left out is not run by the suite
+    needs               questions whose networks its commands take
     data                the data sets that it needs, such as [cifar10]; a grid trains on the first
     config              the run of `dctnet fit` that all rows start from
     settings, seeds     common to all rows
@@ -39,7 +40,7 @@ KNOWN = {
     "train_per_class",
     "val_per_class",
 }
-KNOWN |= {"program", "equal_time", "values", "commands", *FORMS}
+KNOWN |= {"needs", "program", "equal_time", "values", "commands", *FORMS}
 MERGED = ("settings", "values")
 
 Grid = dict

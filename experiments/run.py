@@ -12,10 +12,13 @@ grid with ``equal_time`` is measured first (equal_time.py), which gives OUT_spee
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import os
 import shutil
 import sys
+from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -40,24 +43,48 @@ def main(words: list[str] | None = None) -> int:
     )
     form.add_argument("--full", dest="form", action="store_const", const="full", help="the long form, for GPUs")
     parser.add_argument("--runs", type=Path, default=Path("runs/grid"), help="where the runs go (default runs/grid)")
-    parser.add_argument("--jobs", type=int, default=1, help="runs at a time, on each device (default 1)")
+    parser.add_argument("--jobs", type=positive, default=1, help="runs at a time, on each device (default 1)")
     parser.add_argument("--devices", nargs="+", default=["cpu"], metavar="DEVICE", help="cpu, or cuda:0 cuda:1 ...")
-    parser.add_argument("--threads", type=int, default=1, help="threads of each run (default 1)")
+    parser.add_argument("--threads", type=positive, default=1, help="threads of each run (default 1)")
     parser.add_argument("--only", default="", help="rows whose name has this in it")
     parser.add_argument("--share", default="0/1", help="K/N: every N-th run, from the K-th")
     options = parser.parse_args(words)
     grid = read_grid(options.grid, options.form)
+    if not runs_of(grid, options.only):
+        raise ValueError(
+            f"no row of {options.grid} has {options.only!r} in its name; rows: {', '.join(grid.get('rows', {}))}"
+        )
     places = devices_of(options.devices, options.jobs)
-    which, of = map(int, options.share.split("/"))
+    which, of = share(options.share)
     data = subset(options.data, options.runs, grid.get("train_per_class"), which, grid.get("val_per_class"))
     if grid.get("equal_time"):
-        grid = equalised(grid, data, options.out.with_name(f"{options.out.stem}_speeds.json"))
+        speeds = partial(speeds_of, grid, data, options, places)
+        grid = equalised(grid, data, options.out.with_name(f"{options.out.stem}_speeds.json"), speeds)
     kept = read_rows(options.out)
     missing = [run for run in runs_of(grid, options.only)[which::of] if not finished(kept, options.out, grid, *run)]
     failed = train(grid, missing, data, options, places)
     for line in failed:
         print(line, file=sys.stderr)
     return 1 if failed else 0
+
+
+def positive(text: str) -> int:
+    """A number of jobs or threads."""
+    if not (text.isdigit() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"a whole number from 1 on; got {text!r}")
+    return int(text)
+
+
+def share(text: str) -> tuple[int, int]:
+    """K and N of K/N. ValueError for others.
+
+    >>> share("1/2")
+    (1, 2)
+    """
+    which, _, of = text.partition("/")
+    if not (which.isdigit() and of.isdigit() and int(which) < int(of)):
+        raise ValueError(f"--share is K/N, K from 0 to N - 1, such as 0/2; got {text!r}")
+    return int(which), int(of)
 
 
 def train(grid: Grid, runs: list[tuple[str, int]], data: Path, options: argparse.Namespace, places: list) -> list[str]:
@@ -82,6 +109,21 @@ def train(grid: Grid, runs: list[tuple[str, int]], data: Path, options: argparse
             failed.append(f"{name}, seed {seed} failed: {error}")
             print(f"{name}, seed {seed} failed", flush=True)
     return failed
+
+
+def speeds_of(grid: Grid, data: Path, options: argparse.Namespace, places: list, names: Sequence[str]) -> list[float]:
+    """Pictures a second of rows that are trained side by side, in the second of two epochs. ValueError where one fails."""
+    os.environ["OMP_NUM_THREADS"] = str(options.threads)
+    jobs, runs = [], [options.runs / f"speed-{number}" for number in range(len(names))]
+    for name, run in zip(names, runs, strict=True):
+        where = ["--trainer.default_root_dir", str(run), "--data.root", str(data), "--trainer.max_epochs", "2"]
+        words = [*arguments(grid, name, 0), *where, "--trainer.check_val_every_n_epoch", "2"]
+        jobs.append(Job(fit, (grid.get("program"), words, run), run.with_suffix(".log")))
+    for number, error in run_jobs(jobs, places):
+        if error is not None:
+            raise ValueError(f"{names[number]} could not be timed: {error}")
+    with_rates = [list(csv.DictReader((run / "metrics.csv").read_text().splitlines())) for run in runs]
+    return [float(epochs[-1]["img/s"]) for epochs in with_rates]
 
 
 def fit(program: str | None, words: list[str], run: Path) -> int:
@@ -163,4 +205,8 @@ def subset(data: Path, runs: Path, per_class: int | None, which: int, val_per_cl
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except (ValueError, OSError) as error:
+        print(f"run.py: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -142,6 +142,45 @@ def test_the_quick_form_takes_less_than_an_hour_by_its_own_figures(modules, tmp_
     assert sum("left out, needs cifar10" in line for line in left) > 5 and "left out" not in "".join(lines)
 
 
+def test_one_question_brings_those_whose_networks_it_needs(modules):
+    chosen = modules["suite"].chosen
+    names = [file.stem for file in chosen(FOLDER / "suite.yaml", "quick", "defence")]
+    assert names == ["cifar10_planes", "cifar10_defence"]
+    assert [file.stem for file in chosen(FOLDER / "suite.yaml", "quick", "blocks")] == ["cifar10_blocks"]
+    with pytest.raises(
+        ValueError, match="no question has 'blcks' in its name; those of the quick form: cifar10_blocks, "
+    ):
+        chosen(FOLDER / "suite.yaml", "quick", "blcks")
+    for file in QUESTIONS:  # networks are those of the question itself or of those it needs
+        for form in ("quick", "full"):
+            grid = modules["grid"].read_grid(file, form)
+            used = {part.split("/")[0].split()[0] for one in grid.get("commands", []) for part in one["run"].split("{runs}/")[1:]}
+            assert used - {"ucr_compression"} <= {file.stem, *grid.get("needs", [])}, (file.stem, used)
+
+
+@pytest.mark.parametrize(("program", "words", "says"), [
+    ("suite.py", ["--quick", "--jobs", "0"], "a whole number from 1 on; got '0'"),
+    ("suite.py", ["--quick", "--only", "blcks"], "no question has 'blcks' in its name"),
+    ("suite.py", ["/nowhere", "--quick"], "DATA is a folder"),
+    ("run.py", [FOLDER / "cifar10_blocks.yaml", ".", "out.jsonl", "--jobs", "0"], "a whole number from 1 on; got '0'"),
+    ("run.py", [FOLDER / "cifar10_blocks.yaml", ".", "out.jsonl", "--only", "zzz"], "no row of"),
+    ("run.py", [FOLDER / "cifar10_blocks.yaml", ".", "out.jsonl", "--share", "2"], "--share is K/N"),
+    ("run.py", [FOLDER / "cifar10_blocks.yaml", ".", "out.jsonl", "--devices", "gpu"], "a device is cpu or cuda:N"),
+    ("run.py", ["nowhere.yaml", ".", "out.jsonl"], "nowhere.yaml"),
+])  # fmt: skip
+def test_slips_are_one_line(tmp_path, program, words, says):
+    done = subprocess.run(
+        [sys.executable, FOLDER / program, *map(str, words)], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode == 2 and says in done.stderr and "Traceback" not in done.stderr, done.stderr
+
+
+def test_nothing_to_run_is_a_failure(tmp_path):
+    words = ["--quick", "--only", "cifar10_blocks", "--out", tmp_path / "out", "--runs", tmp_path / "runs"]
+    done = subprocess.run([sys.executable, FOLDER / "suite.py", tmp_path, *words], capture_output=True, text=True)
+    assert done.returncode == 1 and "left out: it needs cifar10" in done.stdout, done.stderr
+
+
 def test_commands_know_their_folders_and_need_only_networks_that_were_trained(modules, tmp_path):
     suite, where = modules["suite"], place(modules, tmp_path, (*SETS, "imagenet"))
     for form in ("quick", "full"):
