@@ -159,8 +159,8 @@ def test_one_question_brings_those_whose_networks_it_needs(modules):
 
 
 @pytest.mark.parametrize(("program", "words", "says"), [
-    ("suite.py", ["--quick", "--jobs", "0"], "a whole number from 1 on; got '0'"),
-    ("suite.py", ["--quick", "--only", "blcks"], "no question has 'blcks' in its name"),
+    ("suite.py", [".", "--quick", "--jobs", "0"], "a whole number from 1 on; got '0'"),
+    ("suite.py", [".", "--quick", "--only", "blcks"], "no question has 'blcks' in its name"),
     ("suite.py", ["/nowhere", "--quick"], "DATA is a folder"),
     ("run.py", [FOLDER / "cifar10_blocks.yaml", ".", "out.jsonl", "--jobs", "0"], "a whole number from 1 on; got '0'"),
     ("run.py", [FOLDER / "cifar10_blocks.yaml", ".", "out.jsonl", "--only", "zzz"], "no row of"),
