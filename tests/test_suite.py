@@ -154,7 +154,11 @@ def test_one_question_brings_those_whose_networks_it_needs(modules):
     for file in QUESTIONS:  # networks are those of the question itself or of those it needs
         for form in ("quick", "full"):
             grid = modules["grid"].read_grid(file, form)
-            used = {part.split("/")[0].split()[0] for one in grid.get("commands", []) for part in one["run"].split("{runs}/")[1:]}
+            used = {
+                part.split("/")[0].split()[0]
+                for one in grid.get("commands", [])
+                for part in one["run"].split("{runs}/")[1:]
+            }
             assert used - {"ucr_compression"} <= {file.stem, *grid.get("needs", [])}, (file.stem, used)
 
 

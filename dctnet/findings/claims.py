@@ -1,7 +1,7 @@
 """The claims of the thesis, each decided by a function on result files: nothing here is a verdict written down.
 
 `claims.yaml` holds the claims in words, and names the check and the files of each. Without those files, or without a check, a
-claim is not tested here.
+claim is not tested here; where they are too few to tell, it is not decided.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from dctnet.findings import (
 from dctnet.findings.result_files import Result, Results
 from dctnet.findings.verdict import Found
 
-REPRODUCED, NOT_REPRODUCED, NOT_TESTED = "reproduced", "not reproduced", "not tested here"
+REPRODUCED, NOT_REPRODUCED, UNDECIDED, NOT_TESTED = "reproduced", "not reproduced", "not decided", "not tested here"
 
 CHECKS: dict[str, Callable[..., Found]] = {
     check.__name__: check
@@ -64,6 +64,7 @@ CHECKS: dict[str, Callable[..., Found]] = {
         verdicts_planes.spectra_save_memory,
         verdicts_planes.augmentation_is_fast,
         verdicts_ablations.better_at_equal_cost,
+        verdicts_ablations.better_at_equal_time,
         verdicts_ablations.blocks_of_the_file_are_not_best,
         verdicts_ablations.augmentations_gain_alike,
     )
@@ -113,7 +114,8 @@ def judge(claim: Claim, results: Results) -> Judged:
         return Judged(
             claim, NOT_TESTED, f"{names} has not all the rows that decide this ({type(error).__name__}: {error})", files
         )
-    return Judged(claim, REPRODUCED if decided.holds else NOT_REPRODUCED, decided.ours, files)
+    verdict = UNDECIDED if decided.holds is None else REPRODUCED if decided.holds else NOT_REPRODUCED
+    return Judged(claim, verdict, decided.ours, files)
 
 
 def _first(results: Results, names: Sequence[str]) -> Result | None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from dctnet.findings.claims import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, Judged
+from dctnet.findings.claims import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, UNDECIDED, Judged
 from dctnet.findings.provenance import command
 from dctnet.report.html import Markup, element, join
 from dctnet.report.html_table import Cell, html_table
 
-CLASSES = {REPRODUCED: "yes", NOT_REPRODUCED: "no", NOT_TESTED: "open"}
+CLASSES = {REPRODUCED: "yes", NOT_REPRODUCED: "no", UNDECIDED: "few", NOT_TESTED: "open"}
 HEADS = ("no.", "claim", "verdict", "theirs", "ours")
 
 
@@ -19,8 +19,8 @@ def claims_part(judged: Sequence[Judged]) -> Markup:
     text = (
         "The claims are those of the thesis that this project implements, in our words; one with parts has a row for each. "
         "No verdict is written down: a function reads the result files and decides by the rule that is folded beside our figure. "
-        "Budgets here are small, so a claim that is not reproduced is not refuted, and one that is reproduced is so for these "
-        "networks and data."
+        "It is not decided where a 95 % interval holds both answers; that of the best of several is as much wider. Budgets here "
+        "are small, so a claim that is not reproduced is not refuted, and one that is reproduced is so for these networks and data."
     )
     table = html_table(
         HEADS, [_row(one) for one in judged], "Claims, what was published and what was found here", class_="claims"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from statistics import mean
+from statistics import mean, median
 from typing import Any, NamedTuple
 
 from dctnet.findings.provenance import origin, validation_files
@@ -16,6 +16,9 @@ from dctnet.report.svg import MUTED, series
 from dctnet.robustness.intervals import wilson
 
 MAKE = "python experiments/run.py experiments/cifar10_planes.yaml data/cifar10 experiments/cifar10_planes.jsonl"
+
+
+SPEEDS = ("images_per_second", "series_per_second")
 
 
 class Line(NamedTuple):
@@ -49,14 +52,20 @@ def grid_lines(rows: Sequence[Row]) -> dict[str, Line]:
     for row in rows:
         found.setdefault(str(row.get("name", row.get("run", ""))), {})[row.get("seed", 0)] = row
     return {
-        name: Line(next(iter(seeds.values())), [seeds[s]["top1"] for s in sorted(seeds)])
+        name: Line(_middle(list(seeds.values())), [seeds[s]["top1"] for s in sorted(seeds)])
         for name, seeds in found.items()
     }
 
 
+def _middle(rows: Sequence[Row]) -> Row:
+    """The first row of several seeds, with the median of their speeds."""
+    speeds = {key: median(row[key] for row in rows) for key in SPEEDS if all(key in row for row in rows)}
+    return rows[0] | speeds
+
+
 def costs(result: Result, results: Results) -> list[Cost]:
     """What cost is known of all rows of a result, and differs among them."""
-    timed = next((r for r in results.of("models") if r.name == result.name), None)
+    timed = _timed(result, results)
     time = {row["label"]: 1 / row["train"]["ratio"] for row in timed.rows} if timed else {}
     known = [
         Cost("million multiply-adds a picture", "MMAC", lambda row: _times(1e3, row.get("gmac")), "{:.1f}"),
@@ -78,6 +87,12 @@ def costs(result: Result, results: Results) -> list[Cost]:
     return [cost for cost in known if all(cost.of(line.row) is not None for line in lines)]
 
 
+def _timed(result: Result, results: Results) -> Result | None:
+    """The benchmark of the networks of a grid: of its name, or bench_NAME in its folder, as the suite calls it."""
+    found = [r for r in results.of("models") if r.name in (result.name, f"bench_{result.name}")]
+    return next((r for r in found if r.folder == result.folder), next((r for r in found if not r.quick), None))
+
+
 def plotted(found: Sequence[Cost], lines: Sequence[Line]) -> list[Cost]:
     """The costs that a plot is made of: those that differ; the time of training itself where no benchmark timed it."""
     vary = [cost for cost in found if len({cost.of(line.row) for line in lines}) > 1]
@@ -93,7 +108,7 @@ def grid_part(result: Result, results: Results, title: str) -> Markup:
     count = validation_files(result)
     found = costs(result, results)
     shown = plotted(found, list(lines.values())) if not _of_sets(result) else []
-    timed = [r for r in results.of("models") if r.name == result.name]
+    timed = [one] if (one := _timed(result, results)) is not None else []
     plots = [
         cost_plot(
             [_point(name, line, cost.of(line.row), count) for name, line in lines.items()],

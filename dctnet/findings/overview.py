@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dctnet.findings.claims import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, Judged
+from dctnet.findings.claims import NOT_REPRODUCED, NOT_TESTED, REPRODUCED, UNDECIDED, Judged
 from dctnet.findings.provenance import commits, machine, question, seeds, subset, versions
 from dctnet.findings.result_files import Result, Results
 from dctnet.report.html import Markup, element, join
@@ -38,7 +38,7 @@ def lead(results: Results, judged: Sequence[Judged]) -> Markup:
     """What the page is, and its counts."""
     counts = [
         (len([j for j in judged if j.verdict == verdict]), verdict)
-        for verdict in (REPRODUCED, NOT_REPRODUCED, NOT_TESTED)
+        for verdict in (REPRODUCED, NOT_REPRODUCED, UNDECIDED, NOT_TESTED)
     ]
     rows = sum(len(result.rows) for result in results.files)
     shown = [(len(results.files), "result files"), (rows, "rows"), *((n, f"claims {verdict}") for n, verdict in counts)]

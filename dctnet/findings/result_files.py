@@ -57,6 +57,11 @@ class Result(NamedTuple):
     folder: Path
     step: Row | None = None
 
+    @property
+    def quick(self) -> bool:
+        """Whether it is of the quick form of a suite."""
+        return (self.step or {}).get("form") == "quick"
+
 
 class Results(NamedTuple):
     """All that was found; ``aside`` are JSON files without rows."""
@@ -71,12 +76,12 @@ class Results(NamedTuple):
     def named(self, name: str) -> Result | None:
         """The result whose file has that name, without its suffix; before it the folder, where several have one name.
 
-        A name alone is that of no benchmark of networks, if there is another.
+        A name alone is that of no benchmark of networks, and of no quick form of a suite, if there is another.
         """
         last = [
             r for r in self.files if r.path.rpartition(".")[0] == name or r.path.rpartition(".")[0].endswith(f"/{name}")
         ]
-        return min(last, key=lambda result: result.kind == "models", default=None)
+        return min(last, key=lambda result: (result.kind == "models", result.quick), default=None)
 
 
 def read_results(sources: Sequence[str | os.PathLike[str]]) -> Results:

@@ -1,15 +1,99 @@
-"""What a check of a claim finds."""
+"""What a check of a claim finds, and when so little data decides it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from math import comb, sqrt
+from statistics import NormalDist, mean
 from typing import NamedTuple
+
+MARGIN = 2.0  # points of accuracy: a loss of less counts as none, and whoever gains less for sure gains nothing
 
 
 class Found(NamedTuple):
-    """Whether a claim holds in the results, and our figure in words."""
+    """Whether a claim holds in the results, None where they are too few to decide it, and our figure in words."""
 
-    holds: bool
+    holds: bool | None
     ours: str
+
+
+def standard_error(count: int | None, top: float, seeds: int = 1) -> float:
+    """Of a mean over ``seeds`` of shares in percent, each counted on ``count`` files, in points; 1.0 for an unknown count.
+
+    Files are taken to be drawn anew for each seed, which they are not, and runs to differ by nothing else, which they do.
+    """
+    share = min(max(top / 100, 0.0), 1.0)
+    return (100 * sqrt(share * (1 - share) / count) if count else 1.0) / sqrt(seeds)
+
+
+def error_of(count: int | None, *groups: list[float]) -> float:
+    """The standard error of a difference (or sum) of the means of groups of seeds."""
+    return sqrt(sum(standard_error(count, mean(tops), len(tops)) ** 2 for tops in groups))
+
+
+def deviations(of: int = 1) -> float:
+    """How many standard errors a difference has to be from chance at 95 %, where the best ``of`` several is looked at.
+
+    >>> round(deviations(), 2), round(deviations(of=10), 2)
+    (1.96, 2.81)
+    """
+    return NormalDist().inv_cdf(1 - 0.025 / of)
+
+
+def gains(gap: float, error: float, of: int = 1) -> bool | None:
+    """Whether something gains: for sure more than nothing; no: for sure less than ``MARGIN``.
+
+    >>> gains(3.0, 1.0), gains(0.5, 0.5), gains(1.5, 1.0)
+    (True, False, None)
+    """
+    width = deviations(of) * error
+    return True if gap - width > 0 else False if gap + width < MARGIN else None
+
+
+def loses_nothing(gap: float, error: float, of: int = 1) -> bool | None:
+    """Whether a gain of ``gap`` is no loss: for sure less than ``MARGIN`` below nothing; no: for sure below nothing.
+
+    >>> loses_nothing(-0.5, 0.5), loses_nothing(-3.0, 1.0), loses_nothing(0.0, 2.0)
+    (True, False, None)
+    """
+    width = deviations(of) * error
+    return True if gap - width > -MARGIN else False if gap + width < 0 else None
+
+
+def alike(gap: float, error: float, margin: float = MARGIN, of: int = 1) -> bool | None:
+    """Whether two are alike: for sure less than ``margin`` apart; no: for sure apart.
+
+    >>> alike(0.5, 0.5), alike(-5.0, 1.0), alike(1.0, 1.0)
+    (True, False, None)
+    """
+    width = deviations(of) * error
+    return True if abs(gap) + width < margin else False if abs(gap) - width > 0 else None
+
+
+def sign_test(one: int, other: int) -> float:
+    """The probability that of so many pictures which two ways tell apart, chance gives sides at least as uneven (both tails).
+
+    >>> sign_test(17, 3) < 0.003, sign_test(1, 1)
+    (True, 1.0)
+    """
+    count, most = one + other, max(one, other)
+    return min(1.0, 2 * sum(comb(count, k) for k in range(most, count + 1)) / 2**count) if count else 1.0
+
+
+def all_of(parts: Iterable[bool | None]) -> bool | None:
+    """Whether all hold: no where one does not, undecided where one is.
+
+    >>> all_of([True, None]), all_of([None, False]), all_of([True])
+    (None, False, True)
+    """
+    known = list(parts)
+    return False if False in known else None if None in known else True
+
+
+def any_of(parts: Iterable[bool | None]) -> bool | None:
+    """Whether one holds: undecided where none does for sure and one may."""
+    known = list(parts)
+    return True if True in known else None if None in known else False
 
 
 def span(values: list[float], pattern: str = "{:.0f}") -> str:

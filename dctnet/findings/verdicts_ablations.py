@@ -2,44 +2,66 @@
 
 from __future__ import annotations
 
-from math import sqrt
 from statistics import mean
 
 from dctnet.findings.provenance import validation_files
 from dctnet.findings.result_files import Result
 from dctnet.findings.twins import twins
-from dctnet.findings.verdict import Found
-from dctnet.findings.verdicts_planes import standard_error, tops
+from dctnet.findings.verdict import MARGIN, Found, alike, error_of, gains, span
+from dctnet.findings.verdicts_planes import tops
 
-ALIKE = 0.9  # the share of twins that have to agree: one in twenty differs by two errors by chance
+ALIKE = 0.9  # the share of twins that have to agree: one in twenty is apart by chance
+SAME = 0.1  # of the time on pixels, by which equal times may differ
 
 
 def better_at_equal_cost(result: Result) -> Found:
-    """Networks on coefficients beside the one on pixels that costs as much: the best is more accurate by two errors."""
+    """Networks on coefficients beside the one on pixels that costs as much: the best gains."""
     top = tops(result)
-    count = validation_files(result)
-    on_pixels = ("rgb", "bandlimited")
-    best = max((name for name in top if name not in on_pixels), key=lambda name: mean(top[name]))
-    errors = [standard_error(count, mean(top[name])) / sqrt(len(top[name])) for name in (best, "rgb")]
-    error = sqrt(sum(error**2 for error in errors))
+    others = [name for name in top if name not in ("rgb", "bandlimited")]
+    best = max(others, key=lambda name: mean(top[name]))
+    error = error_of(validation_files(result), top[best], top["rgb"])
     told = ", ".join(f"{name} {mean(values):.1f}" for name, values in top.items())
-    gained = mean(top[best]) - mean(top["rgb"])
-    return Found(gained > 2 * error, f"{told} % (two standard errors of a difference: {2 * error:.1f})")
+    gap = mean(top[best]) - mean(top["rgb"])
+    return Found(gains(gap, error, len(others)), f"{told} % (error of a difference {error:.1f})")
+
+
+def better_at_equal_time(result: Result) -> Found:
+    """The same, where the runs did take the same time: to ``SAME`` of it, as they say themselves."""
+    found = better_at_equal_cost(result)
+    minutes: dict[str, list[float]] = {}
+    for row in result.rows:
+        minutes.setdefault(row["name"], []).append(row["minutes"])
+    taken = {name: mean(values) for name, values in minutes.items()}
+    over = {name: value / taken["rgb"] for name, value in taken.items() if name != "rgb"}
+    told = ", ".join(f"{name} {share:.2f}" for name, share in over.items())
+    equal = all(abs(share - 1) < SAME for share in over.values())
+    return Found(found.holds if equal else None, f"{found.ours}; training took, of the time on pixels: {told}")
 
 
 def blocks_of_the_file_are_not_best(result: Result) -> Found:
-    """The same planes in blocks of 1 to 32: each seed of some other size above each of blocks of 8."""
+    """The same planes in blocks of 2 to 32: the best gains over blocks of 8. Blocks of 1, pixels, stand beside it."""
     top = tops(result)
+    others = [name for name in top if name not in ("block_1", "block_8")]
+    best = max(others, key=lambda name: mean(top[name]))
+    error = error_of(validation_files(result), top[best], top["block_8"])
     told = ", ".join(f"{name.removeprefix('block_')}: {mean(values):.1f}" for name, values in top.items())
-    others = [values for name, values in top.items() if name not in ("block_1", "block_8")]
-    return Found(max(min(values) for values in others) > max(top["block_8"]), f"blocks of {told} %")
+    ours = f"blocks of {told} % (error of a difference {error:.1f})"
+    return Found(gains(mean(top[best]) - mean(top["block_8"]), error, len(others)), ours)
 
 
 def augmentations_gain_alike(result: Result) -> Found:
-    """Augmentations on coefficients and on pixels: gains that differ by less than two errors, but for one twin in ten."""
+    """The gains of augmentations on coefficients and on pixels: alike for nine twins in ten; no: for sure apart for more."""
     pairs = [twin for twin in twins(result.rows, validation_files(result)) if twin.apart is not None]
-    far = [twin for twin in pairs if abs(twin.apart or 0.0) >= 2]
-    told = "; ".join(f"{twin.name} {twin.gains[0]:+.1f} and {twin.gains[1]:+.1f}" for twin in far)
-    within = len(pairs) - len(far)
-    ours = f"{within} of {len(pairs)} twins gain alike" + (f"; not {told} points" if far else "")
-    return Found(within >= ALIKE * len(pairs), ours)
+    gaps = [
+        (twin.gains[0] - twin.gains[1], (twin.gains[0] - twin.gains[1]) / twin.apart) for twin in pairs if twin.apart
+    ]
+    errors = [abs(error) for _, error in gaps]
+    each = [alike(gap, abs(error)) for gap, error in gaps] + [True] * (len(pairs) - len(gaps))
+    apart = sum(one is False for one in each)
+    few = (1 - ALIKE) * len(pairs) + 1e-9
+    holds = False if apart > few else True if sum(one is not True for one in each) <= few else None
+    ours = (
+        f"of {len(pairs)} twins the gains of {apart} are for sure apart, those of {sum(one is True for one in each)} for sure "
+        f"within {MARGIN:g} points (error of a difference {span(errors, '{:.1f}')})"
+    )
+    return Found(holds, ours)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import sqrt
 from statistics import mean
 
 from dctnet.findings.provenance import validation_files
-from dctnet.findings.result_files import Result
-from dctnet.findings.verdict import Found
+from dctnet.findings.result_files import Result, Row
+from dctnet.findings.verdict import Found, all_of, any_of, error_of, gains, loses_nothing, span
 
 DIGITS = 359  # validation files
 SAME_TIME = 1.1  # times within which two costs are taken to be the same
@@ -27,77 +26,85 @@ def times(result: Result, timed: Result) -> dict[str, float]:
     return {row["label"]: 1 / row["train"]["ratio"] for row in timed.rows}
 
 
-def standard_error(count: int | None, share: float) -> float:
-    """Of a share in percent that was counted on so many files, in points."""
-    return 100 * sqrt(share / 100 * (1 - share / 100) / count) if count else 1.0
-
-
 def planes_pay(result: Result, timed: Result) -> Found:
-    """The most accurate network on planes beside the one on pixels: not less accurate by two errors, and faster; or better."""
+    """The most accurate network on planes beside the one on pixels: it gains, or it is faster and loses nothing."""
     top, time = tops(result), times(result, timed)
-    pixels = mean(top["rgb"])
     others = [
         name for name in top if name in time and not _on_pixels(result, name) and len(top[name]) >= len(top["rgb"])
     ]
     best = max(others, key=lambda name: mean(top[name]))
-    error = standard_error(validation_files(result), pixels)
-    gained = mean(top[best]) - pixels
+    error = error_of(validation_files(result), top[best], top["rgb"])
+    gap = mean(top[best]) - mean(top["rgb"])
     ours = (
-        f"{best}: {mean(top[best]):.1f} % in {time[best] / time['rgb']:.2f} of the training time, pixels {pixels:.1f} % "
-        f"(best of {len(others)}; one standard error {error:.1f}; seeds {_each(top[best])} and {_each(top['rgb'])})"
+        f"{best}: {mean(top[best]):.1f} % in {time[best] / time['rgb']:.2f} of the training time, pixels {mean(top['rgb']):.1f} "
+        f"% (best of {len(others)}; error of the difference {error:.1f}; seeds {_each(top[best])} and {_each(top['rgb'])})"
     )
-    return Found((gained > -2 * error and time[best] < time["rgb"]) or gained > 2 * error, ours)
+    faster = time[best] < time["rgb"]
+    return Found(
+        any_of([gains(gap, error, len(others)), all_of([faster, loses_nothing(gap, error, len(others))])]), ours
+    )
 
 
 def exchange_pays(result: Result) -> Found:
-    """What messages between luma and chroma add to two paths that merge late: each seed of some kind above each without."""
+    """What messages between luma and chroma add to two paths that merge late: the best kind gains."""
     top = tops(result)
     kinds = [name for name in ("luma_to_chroma", "both_stage", "both_layer", "gated", "chroma_to_luma") if name in top]
+    best = max(kinds, key=lambda name: mean(top[name]))
+    error = error_of(validation_files(result), top[best], top["late"])
     told = ", ".join(f"{name} {mean(top[name]):.1f}" for name in ("late", *kinds))
-    return Found(any(min(top[name]) > max(top["late"]) for name in kinds), f"{told} (none is late)")
+    ours = f"{told} (none is late; best of {len(kinds)}, error of a difference {error:.1f})"
+    return Found(gains(mean(top[best]) - mean(top["late"]), error, len(kinds)), ours)
 
 
 def small_blocks_pay(result: Result) -> Found:
-    """The same network on blocks of 2, 4 and 8: each seed of one of the small ones above each of 8."""
+    """The same network on blocks of 2, 4 and 8: the better of the small ones gains over 8."""
     top = tops(result)
     blocks = {2: top["late"], 4: top["late_block4"], 8: top["late_block8"]}
+    best = max((2, 4), key=lambda block: mean(blocks[block]))
+    error = error_of(validation_files(result), blocks[best], blocks[8])
     told = ", ".join(f"{mean(found):.1f} % in blocks of {block}" for block, found in blocks.items())
-    return Found(max(min(blocks[2]), min(blocks[4])) > max(blocks[8]), told)
+    return Found(gains(mean(blocks[best]) - mean(blocks[8]), error, 2), f"{told} (error of a difference {error:.1f})")
 
 
 def multigrids_pay(result: Result, timed: Result) -> Found:
-    """A multigrid network on pixels beside the ResNet on pixels."""
+    """A multigrid network on pixels beside the ResNet on pixels: it gains, or it is faster by a tenth and loses nothing."""
     top, time = tops(result), times(result, timed)
-    gained, cost = mean(top["r_mg_12"]) - mean(top["rgb"]), time["r_mg_12"] / time["rgb"]
-    error = standard_error(validation_files(result), mean(top["rgb"]))
-    ours = f"r_mg_12 {_each(top['r_mg_12'])} %, pixels {_each(top['rgb'])} %, in {cost:.2f} of the training time"
-    return Found(gained > 2 * error or (gained > -2 * error and cost < 1 / SAME_TIME), ours)
+    gap, cost = mean(top["r_mg_12"]) - mean(top["rgb"]), time["r_mg_12"] / time["rgb"]
+    error = error_of(validation_files(result), top["r_mg_12"], top["rgb"])
+    ours = (
+        f"r_mg_12 {_each(top['r_mg_12'])} %, pixels {_each(top['rgb'])} %, in {cost:.2f} of the training time (error of the "
+        f"difference {error:.1f})"
+    )
+    return Found(any_of([gains(gap, error), all_of([cost < 1 / SAME_TIME, loses_nothing(gap, error)])]), ours)
 
 
 def compression_inside_pays(result: Result) -> Found:
-    """Networks with layers that compress beside the plain one: more accurate by two errors in the time, or faster at no loss."""
+    """Networks with layers that compress beside the plain one: one gains in the same time, or is faster and loses nothing."""
     rows = {row["variant"]: row for row in result.rows}
-    plain = rows["plain"]
-    error = sqrt(2) * standard_error(DIGITS, mean(plain["top1"])) / sqrt(len(plain["top1"]))
-    won, told = [], []
+    plain, count = rows.pop("plain"), len(rows) - 1
+    won, told, errors = [], [], []
     for name, row in rows.items():
-        if name != "plain":
-            gained, cost = mean(row["top1"]) - mean(plain["top1"]), row["time"] / plain["time"]
-            won.append((gained > 2 * error and cost < SAME_TIME) or (gained > -2 * error and cost < 1 / SAME_TIME))
-            told.append(f"{name} {gained:+.1f} points in {cost:.2f} of the time")
-    return Found(any(won), f"{'; '.join(told)} (two standard errors of a difference: {2 * error:.1f})")
+        gap, cost = mean(row["top1"]) - mean(plain["top1"]), row["time"] / plain["time"]
+        errors.append(error_of(DIGITS, row["top1"], plain["top1"]))
+        better = all_of([cost < SAME_TIME, gains(gap, errors[-1], count)])
+        won.append(any_of([better, all_of([cost < 1 / SAME_TIME, loses_nothing(gap, errors[-1], count)])]))
+        told.append(f"{name} {gap:+.1f} points in {cost:.2f} of the time")
+    return Found(any_of(won), f"{'; '.join(told)} (error of a difference {span(errors, '{:.1f}')})")
 
 
 def spectra_save_memory(result: Result) -> Found:
     """Steps that keep their activations as int8: accuracy beside that of exact ones, and the memory."""
-    found = {(row["format"], row["keep"]): [] for row in result.rows}
+    found: dict[tuple[str, float | None], list[Row]] = {}
     for row in result.rows:
-        found[row["format"], row["keep"]].append(row)
+        found.setdefault((row["format"], row["keep"]), []).append(row)
     exact, packed = found["exact", None], found["int8", 1.0]
-    before, after = (mean(row["top1"] for row in rows) for rows in (exact, packed))
-    error = sqrt(2) * standard_error(DIGITS, before) / sqrt(len(exact))
-    ours = f"{after:.1f} % with {packed[0]['share']:.0%} of the memory for activations, exact {before:.1f} %"
-    return Found(after > before - 2 * error and packed[0]["share"] < 0.5, ours)
+    before, after = ([row["top1"] for row in rows] for rows in (exact, packed))
+    error = error_of(DIGITS, before, after)
+    ours = (
+        f"{mean(after):.1f} % with {packed[0]['share']:.0%} of the memory for activations, exact {mean(before):.1f} % (error of "
+        f"the difference {error:.1f})"
+    )
+    return Found(all_of([packed[0]["share"] < 0.5, loses_nothing(mean(after) - mean(before), error)]), ours)
 
 
 def augmentation_is_fast(result: Result) -> Found:

@@ -9,7 +9,7 @@ import numpy as np
 from dctnet.coefficients import zigzag_order
 from dctnet.findings.low_frequencies import summary
 from dctnet.findings.result_files import Result
-from dctnet.findings.verdict import Found, span
+from dctnet.findings.verdict import Found, all_of, sign_test, span
 from dctnet.packaged import packaged_names
 from dctnet.statistics import read_statistics
 
@@ -33,7 +33,7 @@ def concentrated() -> Found:
 
 
 def half_is_little_loss(window: Result) -> Found:
-    """Pictures behind ``fft`` at strength 0.5: how far they moved, and what the network loses."""
+    """Pictures behind ``fft`` at strength 0.5: how far they moved, and of the same pictures how many the network loses."""
     clean = {
         (row["key"]["channel"], row["key"]["strength"]): row for row in window.rows if row["key"]["kind"] == "clean"
     }
@@ -44,17 +44,34 @@ def half_is_little_loss(window: Result) -> Found:
         f"{decibel:.1f} dB PSNR ({255 * per_sample:.1f} gray levels); accuracy {100 * half['accuracy']:.1f} % in place of "
         f"{100 * whole['accuracy']:.1f} %"
     )
-    return Found(decibel > VISIBLE and half["high"] >= whole["accuracy"], ours)
+    lost = sum(a == "1" and b == "0" for a, b in zip(whole["each"], half["each"], strict=True))
+    won = sum(a == "0" and b == "1" for a, b in zip(whole["each"], half["each"], strict=True))
+    return Found(
+        decibel > VISIBLE and not (lost > won and sign_test(lost, won) < 0.05), f"{ours} ({lost} lost, {won} won)"
+    )
 
 
 def low_come_first(result: Result) -> Found:
-    """On pictures as they are: the step at which accuracy on the low rings alone is nearly at its end, before that of all."""
+    """On pictures as they are: the step at which accuracy on the low rings alone is nearly at its end, before that of all.
+
+    Steps between those that were measured are interpolated, so a lead counts where it is as long as the way from one measured
+    step to the next; no: where the low rings come later.
+    """
     runs = summary(result.head | {"rows": list(result.rows)})
-    plain = [run for run in runs if run["form"] == "as they are"]
-    low, whole = [run[f"low{LOW}"] for run in plain], [run["all"] for run in plain]
-    holds = all(one is not None and one < other for one, other in zip(low, whole, strict=True))
+    plain = [(run, row) for run, row in zip(runs, result.rows, strict=True) if run["form"] == "as they are"]
+    leads = []
+    for run, row in plain:
+        low, whole = run[f"low{LOW}"], run["all"]
+        if low is None or whole is None:
+            leads.append(False)
+            continue
+        steps = [point["step"] for point in row["points"]]
+        after = next((step for step in steps if step >= whole), steps[-1])
+        before = max(step for step in steps if step < after)
+        leads.append(True if whole - low >= after - before else False if low > whole else None)
+    low, whole = [run[f"low{LOW}"] for run, _ in plain], [run["all"] for run, _ in plain]
     ours = f"rings up to {LOW} at step {span(low)}, all at {span(whole)}" if None not in low + whole else "not reached"
-    return Found(holds, ours)
+    return Found(all_of(leads), ours)
 
 
 def low_come_first_because_low(result: Result) -> Found:
