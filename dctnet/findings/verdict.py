@@ -60,10 +60,10 @@ def loses_nothing(gap: float, error: float, of: int = 1) -> bool | None:
     return True if gap - width > -MARGIN else False if gap + width < 0 else None
 
 
-def alike(gap: float, error: float, margin: float = MARGIN, of: int = 1) -> bool | None:
-    """Whether two are alike: for sure less than ``margin`` apart; no: for sure apart.
+def within(gap: float, error: float, margin: float = MARGIN, of: int = 1) -> bool | None:
+    """Whether two are within a margin: for sure less than ``margin`` apart; no: for sure apart.
 
-    >>> alike(0.5, 0.5), alike(-5.0, 1.0), alike(1.0, 1.0)
+    >>> within(0.5, 0.5), within(-5.0, 1.0), within(1.0, 1.0)
     (True, False, None)
     """
     width = deviations(of) * error

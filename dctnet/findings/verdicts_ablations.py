@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from math import hypot
 from statistics import mean
 
 from dctnet.findings.provenance import validation_files
 from dctnet.findings.result_files import Result
 from dctnet.findings.twins import twins
-from dctnet.findings.verdict import MARGIN, Found, alike, error_of, gains, span
+from dctnet.findings.verdict import MARGIN, Found, error_of, gains, span, within
 from dctnet.findings.verdicts_planes import tops
 
 ALIKE = 0.9  # the share of twins that have to agree: one in twenty is apart by chance
@@ -52,11 +53,9 @@ def blocks_of_the_file_are_not_best(result: Result) -> Found:
 def augmentations_gain_alike(result: Result) -> Found:
     """The gains of augmentations on coefficients and on pixels: alike for nine twins in ten; no: for sure apart for more."""
     pairs = [twin for twin in twins(result.rows, validation_files(result)) if twin.apart is not None]
-    gaps = [
-        (twin.gains[0] - twin.gains[1], (twin.gains[0] - twin.gains[1]) / twin.apart) for twin in pairs if twin.apart
-    ]
-    errors = [abs(error) for _, error in gaps]
-    each = [alike(gap, abs(error)) for gap, error in gaps] + [True] * (len(pairs) - len(gaps))
+    gaps = [(twin.gains[0] - twin.gains[1], hypot(*twin.errors)) for twin in pairs]
+    errors = [error for _, error in gaps]
+    each = [within(gap, error) for gap, error in gaps]
     apart = sum(one is False for one in each)
     few = (1 - ALIKE) * len(pairs) + 1e-9
     holds = False if apart > few else True if sum(one is not True for one in each) <= few else None
