@@ -331,9 +331,9 @@ TABLES = {
     "store sizes": store_sizes,
     "peers": peers,
     "quick answers": answers,
-    "quick augmentations": lambda: augmentations("quick/cifar10_augmentations"),
+    "quick augmentations": lambda: augmentations("cifar10_augmentations"),
 }
-TABLES |= {f"quick {name}": lambda name=name: grid(f"quick/cifar10_{name}") for name in QUICK}
+TABLES |= {f"quick {name}": lambda name=name: grid(f"cifar10_{name}") for name in QUICK}
 
 
 PAGES = (

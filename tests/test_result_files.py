@@ -134,3 +134,24 @@ def test_a_recorded_command_that_names_its_data_counts(tmp_path):
     first, second = read_results([tmp_path]).files
     assert command(first) == "dctnet bench read photos --limit 9"
     assert command(second) == "dctnet bench read photos --out b.json"
+
+
+@pytest.mark.parametrize("value", ["null", '"x"', "NaN", "true"])
+def test_what_is_no_number_is_named(tmp_path, value):
+    row = '{"name": "a", "seed": 0, "command": "dctnet fit", "network": "late_concat", "top1": %s}\n'
+    (tmp_path / "rows.jsonl").write_text(row % "50.0" + row % value)
+    with pytest.raises(ValueError, match=r"rows.jsonl, line 2: top1 is a finite number; got"):
+        read_results([tmp_path])
+
+
+def test_a_quick_result_stands_behind_a_longer_one_of_its_name(tmp_path):
+    for folder in ("quick", "zero"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "rates.json").write_text(
+            '{"rows": [{"trained": 0.0, "tested": 0.0, "top1": 50.0, "seed": 0}]}'
+        )
+    step = {"question": "rates", "step": 0, "form": "quick", "result": "rates.json", "minutes": 1.0, "command": "run"}
+    (tmp_path / "quick" / "suite.jsonl").write_text(json.dumps(step) + "\n")
+    results = read_results([tmp_path])
+    assert results.named("rates").path.endswith("zero/rates.json") and results.of("rates")[0].quick
+    assert read_results([tmp_path / "quick"]).named("rates").quick

@@ -158,9 +158,10 @@ def curvature(scale, flips, pictures):
     ("scale", "flips", "pictures", "apart", "fragile", "near"),
     [
         (2.0, 0.6, 400, True, True, True),
-        (1.1, 0.1, 400, False, False, True),
-        (1.3, 0.5, 400, True, None, True),
-        (1.21, 0.6, 20, False, None, None),
+        (1.1, 0.02, 400, False, None, True),
+        (1.3, 0.0, 400, True, False, True),
+        (1.21, 0.2, 20, False, None, True),
+        (1.21, 0.2, 8, False, None, None),
     ],
 )
 def test_what_tells_pictures_apart(scale, flips, pictures, apart, fragile, near):

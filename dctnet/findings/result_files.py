@@ -7,6 +7,7 @@ it is follows from the entries of its rows (``KINDS``); other files are left asi
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -39,6 +40,21 @@ KINDS: dict[str, frozenset[str]] = {
     "imports": frozenset({"case", "reference", "wall", "cpu"}),
     "steps": frozenset({"question", "step", "result", "minutes", "command"}),
 }
+# Entries that are numbers, where a row has them; some kinds have lists or tables of them.
+NUMBERS = (
+    "top1",
+    "top5",
+    "accuracy",
+    "low",
+    "high",
+    "l2",
+    "linf",
+    "ratio",
+    "images_per_second",
+    "gmac",
+    "parameters_m",
+    "minutes",
+)
 LEFT_OUT = {"build", "dist", "runs", "scratch", "node_modules", "__pycache__", "tests"}
 
 
@@ -147,6 +163,15 @@ def _complete(numbered: Iterable[tuple[int | None, Row]], kind: str, path: Path)
             raise ValueError(
                 f"{where}: a row of the kind {kind!r} has no {', '.join(map(repr, lacking))}; measure it again, or take it out"
             )
+        for key in NUMBERS:
+            value = row.get(key, 0)
+            if isinstance(value, (list, dict)) or (value is None and key not in KINDS[kind]):
+                continue
+            if isinstance(value, (bool, str)) or value is None or not math.isfinite(value):
+                where = f"{path}, row {count}" if line is None else f"{path}, line {line}"
+                raise ValueError(
+                    f"{where}: {key} is a finite number; got {value!r}. Measure the row again, or take it out"
+                )
 
 
 def _lines(text: str, path: Path) -> Iterator[tuple[int, Row]]:

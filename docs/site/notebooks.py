@@ -24,6 +24,11 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
+def on_page_markdown(markdown: str, **_: object) -> str:
+    """Links to notebooks lead to their pages."""
+    return markdown.replace(".ipynb)", ".md)")
+
+
 def page(notebook: nbformat.NotebookNode, name: str) -> tuple[str, dict[str, bytes]]:
     """The notebook as Markdown, and the pictures that it names."""
     parts: list[str] = []
