@@ -144,8 +144,18 @@ def test_the_theme_is_chosen_and_remembered(opened):
     assert page.evaluate(paper) == light
 
 
+def test_claims_stand_one_below_the_other_on_a_phone(opened):
+    """Verdict, theirs and ours are seen without scrolling to the side."""
+    page = opened(PHONE)
+    inner, outer = page.locator("#claims .scroll").evaluate("b => [b.scrollWidth, b.clientWidth]")
+    assert inner <= outer <= PHONE[0]
+    for cell in ("th", "td:nth-child(3)", "td:nth-child(5)"):
+        box = page.locator(f"#claims tbody tr >> nth=3 >> {cell}").first.bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= PHONE[0]
+
+
 def test_a_wide_table_scrolls_in_its_box(opened):
     page = opened(PHONE)
-    box = page.locator("#claims .scroll")
+    box = page.locator("#compared .scroll")
     inner, outer = box.evaluate("b => [b.scrollWidth, b.clientWidth]")
     assert inner > outer <= PHONE[0] and box.get_attribute("tabindex") == "0"
