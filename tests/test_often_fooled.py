@@ -15,6 +15,7 @@ from tests.test_adaptive import Noise
 from tests.test_attacks import Linear, grays, labels_of
 
 SIGMA, SIZE = 0.05, (3, 8, 8)
+SHORT = {"steps": 6, "search_steps": 1, "step": 0.006, "initial_const": 5.0}  # to the boundary, and not beyond it
 CW = {"steps": 60, "search_steps": 4, "step": 0.01, "initial_const": 0.1}
 
 
@@ -46,12 +47,11 @@ def test_fresh_looks_are_fooled_where_a_lucky_mean_was_not(name, options):
 def test_where_the_lead_is_too_much_it_does_what_the_attack_does_alone():
     """Steps so few and short that they reach the boundary and nothing beyond it."""
     network, looked, attacked, pixels, labels = case(n=8)
-    short = {"steps": 6, "search_steps": 1, "step": 0.006, "initial_const": 5.0}
     ahead = Handicap(attacked, labels, torch.full((8,), 2 * SIGMA * network.weight.norm().item()))
-    nothing = attack("cw", ahead, pixels, labels, epsilon=None, **short)
-    found = often_fooled("cw", attacked, looked, pixels, labels, epsilon=None, **short)
+    nothing = attack("cw", ahead, pixels, labels, epsilon=None, **SHORT)
+    found = often_fooled("cw", attacked, looked, pixels, labels, epsilon=None, **SHORT)
     stuck = (nothing == pixels).flatten(1).all(1)
-    alone = attack("cw", attacked, pixels, labels, epsilon=None, **short)
+    alone = attack("cw", attacked, pixels, labels, epsilon=None, **SHORT)
     helped = stuck & ~(alone == pixels).flatten(1).all(1)
     assert helped.any() and (found != pixels).flatten(1).any(1)[helped].all()
 
@@ -65,11 +65,12 @@ def test_no_look_is_one_of_the_attack_or_of_the_evaluation():
             states.append(torch.initial_seed())
             return super().forward(pixels)
 
-    network, _, _, pixels, labels = case(n=2)
+    network, _, _, pixels, labels = case(n=8)
     looked = nn.Sequential(Watched(SIGMA), network).eval()
-    often_fooled("cw", expectation(network, Watched(SIGMA), 2), looked, pixels, labels, epsilon=None, seed=3, steps=2)
-    right(looked, pixels, labels, seed=3)
-    assert len(set(states)) == 5 and states[-1] == 4 and 3 in states
+    attacked = expectation(network, Watched(SIGMA), 4)
+    often_fooled("cw", attacked, looked, pixels, labels, epsilon=None, seed=0, **SHORT)
+    right(looked, pixels, labels, seed=0)
+    assert len(set(states)) == 5 and states[-1] == 1 and 0 in states
 
 
 @pytest.mark.parametrize("name, epsilon", [("cw", 0.12), ("deepfool_linf", 0.012)])

@@ -14,6 +14,7 @@ from dctnet.data.folder import DataError
 from dctnet.whole_file import room_for
 
 START = b'{"key": '
+END = 4096  # bytes by which a file is known again: those of a row or more
 
 
 class RowFile:
@@ -35,7 +36,7 @@ class RowFile:
         self.rows: list[dict[str, Any]] = []
         self._places: dict[str, int] = {}
         self._read = 0  # bytes of the file that are in ``rows``
-        self._lines, self._inode = 0, None
+        self._lines, self._end = 0, b""  # so many lines, and the last bytes of them
         if self.path.exists() and not self.path.is_file():
             raise DataError(f"{self.path} is no file; give another --out")
         place = self.path if self.path.exists() else next(one for one in self.path.absolute().parents if one.exists())
@@ -45,7 +46,6 @@ class RowFile:
             with self.path.open("rb+") as file:
                 _lock(file)
                 self._take_up(file)
-                self._inode = os.fstat(file.fileno()).st_ino
 
     def find(self, key: dict[str, Any]) -> dict[str, Any] | None:
         """The row of this key, None where there is none."""
@@ -81,12 +81,11 @@ class RowFile:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with room_for(self.path), self.path.open("ab+") as file:
             _lock(file)
-            state = os.fstat(file.fileno())
             known: list[dict[str, Any]] = []
-            if self._inode not in (None, state.st_ino) or state.st_size < self._read:
+            file.seek(self._read - len(self._end))
+            if file.read(len(self._end)) != self._end:
                 known, self.rows, self._places, self._read, self._lines = self.rows, [], {}, 0, 0
             self._take_up(file)
-            self._inode = state.st_ino
             for row in known:
                 if self.find(row["key"]) is None:
                     self._write(file, _line(row))
@@ -99,6 +98,7 @@ class RowFile:
         os.fsync(file.fileno())
         self._read += len(line)
         self._lines += 1
+        self._end = (self._end + line)[-END:]
 
     def _take_up(self, file: BinaryIO) -> None:
         """What stands in the file behind what is known. A last line without an end: whole, or the beginning of a row, cut off."""
@@ -117,6 +117,8 @@ class RowFile:
         for row in found:
             self._take(row)
         self._read, self._lines = file.seek(0, os.SEEK_END), self._lines + len(lines)
+        file.seek(max(0, self._read - END))
+        self._end = file.read()
 
     def _take(self, row: dict[str, Any]) -> None:
         self._places.setdefault(written(row["key"]), len(self.rows))
