@@ -22,6 +22,8 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 
+import torch
+import yaml
 from collect import collect, machine
 from equal_time import equalised
 from grid import Grid, arguments, command, read_grid, runs_of
@@ -50,11 +52,14 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--share", default="0/1", help="K/N: every N-th run, from the K-th")
     options = parser.parse_args(words)
     grid = read_grid(options.grid, options.form)
+    if not grid.get("rows"):
+        raise ValueError(f"{options.grid} has no rows, only commands; run it with suite.py")
     if not runs_of(grid, options.only):
         raise ValueError(
             f"no row of {options.grid} has {options.only!r} in its name; rows: {', '.join(grid.get('rows', {}))}"
         )
     places = devices_of(options.devices, options.jobs)
+    check_devices(options.devices)
     which, of = share(options.share)
     data = subset(options.data, options.runs, grid.get("train_per_class"), which, grid.get("val_per_class"))
     if grid.get("equal_time"):
@@ -66,6 +71,14 @@ def main(words: list[str] | None = None) -> int:
     for line in failed:
         print(line, file=sys.stderr)
     return 1 if failed else 0
+
+
+def check_devices(names: Sequence[str]) -> None:
+    """ValueError for a GPU that is not there, in whose place torch would take the CPU."""
+    count = torch.cuda.device_count()
+    for name in names:
+        if name.startswith("cuda:") and name[5:].isdigit() and int(name[5:]) >= count:
+            raise ValueError(f"there is no {name}: torch sees {count} GPUs here; name cpu, or others")
 
 
 def positive(text: str) -> int:
@@ -207,6 +220,6 @@ def subset(data: Path, runs: Path, per_class: int | None, which: int, val_per_cl
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, yaml.YAMLError) as error:
         print(f"run.py: {error}", file=sys.stderr)
         sys.exit(2)

@@ -254,7 +254,10 @@ def main() -> int:
     try:
         sets = sets_of(options.data)
         grids = chosen(options.questions, options.form, options.only)
-    except ValueError as error:
+        if out.exists() and not out.is_dir():
+            raise ValueError(f"results go to a folder; {out} is a file")
+        run.check_devices(options.devices or [])
+    except (ValueError, OSError) as error:
         parser.error(str(error))
     sets.setdefault("digits", runs.resolve() / "digits")
     cuda = torch.cuda.device_count() if not quick and not options.devices and not options.list else 0

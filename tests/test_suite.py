@@ -171,6 +171,11 @@ def test_one_question_brings_those_whose_networks_it_needs(modules):
     ("run.py", [FOLDER / "cifar10_blocks.yaml", ".", "out.jsonl", "--share", "2"], "--share is K/N"),
     ("run.py", [FOLDER / "cifar10_blocks.yaml", ".", "out.jsonl", "--devices", "gpu"], "a device is cpu or cuda:N"),
     ("run.py", ["nowhere.yaml", ".", "out.jsonl"], "nowhere.yaml"),
+    ("run.py", [FOLDER / "speed.yaml", ".", "out.jsonl"], "has no rows, only commands; run it with suite.py"),
+    ("run.py", [FOLDER / "cifar10_blocks.yaml", ".", "out.jsonl", "--devices", "cuda:63"], "there is no cuda:63"),
+    ("suite.py", [".", "--quick", "--devices", "cuda:63"], "there is no cuda:63"),
+    ("suite.py", [".", "--quick", "--out", FOLDER / "run.py"], "results go to a folder"),
+    ("suite.py", [".", "--quick", "--questions", "nowhere.yaml"], "nowhere.yaml"),
 ])  # fmt: skip
 def test_slips_are_one_line(tmp_path, program, words, says):
     done = subprocess.run(

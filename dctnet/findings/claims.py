@@ -109,7 +109,7 @@ def judge(claim: Claim, results: Results) -> Judged:
     files = tuple(result for result in found.values() if result is not None)
     try:
         decided = CHECKS[claim.check](*files)
-    except (KeyError, StopIteration, IndexError, ZeroDivisionError, ValueError) as error:
+    except (KeyError, StopIteration, IndexError, ZeroDivisionError, ValueError, TypeError, AttributeError) as error:
         names = ", ".join(result.path for result in files)
         return Judged(
             claim, NOT_TESTED, f"{names} has not all the rows that decide this ({type(error).__name__}: {error})", files

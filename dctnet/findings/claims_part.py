@@ -19,8 +19,9 @@ def claims_part(judged: Sequence[Judged]) -> Markup:
     text = (
         "The claims are those of the thesis that this project implements, in our words; one with parts has a row for each. "
         "No verdict is written down: a function reads the result files and decides by the rule that is folded beside our figure. "
-        "It is not decided where a 95 % interval holds both answers; that of the best of several is as much wider. Budgets here "
-        "are small, so a claim that is not reproduced is not refuted, and one that is holds for these networks and data."
+        "Not reproduced is what is for sure the other way, or gains less than 2 points. It is not decided where a 95 % interval "
+        "holds both answers; that of the best of several is as much wider, and seeds that differ make it wider, too. Budgets "
+        "here are small, so a claim that is not reproduced is not refuted, and one that is holds for these networks and data."
     )
     table = html_table(
         HEADS, [_row(one) for one in judged], "Claims, what was published and what was found here", class_="claims"

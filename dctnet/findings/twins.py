@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import sqrt
+from math import hypot, sqrt
 from typing import NamedTuple
 
 from dctnet.findings.grids import Line, grid_lines
 from dctnet.findings.provenance import origin, validation_files
 from dctnet.findings.result_files import Result, Row
+from dctnet.findings.verdict import spread, standard_error
 from dctnet.report.html import Markup, join, slug
 from dctnet.report.html_table import Cell, html_table, number
 from dctnet.report.page import figure_box, legend, table_box
@@ -45,10 +46,10 @@ def is_of_twins(result: Result) -> bool:
 def twins(rows: Sequence[Row], count: int | None) -> list[Twins]:
     """All augmentations of a grid whose rows are ``NAME_dct`` and ``NAME_rgb``, validated on ``count`` files.
 
-    The standard error of a mean over seeds is that of a share of ``count`` files, over the root of the seeds: runs differ by
-    more than that, so what it calls a difference may still be chance.
+    Standard errors are those of ``verdict.standard_error``.
     """
     lines = grid_lines(rows)
+    between = spread(line.tops for line in lines.values())
     found = []
     for name in dict.fromkeys(name.rpartition("_")[0] for name in lines):
         both = [lines.get(f"{name}_{side}") for side in SIDES]
@@ -56,21 +57,22 @@ def twins(rows: Sequence[Row], count: int | None) -> list[Twins]:
         pairs = list(zip(both, plain, strict=True))
         gains = [None if line is None else line.mean - base.mean for line, base in pairs]
         errors = [
-            None if line is None else sqrt(_variance(line, count) + _variance(base, count)) for line, base in pairs
+            None if line is None else hypot(*(_error(one, count, between) for one in (line, base)))
+            for line, base in pairs
         ]
         found.append(Twins(name, (both[0], both[1]), (gains[0], gains[1]), (errors[0], errors[1])))
     return [twin for twin in found if twin.name != NONE]
 
 
-def _variance(line: Line, count: int | None) -> float:
-    share = line.mean / 100
-    return 1e4 * share * (1 - share) / (count or 1000) / len(line.tops)
+def _error(line: Line, count: int | None, between: float) -> float:
+    return standard_error(count, line.mean, len(line.tops), between)
 
 
 def twins_part(result: Result) -> Markup:
     """The gains of both sides, and where they differ."""
     count = validation_files(result)
     found = twins(result.rows, count)
+    between = spread(line.tops for line in grid_lines(result.rows).values())
     rows = [
         [
             twin.name.replace("_", " "),
@@ -86,7 +88,7 @@ def twins_part(result: Result) -> Markup:
     heads = ["augmentation", "on coefficients (%)", "on pixels (%)", "gain on coefficients", "gain on pixels", "apart"]
     table = html_table(heads, rows, f"{result.name}: what each augmentation adds; without any: {told}")
     plotted = [
-        (name, [_interval(at, line, count) for at, line in enumerate(lines) if line is not None])
+        (name, [_interval(at, line, count, between) for at, line in enumerate(lines) if line is not None])
         for name, lines in [("none", [base[f"{NONE}_{side}"] for side in SIDES])]
         + [(twin.name.replace("_", " "), twin.lines) for twin in found]
     ]
@@ -101,8 +103,8 @@ def twins_part(result: Result) -> Markup:
     return join(figure_box([plot], caption, origin(result), legend(colors)), table_box(table, []))
 
 
-def _interval(at: int, line: Line, count: int | None) -> Interval:
-    width = 2 * sqrt(_variance(line, count))
+def _interval(at: int, line: Line, count: int | None, between: float) -> Interval:
+    width = 2 * _error(line, count, between)
     return Interval(at, line.mean, line.mean - width, line.mean + width)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import comb, sqrt
 from statistics import NormalDist, mean
 from typing import NamedTuple
@@ -17,18 +17,31 @@ class Found(NamedTuple):
     ours: str
 
 
-def standard_error(count: int | None, top: float, seeds: int = 1) -> float:
-    """Of a mean over ``seeds`` of shares in percent, each counted on ``count`` files, in points; 1.0 for an unknown count.
+def spread(groups: Iterable[Sequence[float]]) -> float:
+    """The deviation from seed to seed, pooled over groups of seeds; 0 where each has one.
 
-    Files are taken to be drawn anew for each seed, which they are not, and runs to differ by nothing else, which they do.
+    >>> round(spread([[50.0, 52.0], [60.0, 60.0], [70.0]]), 2)
+    1.0
     """
-    share = min(max(top / 100, 0.0), 1.0)
-    return (100 * sqrt(share * (1 - share) / count) if count else 1.0) / sqrt(seeds)
+    known = [group for group in groups if len(group) > 1]
+    squares = sum((value - mean(group)) ** 2 for group in known for value in group)
+    return sqrt(squares / sum(len(group) - 1 for group in known)) if known else 0.0
 
 
-def error_of(count: int | None, *groups: list[float]) -> float:
+def standard_error(count: int | None, top: float, seeds: int = 1, between: float = 0.0) -> float:
+    """Of a mean over ``seeds`` of shares in percent, each counted on ``count`` files, in points.
+
+    The larger of what chance makes of so many files (with two more on either side, after Agresti and Coull, as shares of 0 and of
+    100 have errors too) and of what lies ``between`` seeds. Of an unknown count the latter, or 1 point where that is unknown too.
+    """
+    share = (top / 100 * count + 2) / (count + 4) if count else 0.0
+    counted = 100 * sqrt(share * (1 - share) / count) if count else 0.0
+    return (max(counted, between) or 1.0) / sqrt(seeds)
+
+
+def error_of(count: int | None, *groups: Sequence[float], between: float = 0.0) -> float:
     """The standard error of a difference (or sum) of the means of groups of seeds."""
-    return sqrt(sum(standard_error(count, mean(tops), len(tops)) ** 2 for tops in groups))
+    return sqrt(sum(standard_error(count, mean(tops), len(tops), between) ** 2 for tops in groups))
 
 
 def deviations(of: int = 1) -> float:
@@ -86,14 +99,22 @@ def all_of(parts: Iterable[bool | None]) -> bool | None:
     >>> all_of([True, None]), all_of([None, False]), all_of([True])
     (None, False, True)
     """
-    known = list(parts)
+    known = _some(parts)
     return False if False in known else None if None in known else True
 
 
 def any_of(parts: Iterable[bool | None]) -> bool | None:
     """Whether one holds: undecided where none does for sure and one may."""
-    known = list(parts)
+    known = _some(parts)
     return True if True in known else None if None in known else False
+
+
+def _some(parts: Iterable[bool | None]) -> list[bool | None]:
+    """At least one. ValueError for none: then nothing was tested."""
+    known = list(parts)
+    if not known:
+        raise ValueError("there are no rows to decide by")
+    return known
 
 
 def span(values: list[float], pattern: str = "{:.0f}") -> str:

@@ -8,7 +8,7 @@ from statistics import mean
 from dctnet.findings.provenance import validation_files
 from dctnet.findings.result_files import Result
 from dctnet.findings.twins import twins
-from dctnet.findings.verdict import MARGIN, Found, error_of, gains, span, within
+from dctnet.findings.verdict import MARGIN, Found, error_of, gains, span, spread, within
 from dctnet.findings.verdicts_planes import tops
 
 ALIKE = 0.9  # the share of twins that have to agree: one in twenty is apart by chance
@@ -18,9 +18,9 @@ SAME = 0.1  # of the time on pixels, by which equal times may differ
 def better_at_equal_cost(result: Result) -> Found:
     """Networks on coefficients beside the one on pixels that costs as much: the best gains."""
     top = tops(result)
-    others = [name for name in top if name not in ("rgb", "bandlimited")]
+    others = _on_coefficients(result)
     best = max(others, key=lambda name: mean(top[name]))
-    error = error_of(validation_files(result), top[best], top["rgb"])
+    error = error_of(validation_files(result), top[best], top["rgb"], between=spread(top.values()))
     told = ", ".join(f"{name} {mean(values):.1f}" for name, values in top.items())
     gap = mean(top[best]) - mean(top["rgb"])
     return Found(gains(gap, error, len(others)), f"{told} % (error of a difference {error:.1f})")
@@ -33,10 +33,14 @@ def better_at_equal_time(result: Result) -> Found:
     for row in result.rows:
         minutes.setdefault(row["name"], []).append(row["minutes"])
     taken = {name: mean(values) for name, values in minutes.items()}
-    over = {name: value / taken["rgb"] for name, value in taken.items() if name != "rgb"}
+    over = {name: taken[name] / taken["rgb"] for name in _on_coefficients(result)}
     told = ", ".join(f"{name} {share:.2f}" for name, share in over.items())
-    equal = all(abs(share - 1) < SAME for share in over.values())
+    equal = all(share < 1 + SAME for share in over.values())  # who took less has no advantage by it
     return Found(found.holds if equal else None, f"{found.ours}; training took, of the time on pixels: {told}")
+
+
+def _on_coefficients(result: Result) -> list[str]:
+    return [name for name in tops(result) if name not in ("rgb", "bandlimited")]
 
 
 def blocks_of_the_file_are_not_best(result: Result) -> Found:
@@ -44,7 +48,7 @@ def blocks_of_the_file_are_not_best(result: Result) -> Found:
     top = tops(result)
     others = [name for name in top if name not in ("block_1", "block_8")]
     best = max(others, key=lambda name: mean(top[name]))
-    error = error_of(validation_files(result), top[best], top["block_8"])
+    error = error_of(validation_files(result), top[best], top["block_8"], between=spread(top.values()))
     told = ", ".join(f"{name.removeprefix('block_')}: {mean(values):.1f}" for name, values in top.items())
     ours = f"blocks of {told} % (error of a difference {error:.1f})"
     return Found(gains(mean(top[best]) - mean(top["block_8"]), error, len(others)), ours)
@@ -56,7 +60,7 @@ def augmentations_gain_alike(result: Result) -> Found:
     gaps = [(twin.gains[0] - twin.gains[1], hypot(*twin.errors)) for twin in pairs]
     errors = [error for _, error in gaps]
     each = [within(gap, error) for gap, error in gaps]
-    apart = sum(one is False for one in each)
+    apart = sum(within(gap, error, of=len(pairs)) is False for gap, error in gaps)
     few = (1 - ALIKE) * len(pairs) + 1e-9
     holds = False if apart > few else True if sum(one is not True for one in each) <= few else None
     ours = (

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from dctnet.findings.band_limits import Rows, clean, same, seeds_of, values
 from dctnet.findings.provenance import validation_files
 from dctnet.findings.result_files import Result
-from dctnet.findings.verdict import Found, all_of, deviations, gains, span, standard_error
+from dctnet.findings.verdict import Found, all_of, deviations, gains, span, spread, standard_error
 
 TIE = 0.5  # points of top-1 within which two means are taken to be the same
 
@@ -26,7 +26,8 @@ class Mean(NamedTuple):
 def _means(rows: Rows, by: str, count: int | None) -> dict[float, Mean]:
     """The mean over seeds (and sets) at each value of an entry, of tops that are counted on ``count`` files."""
     found = {at: seeds_of([row for row in rows if row[by] == at]) for at in values(rows, by)}
-    return {at: Mean(mean(tops), standard_error(count, mean(tops), len(tops))) for at, tops in found.items()}
+    between = spread(found.values())
+    return {at: Mean(mean(tops), standard_error(count, mean(tops), len(tops), between)) for at, tops in found.items()}
 
 
 def _gap(one: Mean, other: Mean) -> tuple[float, float]:
@@ -53,6 +54,8 @@ def same_rate_is_best(result: Result) -> Found:
     """Whether each network is best at the rate of its training and each rate is served best by the network trained at it."""
     rows, count = clean(result.rows), validation_files(result)
     rates = values(rows, "trained")
+    if len(rates) < 2:
+        raise ValueError("one rate has no other to be compared with")
     table = {a: _means([row for row in rows if row["trained"] == a], "tested", count) for a in rates}
     own, served, costs = [], [], []
     for a in rates:
@@ -110,4 +113,4 @@ def robust_to_attacks(result: Result) -> Found:
             all_of([not any(gap > deviations(len(steps)) * error for gap, error in steps), gains(*_gap(last, first))])
         )
         told.append(f"{attack}: {_told(means)}")
-    return Found(all_of(rises) if rises else False, f"accuracy (%), {'; '.join(told)}; {count} pictures a network")
+    return Found(all_of(rises), f"accuracy (%), {'; '.join(told)}; {count} pictures a network")

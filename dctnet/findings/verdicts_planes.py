@@ -7,7 +7,7 @@ from statistics import mean
 
 from dctnet.findings.provenance import validation_files
 from dctnet.findings.result_files import Result, Row
-from dctnet.findings.verdict import Found, all_of, any_of, error_of, gains, loses_nothing, span
+from dctnet.findings.verdict import Found, all_of, any_of, error_of, gains, loses_nothing, span, spread
 
 DIGITS = 359  # validation files
 SAME_TIME = 1.1  # times within which two costs are taken to be the same
@@ -33,7 +33,7 @@ def planes_pay(result: Result, timed: Result) -> Found:
         name for name in top if name in time and not _on_pixels(result, name) and len(top[name]) >= len(top["rgb"])
     ]
     best = max(others, key=lambda name: mean(top[name]))
-    error = error_of(validation_files(result), top[best], top["rgb"])
+    error = error_of(validation_files(result), top[best], top["rgb"], between=spread(top.values()))
     gap = mean(top[best]) - mean(top["rgb"])
     ours = (
         f"{best}: {mean(top[best]):.1f} % in {time[best] / time['rgb']:.2f} of the training time, pixels {mean(top['rgb']):.1f} "
@@ -50,7 +50,7 @@ def exchange_pays(result: Result) -> Found:
     top = tops(result)
     kinds = [name for name in ("luma_to_chroma", "both_stage", "both_layer", "gated", "chroma_to_luma") if name in top]
     best = max(kinds, key=lambda name: mean(top[name]))
-    error = error_of(validation_files(result), top[best], top["late"])
+    error = error_of(validation_files(result), top[best], top["late"], between=spread(top.values()))
     told = ", ".join(f"{name} {mean(top[name]):.1f}" for name in ("late", *kinds))
     ours = f"{told} (none is late; best of {len(kinds)}, error of a difference {error:.1f})"
     return Found(gains(mean(top[best]) - mean(top["late"]), error, len(kinds)), ours)
@@ -61,7 +61,7 @@ def small_blocks_pay(result: Result) -> Found:
     top = tops(result)
     blocks = {2: top["late"], 4: top["late_block4"], 8: top["late_block8"]}
     best = max((2, 4), key=lambda block: mean(blocks[block]))
-    error = error_of(validation_files(result), blocks[best], blocks[8])
+    error = error_of(validation_files(result), blocks[best], blocks[8], between=spread(top.values()))
     told = ", ".join(f"{mean(found):.1f} % in blocks of {block}" for block, found in blocks.items())
     return Found(gains(mean(blocks[best]) - mean(blocks[8]), error, 2), f"{told} (error of a difference {error:.1f})")
 
@@ -70,7 +70,7 @@ def multigrids_pay(result: Result, timed: Result) -> Found:
     """A multigrid network on pixels beside the ResNet on pixels: it gains, or it is faster by a tenth and loses nothing."""
     top, time = tops(result), times(result, timed)
     gap, cost = mean(top["r_mg_12"]) - mean(top["rgb"]), time["r_mg_12"] / time["rgb"]
-    error = error_of(validation_files(result), top["r_mg_12"], top["rgb"])
+    error = error_of(validation_files(result), top["r_mg_12"], top["rgb"], between=spread(top.values()))
     ours = (
         f"r_mg_12 {_each(top['r_mg_12'])} %, pixels {_each(top['rgb'])} %, in {cost:.2f} of the training time (error of the "
         f"difference {error:.1f})"
@@ -81,11 +81,13 @@ def multigrids_pay(result: Result, timed: Result) -> Found:
 def compression_inside_pays(result: Result) -> Found:
     """Networks with layers that compress beside the plain one: one gains in the same time, or is faster and loses nothing."""
     rows = {row["variant"]: row for row in result.rows}
-    plain, count = rows.pop("plain"), len(rows) - 1
+    between = spread(row["top1"] for row in rows.values())
+    plain = rows.pop("plain")
+    count = len(rows)
     won, told, errors = [], [], []
     for name, row in rows.items():
         gap, cost = mean(row["top1"]) - mean(plain["top1"]), row["time"] / plain["time"]
-        errors.append(error_of(DIGITS, row["top1"], plain["top1"]))
+        errors.append(error_of(DIGITS, row["top1"], plain["top1"], between=between))
         better = all_of([cost < SAME_TIME, gains(gap, errors[-1], count)])
         won.append(any_of([better, all_of([cost < 1 / SAME_TIME, loses_nothing(gap, errors[-1], count)])]))
         told.append(f"{name} {gap:+.1f} points in {cost:.2f} of the time")
@@ -99,7 +101,8 @@ def spectra_save_memory(result: Result) -> Found:
         found.setdefault((row["format"], row["keep"]), []).append(row)
     exact, packed = found["exact", None], found["int8", 1.0]
     before, after = ([row["top1"] for row in rows] for rows in (exact, packed))
-    error = error_of(DIGITS, before, after)
+    between = spread([row["top1"] for row in rows] for rows in found.values())
+    error = error_of(DIGITS, before, after, between=between)
     ours = (
         f"{mean(after):.1f} % with {packed[0]['share']:.0%} of the memory for activations, exact {mean(before):.1f} % (error of "
         f"the difference {error:.1f})"

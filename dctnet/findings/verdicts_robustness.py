@@ -45,6 +45,8 @@ def window_shrinks(result: Result) -> Found:
     for found in by_channel.values():
         shares = {epsilon: mean(found[epsilon]) for epsilon in sorted(found)}
         errors = {epsilon: standard_error(lost[epsilon], share) for epsilon, share in shares.items()}
+        if len(shares) < 2:
+            raise ValueError("one budget has no other to be compared with")
         steps = [(shares[b] - shares[a], hypot(errors[a], errors[b])) for a, b in pairwise(shares)]
         first, last = min(shares), max(shares)
         falls = gains(shares[first] - shares[last], hypot(errors[first], errors[last]))
@@ -59,7 +61,7 @@ def window_shrinks(result: Result) -> Found:
         f"mean of {settings} settings: {told}; it falls step by step for {falling} of {len(parts)} channels, for sure from the "
         f"first to the last for {parts.count(True)}"
     )
-    return Found(all_of(parts) if len(total) > 1 else False, ours)
+    return Found(all_of(parts), ours)
 
 
 def alike_behind(result: Result, attack: str, channels: Sequence[str]) -> Found:
@@ -126,7 +128,7 @@ def natural_bear_noise(result: Result) -> Found:
     parts = []
     for run, row in natural.items():
         before, after = _flipped(row), _flipped(attacked[run])
-        parts.append(True if before.high < after.low else False if before.low > after.high else None)
+        parts.append(True if before.high < after.low else False if before.low > min(after.high, FLIPS) else None)
     told = ", ".join(
         f"{span([100 * row['noise'][sigma] for row in rows.values()])} % of {group}"
         for group, rows in (("natural", natural), ("adversarial", attacked))

@@ -9,12 +9,13 @@ import numpy as np
 from dctnet.coefficients import zigzag_order
 from dctnet.findings.low_frequencies import summary
 from dctnet.findings.result_files import Result
-from dctnet.findings.verdict import Found, all_of, sign_test, span
+from dctnet.findings.verdict import Found, all_of, loses_nothing, span
 from dctnet.packaged import packaged_names
 from dctnet.statistics import read_statistics
 
 MOST = 0.9  # of the variance, to be called concentrated
 VISIBLE = 30.0  # dB of PSNR below which a loss is taken to be plain to see
+FEW = 3  # pictures that may change where none did, after the rule of three
 LOW = 4  # rings that are called low
 
 
@@ -46,9 +47,9 @@ def half_is_little_loss(window: Result) -> Found:
     )
     lost = sum(a == "1" and b == "0" for a, b in zip(whole["each"], half["each"], strict=True))
     won = sum(a == "0" and b == "1" for a, b in zip(whole["each"], half["each"], strict=True))
-    return Found(
-        decibel > VISIBLE and not (lost > won and sign_test(lost, won) < 0.05), f"{ours} ({lost} lost, {won} won)"
-    )
+    gap, error = (100 * value / len(half["each"]) for value in (won - lost, math.sqrt(max(lost + won, FEW))))
+    ours += f", {lost} lost and {won} won of {len(half['each'])}"
+    return Found(all_of([decibel > VISIBLE, loses_nothing(gap, error)]), ours)
 
 
 def low_come_first(result: Result) -> Found:
@@ -63,7 +64,7 @@ def low_come_first(result: Result) -> Found:
     for run, row in plain:
         low, whole = run[f"low{LOW}"], run["all"]
         if low is None or whole is None:
-            leads.append(False)
+            leads.append(None)
             continue
         steps = [point["step"] for point in row["points"]]
         after = next((step for step in steps if step >= whole), steps[-1])
