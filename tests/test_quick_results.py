@@ -48,6 +48,7 @@ def test_every_row_has_two_seeds_and_says_where_it_comes_from(name):
 
 def test_all_of_it_is_of_commits_that_can_be_checked_out():
     assert not [step["question"] for step in STEPS if step["commit"].endswith("-dirty")]
+    assert "-dirty" not in re.search(r"<footer.*?</footer>", (QUICK / "report.html").read_text(), re.DOTALL)[0]
 
 
 def test_page_and_results_are_small_and_name_no_folder_of_a_machine():
