@@ -15,7 +15,7 @@ from dctnet.cli import main
 from dctnet.data.module import evaluation_transform
 from dctnet.jpeg.reader import read_jpeg
 from dctnet.report.figures import attacked_picture, recovery_windows
-from dctnet.robustness import attack_command
+from dctnet.robustness import attack_arguments
 from dctnet.robustness.evaluation import Evaluation
 from dctnet.robustness.pixel_classifier import load_pixel_classifier
 from dctnet.robustness.subject import (
@@ -392,11 +392,11 @@ def test_without_foolbox_it_says_what_to_install(place, tmp_path, capsys, monkey
 
 
 def test_a_number_may_be_a_fraction():
-    number = attack_command._number
+    number = attack_arguments._number
     assert (number("8/255"), number("0.5"), number("0.25/255")) == (8 / 255, 0.5, 0.25 / 255)
-    given = attack_command._given("--options", "{cw: {epsilon: [1/2, null, 3]}}", {"cw": None})
+    given = attack_arguments.given_options("--options", "{cw: {epsilon: [1/2, null, 3]}}", {"cw": None})
     assert given == {"cw": {"epsilon": ["1/2", None, 3]}}  # of what is no attack it stays as it is
-    given = attack_command._given("--options", "{cw: {epsilon: [1/2, null, 3]}}", attack_command.ATTACKS)
+    given = attack_arguments.given_options("--options", "{cw: {epsilon: [1/2, null, 3]}}", attack_arguments.ATTACKS)
     assert given == {"cw": {"epsilon": [0.5, None, 3]}}
 
 

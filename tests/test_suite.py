@@ -36,10 +36,11 @@ def modules():
         import jobs
         import suite
         import twins
-        import untrained
+
+        from tests import untrained_rows
 
         yield {
-            "untrained": untrained,
+            "untrained": untrained_rows,
             "equal_time": equal_time,
             "grid": grid,
             "jobs": jobs,

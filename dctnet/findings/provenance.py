@@ -149,9 +149,13 @@ def validation_files(result: Result) -> int | None:
     near = [name for name in known if root == name or (not root and result.name.split("_")[0] == name)]
     if not near:
         return None
-    card = _yaml(packaged_folder("cards") / f"{near[0]}.yaml")
-    count = (card.get("counts") or {}).get("val")
+    count = validation_files_of(near[0])
     return None if count is None else len(range(0, count, result.head.get("every") or 1))
+
+
+def validation_files_of(data: str) -> int | None:
+    """How many files a data set validates on, by its card."""
+    return (_yaml(packaged_folder("cards") / f"{data}.yaml").get("counts") or {}).get("val")
 
 
 def _about(result: Result) -> Iterator[Row]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from math import comb, sqrt
+from math import sqrt
 from statistics import NormalDist, mean
 from typing import NamedTuple
+
+from scipy.stats import binomtest
 
 MARGIN = 2.0  # points of accuracy: a loss of less counts as none, and whoever gains less for sure gains nothing
 
@@ -89,8 +91,7 @@ def sign_test(one: int, other: int) -> float:
     >>> sign_test(17, 3) < 0.003, sign_test(1, 1)
     (True, 1.0)
     """
-    count, most = one + other, max(one, other)
-    return min(1.0, 2 * sum(comb(count, k) for k in range(most, count + 1)) / 2**count) if count else 1.0
+    return float(binomtest(one, one + other).pvalue) if one + other else 1.0
 
 
 def all_of(parts: Iterable[bool | None]) -> bool | None:

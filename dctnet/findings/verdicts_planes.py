@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import mean
 
-from dctnet.findings.provenance import validation_files
+from dctnet.findings.provenance import validation_files, validation_files_of
 from dctnet.findings.result_files import Result, Row
 from dctnet.findings.verdict import Found, all_of, any_of, error_of, gains, loses_nothing, span, spread
 
-DIGITS = 359  # validation files
 SAME_TIME = 1.1  # times within which two costs are taken to be the same
 
 
@@ -87,7 +86,7 @@ def compression_inside_pays(result: Result) -> Found:
     won, told, errors = [], [], []
     for name, row in rows.items():
         gap, cost = mean(row["top1"]) - mean(plain["top1"]), row["time"] / plain["time"]
-        errors.append(error_of(DIGITS, row["top1"], plain["top1"], between=between))
+        errors.append(error_of(validation_files_of("digits"), row["top1"], plain["top1"], between=between))
         better = all_of([cost < SAME_TIME, gains(gap, errors[-1], count)])
         won.append(any_of([better, all_of([cost < 1 / SAME_TIME, loses_nothing(gap, errors[-1], count)])]))
         told.append(f"{name} {gap:+.1f} points in {cost:.2f} of the time")
@@ -102,7 +101,7 @@ def spectra_save_memory(result: Result) -> Found:
     exact, packed = found["exact", None], found["int8", 1.0]
     before, after = ([row["top1"] for row in rows] for rows in (exact, packed))
     between = spread([row["top1"] for row in rows] for rows in found.values())
-    error = error_of(DIGITS, before, after, between=between)
+    error = error_of(validation_files_of("digits"), before, after, between=between)
     ours = (
         f"{mean(after):.1f} % with {packed[0]['share']:.0%} of the memory for activations, exact {mean(before):.1f} % (error of "
         f"the difference {error:.1f})"
