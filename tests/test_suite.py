@@ -36,11 +36,10 @@ def modules():
         import jobs
         import suite
         import twins
-
-        from tests import untrained_rows
+        import untrained
 
         yield {
-            "untrained": untrained_rows,
+            "untrained": untrained,
             "equal_time": equal_time,
             "grid": grid,
             "jobs": jobs,
